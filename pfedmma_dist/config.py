@@ -1,0 +1,164 @@
+"""The configuration tree: every key, its default, its meaning and where the number comes from.
+
+Defaults live here and nowhere else; YAML files hold departures from them. Numbers that come from a
+paper or from published code name their source. A method's own options live with the method
+(`pfedmma_dist/methods/*.py`), because this file knows no method.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Dtype(Enum):
+    """Storage and arithmetic types of the frozen towers."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class CacheMode(Enum):
+    """Where frozen image features are kept."""
+
+    auto = "auto"
+    ram = "ram"
+    disk = "disk"
+    off = "off"
+
+
+class Division(Enum):
+    """How base classes are dealt to clients."""
+
+    published = "published"
+    balanced = "balanced"
+
+
+@dataclass(kw_only=True)
+class DataConfig:
+    """The images, and who owns which of them."""
+
+    name: str = "caltech101"
+    """Data set; `--list` prints the known names."""
+    root: str = "data"
+    """Folder that holds the data sets (for `folder`: the image folder itself)."""
+    num_clients: int = 10
+    """Clients of the federation; 10 in the base-to-novel experiment (pFedMMA, section 5.1)."""
+    shots: int = 16
+    """Training images per class and client, all of them where a class has fewer; 16 (pFedMMA)."""
+    division: Division = Division.published
+    """How base classes are dealt: `published` (seed 2023, remainder to the last client) or
+    `balanced` (sizes differ by one at most)."""
+    template: str = "a photo of a {}."
+    """Prompt of the fixed-text methods; `{}` stands for the class name (pFedMMA, MMA)."""
+    views: int = 1
+    """Fixed training augmentations per image: 1 is the centre crop, V > 1 are V random resized
+    crops with flips drawn once, 0 draws a fresh one at every step and caches no training image."""
+    skip_corrupt: bool = False
+    """Leave out unreadable images and say how many, instead of refusing the data set."""
+
+
+@dataclass(kw_only=True)
+class ClipConfig:
+    """The frozen CLIP."""
+
+    model: str = "ViT-B-16"
+    """open_clip model name, or the path of a .json file in the format of open_clip's model
+    configs."""
+    pretrained: str | None = "openai"
+    """open_clip tag, or the path of a local file (.safetensors, OpenAI's TorchScript .pt, or a
+    state dict); null means random weights, drawn from the seed."""
+    dtype: Dtype = Dtype.float32
+    """Arithmetic of the frozen towers; adapters, optimiser and sums are float32 whatever it is."""
+    cache: CacheMode = CacheMode.auto
+    """Frozen image features: `ram`, `disk`, `auto` (ram within cache_memory, else disk), or `off`,
+    which runs the plain form of the model without any shortcut."""
+    cache_memory: float = 8.0
+    """Largest feature cache kept in memory, GiB per host (and per GPU, where it fits)."""
+    cache_dtype: Dtype | None = None
+    """Storage of cached features; null means clip.dtype. bfloat16 halves the cache and rounds
+    once."""
+    cache_folder: str = "~/.cache/pfedmma_dist"
+    """Folder of feature files and of generated splits; a disk local to the host is best."""
+
+
+@dataclass(kw_only=True)
+class FederationConfig:
+    """Rounds, participation and the grouping of clients."""
+
+    rounds: int = 100
+    """Communication rounds; 100 in base-to-novel (pFedMMA scripts)."""
+    fraction: float = 1.0
+    """Share of clients that train in a round, max(int(fraction * K), 1) of them."""
+    first_round_all: bool | None = None
+    """Whether every client trains in round 0; null means as published for the method."""
+    local_epochs: int = 1
+    """Passes over a client's data per round; 1 (pFedMMA scripts)."""
+    batch_size: int = 32
+    """Images per client and step; 32 (pFedMMA scripts)."""
+    drop_last: bool = True
+    """Leave out an epoch's incomplete last batch where a client fills at least one (Dassl)."""
+    num_shards: int = 8
+    """Fixed groups of clients; a rank hosts whole shards, so at most num_shards ranks. Part of the
+    result's bits, like the seed."""
+    cohort_size: int | None = None
+    """Clients trained in lockstep; null means 1 on a CPU and 8 on a GPU. Part of the result's
+    bits."""
+
+
+@dataclass(kw_only=True)
+class OptimConfig:
+    """Local SGD; its state is made fresh for every client and round."""
+
+    lr: float = 1e-3
+    """Learning rate, constant; 1e-3 (pFedMMA)."""
+    momentum: float = 0.9
+    """SGD momentum; 0.9 (Dassl default, used by all published code)."""
+    weight_decay: float = 5e-4
+    """L2 decay of every trained number; 5e-4 (Dassl default)."""
+
+
+@dataclass(kw_only=True)
+class EvaluateConfig:
+    """When clients are scored, and on what."""
+
+    every: int = 1
+    """Rounds between scores on the clients' own test images (Local); 0 scores only at the end."""
+    full_every: int = 0
+    """Rounds between scores on all test sets (Base and Novel too); 0 scores them only at the
+    end."""
+    batch_size: int = 128
+    """Images per forward pass."""
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """Where the run lives and what it runs on."""
+
+    folder: str | None = None
+    """Run folder; null means runs/<data>-<method>-<hash of the configuration>."""
+    device: str = "auto"
+    """auto, cpu or cuda; with cuda each rank takes the GPU of its local rank."""
+    threads: int | None = None
+    """CPU threads per rank; null shares the cores among the ranks of the host."""
+    checkpoint_every: int = 10
+    """Rounds between checkpoints; one is always made at the end and on a stop signal."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept, at least 2: a damaged one falls back to the one before."""
+    deterministic: bool = True
+    """Ask torch for deterministic kernels; needed for equal bits on a GPU, no cost on a CPU."""
+
+
+@dataclass(kw_only=True)
+class Config:
+    """Everything that decides a run."""
+
+    seed: int = 1
+    """Seed of every random choice: init, shots, participation, shuffles, augmentation."""
+    data: DataConfig = field(default_factory=DataConfig)
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    method: dict[str, Any] = field(default_factory=lambda: {"name": "pfedmma"})
+    """Method name and its own options; `--help` lists the options of the chosen method."""
+    federation: FederationConfig = field(default_factory=FederationConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    run: RunConfig = field(default_factory=RunConfig)
