@@ -1,0 +1,176 @@
+"""Take the tensors out of a CLIP module of open_clip, or say why it does not fit."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageEmbedding, TextEmbedding, Tokenizer
+from pfedmma_dist.clip.tower import Block, Norm, Tower
+
+Cast = Callable[[Tensor], Tensor]
+
+OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
+OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def freeze(
+    module: nn.Module,
+    tokenizer: Tokenizer,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    plain: bool = False,
+) -> FrozenCLIP:
+    """Return the frozen form of an open_clip CLIP, its weights copied to a device and dtype.
+
+    plain: keep the plain form (no shortcut). Raises ValueError where the text tower is no causal
+    transformer pooled at EOT; an image tower that is no plain ViT is kept as a module.
+    """
+    visual, text = module.visual, getattr(module, "text", module)
+    reason = _why_not_plain_text(text)
+    if reason:
+        raise ValueError(f"clip.model: its text tower {reason}; choose an OpenAI-style CLIP")
+    reason = _why_not_plain_image(visual)
+    wide = torch.promote_types(dtype, torch.float32)
+
+    def narrow(x: Tensor) -> Tensor:
+        return x.detach().to(device, dtype, copy=True)
+
+    def broad(x: Tensor) -> Tensor:
+        return x.detach().to(device, wide, copy=True)
+
+    def norm(layer: nn.LayerNorm) -> Norm:
+        return Norm(broad(layer.weight), broad(layer.bias), layer.eps)
+
+    def tower(
+        blocks: nn.ModuleList, final: nn.LayerNorm, projection: object, causal: bool
+    ) -> Tower:
+        if isinstance(projection, nn.Linear):
+            projection = projection.weight.t()
+        return Tower(
+            [_block(block, narrow, norm) for block in blocks],
+            blocks[0].attn.num_heads,
+            norm(final),
+            None if projection is None else broad(projection),
+            causal=causal,
+            quick_gelu=_is_quick_gelu(blocks[0].mlp.gelu),
+            dtype=dtype,
+        )
+
+    embed_dim = _embed_dim(text)
+    sizes = {
+        "embed_dim": embed_dim,
+        "image_size": _side(visual),
+        "text_width": text.ln_final.weight.numel(),
+        "text_blocks": len(text.transformer.resblocks),
+        "why_no_image_tower": reason,
+    }
+    image = embed_image = None
+    if not reason:
+        sizes |= {
+            "image_width": visual.conv1.out_channels,
+            "image_blocks": len(visual.transformer.resblocks),
+            "num_patches": visual.positional_embedding.shape[0] - 1,
+        }
+        blocks = visual.transformer.resblocks
+        image = tower(blocks, visual.ln_post, visual.proj, causal=False)
+        embed_image = ImageEmbedding(
+            narrow(visual.conv1.weight),
+            broad(visual.class_embedding),
+            broad(visual.positional_embedding),
+            None if isinstance(visual.ln_pre, nn.Identity) else norm(visual.ln_pre),
+        )
+    pool = getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "argmax")
+    eos = getattr(text, "eos_id", None) or getattr(text, "text_eos_id", None)
+    return FrozenCLIP(
+        dims=Dims(**sizes),
+        text=tower(text.transformer.resblocks, text.ln_final, text.text_projection, causal=True),
+        embed_text=TextEmbedding(
+            narrow(text.token_embedding.weight),
+            broad(text.positional_embedding),
+            eos if pool == "eos" else None,
+        ),
+        image=image,
+        embed_image=embed_image,
+        image_module=visual.to(device, dtype) if reason else None,
+        scale=math.exp(module.logit_scale.item()),
+        tokenizer=tokenizer,
+        mean=_statistic(visual, "mean"),
+        std=_statistic(visual, "std"),
+        plain=plain,
+    )
+
+
+def _block(block: nn.Module, narrow: Cast, norm: Callable[[nn.LayerNorm], Norm]) -> Block:
+    attention, mlp = block.attn, block.mlp
+    return Block(
+        ln_1=norm(block.ln_1),
+        qkv_weight=narrow(attention.in_proj_weight),
+        qkv_bias=narrow(attention.in_proj_bias),
+        out_weight=narrow(attention.out_proj.weight),
+        out_bias=narrow(attention.out_proj.bias),
+        ln_2=norm(block.ln_2),
+        fc_weight=narrow(mlp.c_fc.weight),
+        fc_bias=narrow(mlp.c_fc.bias),
+        proj_weight=narrow(mlp.c_proj.weight),
+        proj_bias=narrow(mlp.c_proj.bias),
+    )
+
+
+def _why_not_plain_blocks(transformer: nn.Module) -> str:
+    """Return what sets these blocks apart from OpenAI's, or nothing."""
+    for block in getattr(transformer, "resblocks", [None]):
+        if not isinstance(getattr(block, "attn", None), nn.MultiheadAttention):
+            return "has blocks other than multi-head attention and MLP"
+        if not isinstance(block.ls_1, nn.Identity) or not isinstance(block.ls_2, nn.Identity):
+            return "has layer scale"
+        if (
+            not _is_quick_gelu(block.mlp.gelu)
+            and getattr(block.mlp.gelu, "approximate", "") != "none"
+        ):
+            return "has an activation other than GELU and QuickGELU"
+    return ""
+
+
+def _why_not_plain_image(visual: nn.Module) -> str:
+    if not hasattr(visual, "class_embedding") or not hasattr(visual, "conv1"):
+        return "is no Vision Transformer"
+    if visual.attn_pool is not None or visual.pool_type != "tok":
+        return "does not pool at its class token"
+    return _why_not_plain_blocks(visual.transformer)
+
+
+def _why_not_plain_text(text: nn.Module) -> str:
+    if not hasattr(text, "token_embedding") or not hasattr(text, "positional_embedding"):
+        return "is no CLIP text transformer"
+    pool = getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "argmax")
+    if getattr(text, "attn_mask", None) is None or getattr(text, "cls_emb", None) is not None:
+        return "is not causal"
+    if pool not in ("argmax", "eos"):
+        return "does not pool at the end of the text"
+    return _why_not_plain_blocks(text.transformer)
+
+
+def _is_quick_gelu(activation: nn.Module) -> bool:
+    return type(activation).__name__ == "QuickGELU"
+
+
+def _embed_dim(text: nn.Module) -> int:
+    projection = text.text_projection
+    if isinstance(projection, nn.Linear):
+        return projection.out_features
+    return text.ln_final.weight.numel() if projection is None else projection.shape[1]
+
+
+def _side(visual: nn.Module) -> int:
+    size = visual.image_size
+    return size if isinstance(size, int) else size[0]
+
+
+def _statistic(visual: nn.Module, which: str) -> tuple[float, ...]:
+    """Return the channel means or deviations that the weights were trained with."""
+    config = getattr(visual, "preprocess_cfg", {})
+    default = OPENAI_MEAN if which == "mean" else OPENAI_STD
+    return tuple(config.get(which) or default)

@@ -1,0 +1,196 @@
+"""The frozen CLIP as methods see it: image features of a declared kind, and their encoding."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pfedmma_dist.clip.tower import Block, Branch, Norm, Tower
+
+Tokenizer = Callable[[list[str]], Tensor]
+"""Texts -> token ids [N, L] int64; a text too long for the model raises ValueError."""
+
+
+@dataclass(frozen=True)
+class Dims:
+    """Sizes of a CLIP; enough to count parameters without weights."""
+
+    embed_dim: int  # D
+    image_size: int  # pixels
+    text_width: int
+    text_blocks: int
+    image_width: int | None = None  # None: the image tower is not a plain ViT
+    image_blocks: int | None = None
+    num_patches: int | None = None
+    why_no_image_tower: str = ""
+    """What keeps the image tower from being run by our own code; methods that train inside it
+    refuse such a model, the others read its final features."""
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What a method reads of an image, and so what is cached of it."""
+
+    start: int | None = None
+    """None: the final unit vector [D]. Else the fork [2, T, W] at this block: the block's ln_1
+    output and its output without a branch (see `tower.Tower.fork`)."""
+
+
+FINAL = ImageFeatures()
+
+
+@dataclass(frozen=True)
+class ImageEmbedding:
+    """Pixels to the first residual stream of a ViT."""
+
+    patch_weight: Tensor  # [W, 3, patch, patch]
+    class_token: Tensor  # [W]
+    position: Tensor  # [T, W]
+    ln_pre: Norm | None
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """[N, 3, H, H] -> [N, T, W]."""
+        weight = self.patch_weight
+        patches = F.conv2d(pixels.to(weight.dtype), weight, stride=weight.shape[-1])
+        patches = patches.flatten(2).transpose(1, 2).to(self.position.dtype)
+        first = self.class_token.expand(len(patches), 1, -1)
+        x = torch.cat([first, patches], dim=1) + self.position
+        return x if self.ln_pre is None else self.ln_pre(x)
+
+
+@dataclass(frozen=True)
+class TextEmbedding:
+    """Token ids to vectors; positions are added later, since prompts replace vectors."""
+
+    token: Tensor  # [V, W]
+    position: Tensor  # [L, W]
+    eot: int | None
+    """Token id whose position is pooled; None pools at the largest id, as OpenAI's CLIP does."""
+
+    def eot_index(self, ids: Tensor) -> Tensor:
+        """Return the pooled position of each sequence: [C, L] -> [C]."""
+        return ids.argmax(dim=1) if self.eot is None else (ids == self.eot).int().argmax(dim=1)
+
+
+@dataclass
+class FrozenCLIP:
+    """Both towers, the logit scale and the tokenizer. Nothing here is ever trained."""
+
+    dims: Dims
+    text: Tower
+    embed_text: TextEmbedding
+    image: Tower | None  # None where the image tower is not a plain ViT
+    embed_image: ImageEmbedding | None
+    image_module: torch.nn.Module | None
+    """open_clip's own image tower, kept only where `image` is None."""
+    scale: float
+    """exp(logit_scale)."""
+    tokenizer: Tokenizer
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    plain: bool = False
+    """Run the plain form, without any shortcut: pixels in, all tokens of all blocks."""
+
+    def __post_init__(self) -> None:
+        if not self.plain:
+            for tower in (self.image, self.text):
+                if tower is not None:
+                    tower.fold_quick_gelu()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embed_text.token.device
+
+    @property
+    def wide(self) -> torch.dtype:
+        """Type of residual streams, unit vectors and logits: float32, or float64 in tests."""
+        return self.embed_text.position.dtype
+
+    def record_shape(self, kind: ImageFeatures) -> tuple[int, ...]:
+        """Return the shape of one image's features."""
+        if self.plain:
+            return (3, self.dims.image_size, self.dims.image_size)
+        if kind.start is None:
+            return (self.dims.embed_dim,)
+        rows = 1 if kind.start == self.image.depth - 1 else self.dims.num_patches + 1
+        return (2, rows, self.image.width)
+
+    def image_hash(self) -> str:
+        """Return a sha256 over the weights of the image side, part of a cache's key."""
+        image = self.image
+        if image is None:
+            weights = self.image_module.state_dict().values()
+        else:
+            weights = _tensors([self.embed_image, image.blocks, image.final_norm, image.projection])
+        digest = hashlib.sha256()
+        for weight in weights:
+            flat = weight.detach().cpu().contiguous().flatten()
+            digest.update(flat.view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    @torch.no_grad()
+    def freeze(self, pixels: Tensor, kinds: tuple[ImageFeatures, ...]) -> list[Tensor]:
+        """Map normalised pixels [N, 3, H, H] to the features of each kind [N, *record_shape].
+
+        In the plain form the features are the pixels themselves.
+        """
+        pixels = pixels.to(self.device)
+        if self.plain:
+            return [pixels for _ in kinds]
+        if self.image is None:
+            final = F.normalize(self.image_module(pixels.to(self.text.dtype)).to(self.wide), dim=-1)
+            return [final for _ in kinds]
+        x, done, found = self.embed_image(pixels), 0, {}
+        for kind in sorted((kind for kind in kinds if kind.start is not None), key=_start):
+            x = self.image.run(x, done, kind.start)
+            h, out = self.image.fork(x, kind.start)
+            rows = self.record_shape(kind)[1]
+            found[kind] = torch.stack([h[:, :rows].to(out.dtype), out[:, :rows]], dim=1)
+            x, done = out, kind.start + 1
+        if FINAL in kinds:
+            last = self.image.depth - 1
+            row = x[:, 0] if done > last else self.image.last_row(self.image.run(x, done, last))
+            found[FINAL] = self.image.head(row)
+        return [found[kind] for kind in kinds]
+
+    def encode_image(
+        self, features: Tensor, kind: ImageFeatures, branch: Branch | None = None
+    ) -> Tensor:
+        """Map features [N, *record_shape] of a kind to unit vectors [N, D], branch included."""
+        if self.plain:
+            return self._encode_pixels(features, kind, branch)
+        if kind.start is None:
+            return features.to(self.wide)
+        tower = self.image
+        x = features[:, 1].to(self.wide)
+        if branch is not None:
+            x = x + branch(kind.start, features[:, 0].to(tower.dtype))
+        if kind.start == tower.depth - 1:
+            return tower.head(x[:, 0])
+        x = tower.run(x, kind.start + 1, tower.depth - 1, branch)
+        return tower.head(tower.last_row(x, branch))
+
+    def _encode_pixels(self, pixels: Tensor, kind: ImageFeatures, branch: Branch | None) -> Tensor:
+        if self.image is None:
+            features = self.image_module(pixels.to(self.text.dtype))
+            return F.normalize(features.to(self.wide), dim=-1)
+        start = self.image.depth if kind.start is None else kind.start
+        x = self.image.run(self.embed_image(pixels), 0, start)
+        return self.image.head(self.image.run(x, start, self.image.depth, branch)[:, 0])
+
+
+def _tensors(part: object) -> Iterator[Tensor]:
+    """Walk lists and dataclasses of weights."""
+    if isinstance(part, Tensor):
+        yield part
+    elif isinstance(part, list | Block | Norm | ImageEmbedding):
+        for inner in part if isinstance(part, list) else vars(part).values():
+            yield from _tensors(inner)
+
+
+def _start(kind: ImageFeatures) -> int:
+    return kind.start
