@@ -1,0 +1,103 @@
+'''What a federated method is: a declaration, and functions over a cohort of clients.
+
+A method says which numbers a client trains (`specs`), which frozen features it reads (`images`) and
+what crosses the network (`exchange`). It owns no loop, no optimiser and no state: `classes` and
+`logits` are functions of their arguments, with a leading axis G over the clients of a cohort. No
+term may join two clients of that axis; the contract test runs every method at G = 3 and G = 1 and
+compares.
+
+A whole toy method, one bias per class on top of the untouched CLIP, averaged by the server:
+
+    @dataclass(kw_only=True)
+    class BiasOptions:
+        num_classes: int = 50
+
+    class Bias(Method):
+        """One logit bias per class on top of zero-shot CLIP."""
+
+        name = "bias"
+        Options = BiasOptions
+
+        def __init__(self, options, dims):
+            self.specs = (ParamSpec("bias", (options.num_classes,), zeros, shared=True),)
+
+        def classes(self, params, prepared, text):
+            return text.plain[None]                                   # [1, C, D]
+
+        def logits(self, params, classes, images, clip):
+            final = encode(clip, images, self.images)                 # [G, B, D]
+            return clip.scale * final @ classes.mT + params["bias"][:, None]
+'''
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from pfedmma_dist.clip.model import FINAL, Dims, FrozenCLIP, ImageFeatures
+from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.clip.tower import Branch
+from pfedmma_dist.exchange import Average, Exchange
+from pfedmma_dist.params import Layout, ParamSpec
+
+
+class Method:
+    """The defaults of a method: reads final image features, trains nothing, averages what is
+    shared."""
+
+    name: ClassVar[str]
+    """As written in `method.name` and in the tables."""
+    Options: ClassVar[type]
+    """kw_only dataclass of the method's own configuration keys."""
+    first_round_all: ClassVar[bool] = False
+    """Whether the published protocol trains every client in round 0, whatever the fraction."""
+    specs: tuple[ParamSpec, ...] = ()
+    images: ImageFeatures = FINAL
+
+    def __init__(self, options: Any, dims: Dims) -> None:
+        """options: an instance of `Options`. dims: the sizes of the CLIP; no weights are needed."""
+
+    def exchange(self, layout: Layout, template: Tensor) -> Exchange:
+        """Return the server; `template` [P + S] is where every client starts."""
+        return Average(template[layout.num_private :])
+
+    def prepare(self, extra: Tensor | None, text: ClassText) -> Any:
+        """Turn what was downloaded beside the shared part into what `classes` reads.
+
+        Called once per cohort and round, without gradients.
+        """
+        return None
+
+    def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Any:
+        """Return the class side, for instance unit vectors [G, C, D].
+
+        Called at every training step, but once per client in evaluation: what depends on the client
+        and on the classes alone belongs here. params: {name: [G, *shape]}.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how classes look")
+
+    def logits(
+        self, params: dict[str, Tensor], classes: Any, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return logits [G, B, C] of image features [G, B, *record_shape]."""
+        return cosine_logits(encode(clip, images, self.images), classes, clip.scale)
+
+    def penalty(self, params: dict[str, Tensor], classes: Any, text: ClassText) -> Tensor | None:
+        """Return a term [G] to add to each client's cross-entropy in training, or None."""
+        return None
+
+
+def encode(
+    clip: FrozenCLIP, images: Tensor, kind: ImageFeatures, branch: Branch | None = None
+) -> Tensor:
+    """Map image features [G, B, *record_shape] to unit vectors [G, B, D]."""
+    return clip.encode_image(images.flatten(0, 1), kind, branch).unflatten(0, images.shape[:2])
+
+
+def cosine_logits(
+    images: Tensor,  # [G, B, D] unit vectors
+    classes: Tensor,  # [G, C, D] unit vectors
+    scale: float,
+) -> Tensor:
+    """Return scaled cosine similarities [G, B, C]."""
+    return scale * torch.matmul(images, classes.mT)
