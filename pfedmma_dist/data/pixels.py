@@ -1,0 +1,134 @@
+"""Pixels: decoded, cropped, normalised, a bounded distance ahead of who needs them.
+
+The transforms are those of the published code (torchvision's Resize + CenterCrop, and its
+RandomResizedCrop + flip), written in Pillow and numpy. A pixel is a function of (seed, row, view):
+neither the number of threads nor the order of the requests can reach it.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pfedmma_dist import rng
+from pfedmma_dist.data.images import Images
+
+BICUBIC = Image.Resampling.BICUBIC
+AREA = (0.08, 1.0)  # share of the image in a random crop
+RATIO = (3 / 4, 4 / 3)  # its width over its height
+TRIES = 10
+AHEAD = 2  # chunks decoded before they are asked for
+
+Box = tuple[int, int, int, int]
+
+
+def centre_crop(image: Image.Image, size: int) -> Image.Image:
+    """Scale the shorter side to `size` and keep the centre, with torchvision's rounding."""
+    width, height = image.size
+    if width <= height:
+        width, height = size, int(size * height / width)
+    else:
+        width, height = int(size * width / height), size
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    scaled = image.resize((width, height), BICUBIC)
+    return scaled.crop((left, top, left + size, top + size))
+
+
+def random_view(image: Image.Image, size: int, generator: np.random.Generator) -> Image.Image:
+    """Scale a random part of the image to `size` x `size` and flip it every other time."""
+    view = image.crop(_random_box(*image.size, generator)).resize((size, size), BICUBIC)
+    flip = generator.random() < 0.5
+    return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else view
+
+
+@dataclass(frozen=True, eq=False)
+class PixelLoader:
+    """Normalised pixels of (row, view). View 0 is the centre crop, every other a random one.
+
+    It decodes in as many threads as torch computes in, which is this rank's share of the cores.
+    """
+
+    images: Images
+    size: int  # pixels per side
+    mean: tuple[float, ...]  # [3] of values in 0..1
+    std: tuple[float, ...]  # [3]
+    seed: int
+
+    def load(self, row: int, view: int) -> Tensor:
+        """Return one image, [3, size, size] float32."""
+        out = np.empty((3, self.size, self.size), np.float32)
+        self._decode_into(out, row, view)
+        return torch.from_numpy(out)
+
+    def batch(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
+        """Return these images in their order, [n, 3, size, size] float32."""
+        [pixels] = self.stream([(rows, views)])
+        return pixels
+
+    def stream(self, chunks: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[Tensor]:
+        """Yield one batch per (rows, views), in order, decoding at most two batches ahead.
+
+        An unreadable image raises when the batch that holds it is due.
+        """
+        waiting: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            try:
+                for rows, views in chunks:
+                    waiting.append(self._start(pool, rows, views))
+                    if len(waiting) > AHEAD:
+                        yield _finish(waiting)
+                while waiting:
+                    yield _finish(waiting)
+            finally:
+                pool.shutdown(cancel_futures=True)  # the consumer may leave early
+
+    def _start(
+        self, pool: ThreadPoolExecutor, rows: np.ndarray, views: np.ndarray
+    ) -> tuple[np.ndarray, list[Future[None]]]:
+        """Put the images of one batch to work, each into its own slot."""
+        assert len(rows) == len(views)
+        out = np.empty((len(rows), 3, self.size, self.size), np.float32)
+        places = zip(out, rows, views, strict=True)
+        return out, [pool.submit(self._decode_into, *place) for place in places]
+
+    def _decode_into(self, out: np.ndarray, row: int, view: int) -> None:
+        """Write one image. In numpy, since torch would start threads of its own in each thread."""
+        assert view >= 0
+        image = self.images.open(row)
+        if view == 0:
+            image = centre_crop(image, self.size)
+        else:
+            image = random_view(image, self.size, rng.generator(self.seed, "augment", row, view))
+        np.divide(np.asarray(image).transpose(2, 0, 1), 255, out=out, dtype=np.float32)
+        out -= np.asarray(self.mean, np.float32)[:, None, None]
+        out /= np.asarray(self.std, np.float32)[:, None, None]
+
+
+def _finish(waiting: deque[tuple[np.ndarray, list[Future[None]]]]) -> Tensor:
+    """Return the oldest batch once all its images are there."""
+    out, images = waiting.popleft()
+    for image in images:
+        image.result()
+    return torch.from_numpy(out)
+
+
+def _random_box(width: int, height: int, generator: np.random.Generator) -> Box:
+    """Draw (left, top, right, bottom); very long images fall back to their central part."""
+    for _ in range(TRIES):
+        area = width * height * generator.uniform(*AREA)
+        ratio = math.exp(generator.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
+        wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < wide <= width and 0 < high <= height:
+            left = int(generator.integers(width - wide + 1))
+            top = int(generator.integers(height - high + 1))
+            return left, top, left + wide, top + high
+    wide = min(width, round(height * RATIO[1]))
+    high = min(height, round(width / RATIO[0]))
+    left, top = (width - wide) // 2, (height - high) // 2
+    return left, top, left + wide, top + high
