@@ -1,0 +1,134 @@
+"""Who trains in a round, in which group, on which images: functions of (seed, round, client)."""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pfedmma_dist.config import FederationConfig
+from pfedmma_dist.rng import generator
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Clients of one shard that go through their steps together."""
+
+    shard: int
+    clients: np.ndarray  # [G] int64, most steps first
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step of a cohort. Rows of weight 0 are padding; an inactive client has no more steps."""
+
+    rows: np.ndarray  # [G, B] int64 image rows
+    views: np.ndarray  # [G, B] int64 augmentation of each image, 0 the centre crop
+    weight: np.ndarray  # [G, B] float32, 1 or 0
+    active: np.ndarray  # [G] bool
+
+
+def participants(
+    cfg: FederationConfig, seed: int, round_index: int, num_clients: int
+) -> np.ndarray:
+    """Return the sorted clients of a round: max(int(fraction * K), 1), drawn without
+    replacement."""
+    if round_index == 0 and cfg.first_round_all:
+        return np.arange(num_clients)
+    count = max(int(cfg.fraction * num_clients), 1)
+    draw = generator(seed, "participants", round_index).choice(num_clients, count, replace=False)
+    return np.sort(draw)
+
+
+def steps_per_epoch(sizes: np.ndarray, cfg: FederationConfig) -> np.ndarray:
+    """Return the steps of one epoch of clients with these many images."""
+    whole = sizes // cfg.batch_size
+    ragged = -(-sizes // cfg.batch_size)
+    return np.where(cfg.drop_last & (whole > 0), whole, ragged)
+
+
+def assign_shards(steps: np.ndarray, num_shards: int) -> list[np.ndarray]:
+    """Deal all clients to shards, the longest first, each to the emptiest; ties by number.
+
+    A function of the partition alone: a client stays in its shard whatever the ranks.
+    """
+    load = [(0, shard) for shard in range(num_shards)]
+    members: list[list[int]] = [[] for _ in range(num_shards)]
+    for client in np.lexsort((np.arange(len(steps)), -steps)):
+        total, shard = heapq.heappop(load)
+        members[shard].append(int(client))
+        heapq.heappush(load, (total + int(steps[client]), shard))
+    return [np.array(sorted(clients), dtype=np.int64) for clients in members]
+
+
+def cut_cohorts(
+    shard: int, clients: np.ndarray, steps: np.ndarray, cohort_size: int
+) -> list[Cohort]:
+    """Cut a shard's clients into cohorts, longest first, so that little is padded.
+
+    steps: of all clients [K].
+    """
+    order = clients[np.lexsort((clients, -steps[clients]))]
+    return [
+        Cohort(shard, order[start : start + cohort_size])
+        for start in range(0, len(order), cohort_size)
+    ]
+
+
+def batches(
+    rows: list[np.ndarray],
+    clients: np.ndarray,
+    cfg: FederationConfig,
+    seed: int,
+    round_index: int,
+    num_views: int,
+) -> Iterator[Batch]:
+    """Yield the steps of a cohort's round; rows: the training images of each of its clients [G]."""
+    plans = [
+        _plan(own, int(client), cfg, seed, round_index, num_views)
+        for own, client in zip(rows, clients, strict=True)
+    ]
+    width = max(len(step[0]) for plan in plans for step in plan)
+    for index in range(max(map(len, plans))):
+        shape = (len(plans), width)
+        batch = Batch(
+            rows=np.repeat([own[:1] for own in rows], width, axis=1),
+            views=np.zeros(shape, np.int64),
+            weight=np.zeros(shape, np.float32),
+            active=np.array([index < len(plan) for plan in plans]),
+        )
+        for g, plan in enumerate(plans):
+            # A client that is done repeats its last batch, whose gradient is thrown away.
+            own, views = plan[min(index, len(plan) - 1)]
+            batch.rows[g, : len(own)] = own
+            batch.views[g, : len(own)] = views
+            batch.weight[g, : len(own)] = 1.0
+        yield batch
+
+
+def _plan(
+    rows: np.ndarray,
+    client: int,
+    cfg: FederationConfig,
+    seed: int,
+    round_index: int,
+    num_views: int,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the (rows, views) of each step of one client."""
+    plan = []
+    for epoch in range(cfg.local_epochs):
+        key = round_index, client, epoch
+        shuffled = rows[generator(seed, "shuffle", *key).permutation(len(rows))]
+        views = _views(len(rows), num_views, generator(seed, "views", *key))
+        for step in range(int(steps_per_epoch(np.array(len(rows)), cfg))):
+            part = slice(step * cfg.batch_size, (step + 1) * cfg.batch_size)
+            plan.append((shuffled[part], views[part]))
+    return plan
+
+
+def _views(count: int, num_views: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw which augmentation each image is seen in: one of V fixed ones, or (V = 0) a fresh
+    one."""
+    if num_views == 1:
+        return np.zeros(count, np.int64)
+    return rng.integers(1, (num_views or 2**31 - 2) + 1, count)

@@ -1,0 +1,132 @@
+"""Accuracy of every client on every test set due; each image is classified once per client."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pfedmma_dist.clip.cache import Features
+from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.data.task import Scope, Task
+from pfedmma_dist.federation.cohort import Cohort
+from pfedmma_dist.methods.method import Method
+from pfedmma_dist.params import Layout
+from pfedmma_dist.world import World
+
+Start = Callable[[np.ndarray], tuple[Tensor, Tensor | None]]
+"""Clients [G] -> (theta [G, P + S], further download)."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracy in percent of every client, by test set."""
+
+    percent: dict[str, np.ndarray]  # scope name -> [K] float64, nan where a client has no image
+    num_images: int  # images classified, over all clients and ranks
+    seconds: float
+    stop: bool  # some rank was asked to stop
+
+
+def score(
+    method: Method,
+    layout: Layout,
+    start: Start,
+    cohorts: list[Cohort],
+    uniform: bool,
+    task: Task,
+    scopes: list[Scope],
+    texts: dict[str, ClassText],
+    features: Features,
+    batch_size: int,
+    world: World,
+    stop: Callable[[], bool] = lambda: False,
+) -> Scores:
+    """Score the clients of these cohorts and sum over ranks.
+
+    uniform: all clients hold the same numbers, so every image is classified once for all of them.
+    """
+    started = time.perf_counter()
+    counts = torch.zeros(task.num_clients, len(scopes), 2, dtype=torch.int64)
+    num_images = 0
+    for name, text in texts.items():
+        due = [(index, scope) for index, scope in enumerate(scopes) if scope.class_set == name]
+        if not due:
+            continue
+        for clients in _groups(cohorts, uniform):
+            owners = clients[:1] if uniform else clients
+            wanted = [
+                rows_of([scope for _, scope in due], own)
+                for own in ([clients] if uniform else clients[:, None])
+            ]
+            correct = _classify(
+                method,
+                layout,
+                start(owners),
+                text,
+                features,
+                wanted,
+                lambda rows, name=name: task.labels(name, rows),
+                batch_size,
+            )
+            num_images += sum(map(len, wanted))
+            for g, client in enumerate(clients):
+                rows, hits = (wanted[0], correct[0]) if uniform else (wanted[g], correct[g])
+                for index, scope in due:
+                    own = scope.rows_of(int(client))
+                    found = hits[np.searchsorted(rows, own)]
+                    counts[client, index] = torch.tensor([int(found.sum()), len(own)])
+    riders = torch.tensor([num_images, int(stop())])
+    total = world.exact_sum(torch.cat([counts.flatten(), riders]))
+    right, of = total[:-2].view(counts.shape).double().unbind(dim=2)
+    percent = (100 * right / of).numpy()  # 0 / 0 is nan: no image
+    return Scores(
+        percent={scope.name: percent[:, index] for index, scope in enumerate(scopes)},
+        num_images=int(total[-2]),
+        seconds=time.perf_counter() - started,
+        stop=bool(total[-1]),
+    )
+
+
+def rows_of(scopes: Iterable[Scope], clients: np.ndarray) -> np.ndarray:
+    """Return the sorted image rows on which these clients are scored."""
+    rows = [scope.rows_of(int(client)) for scope in scopes for client in clients]
+    return np.unique(np.concatenate(rows))
+
+
+def _groups(cohorts: list[Cohort], uniform: bool) -> list[np.ndarray]:
+    """Return the clients to score together: cohorts, or all of them where one answer serves all."""
+    groups = [cohort.clients for cohort in cohorts]
+    return [np.concatenate(groups)] if uniform and groups else groups
+
+
+@torch.no_grad()
+def _classify(
+    method: Method,
+    layout: Layout,
+    held: tuple[Tensor, Tensor | None],
+    text: ClassText,
+    features: Features,
+    wanted: list[np.ndarray],  # [G] sorted image rows of each client
+    label_of: Callable[[np.ndarray], np.ndarray],
+    batch_size: int,
+) -> list[np.ndarray]:
+    """Return whether each wanted image is classified right, by client."""
+    theta, extra = held
+    params = layout.views(theta)
+    classes = method.classes(params, method.prepare(extra, text), text)  # once per client
+    width = max(map(len, wanted))
+    padded = np.stack([np.resize(rows, width) for rows in wanted])  # repeats, cut off below
+    same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
+    hits = []
+    for begin in range(0, width, batch_size):
+        rows = padded[:, begin : begin + batch_size]
+        asked = rows[:1] if same else rows
+        images = features.rows(method.images, (asked.reshape(-1), np.zeros(asked.size, np.int64)))
+        images = images.unflatten(0, asked.shape).expand(len(rows), *[-1] * images.dim())
+        guess = method.logits(params, classes, images, text.clip).argmax(dim=2)
+        hits.append(guess.cpu().numpy() == label_of(rows))
+    correct = np.concatenate(hits, axis=1)
+    return [row[: len(rows)] for row, rows in zip(correct, wanted, strict=True)]
