@@ -1,0 +1,1 @@
+"""What a run leaves behind: its folder, checkpoints, records, pictures and what a person sees."""

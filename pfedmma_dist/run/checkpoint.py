@@ -1,0 +1,234 @@
+"""Save and load the state of a run between two rounds, shard by shard, at any world size.
+
+`round_000050/` holds a file per shard that has clients, `server.safetensors` and, written last,
+`manifest.json` with the sha256 of each of them and of itself. A folder whose name starts with a dot
+is unfinished (`.tmp`) or about to be replaced (`.old`); only the latter is ever read.
+"""
+
+import logging
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from pfedmma_dist.run import manifest
+from pfedmma_dist.run.files import sync
+from pfedmma_dist.run.manifest import ENTRY, Manifest, shard_file
+from pfedmma_dist.run.together import TogetherError, gather_texts, together
+from pfedmma_dist.world import World
+
+log = logging.getLogger(__name__)
+
+NAME = re.compile(r"round_\d{6,}|\.round_\d{6,}\.old")
+
+DAMAGE = (OSError, SafetensorError, ValueError)
+"""What reading a missing, cut or altered file can raise."""
+
+
+class CheckpointError(OSError):
+    """Say that a checkpoint could not be written; raised on all ranks together."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An intact checkpoint, as far as this rank needs it."""
+
+    round_index: int
+    shards: dict[int, dict[str, Tensor]]  # of the shards asked for; {} for one without clients
+    server: dict[str, Tensor]
+    meta: dict[str, Any]
+
+
+def save(
+    folder: Path,
+    world: World,
+    round_index: int,
+    shards: dict[int, dict[str, Tensor]],
+    server: dict[str, Tensor],
+    meta: dict[str, Any],
+    keep: int,
+) -> Path:
+    """Write the checkpoint of `round_index` into `folder` and drop all but the newest `keep`.
+
+    shards: tensors of the shards that this rank hosts; an empty dict needs no file. server: written
+    by rank 0, the same on all ranks. meta: plain values, among them `fingerprint` and `num_shards`.
+    Collective. Whatever happens, the last checkpoint stays readable until this one is complete.
+    """
+    assert keep >= 1
+    assert {"fingerprint", "num_shards"} <= meta.keys()
+    final = folder / f"round_{round_index:06d}"
+    temporary = folder / f".{final.name}.tmp"
+    try:
+        together(world, lambda: _prepare(folder, temporary) if world.first else None, OSError)
+        table = together(
+            world, lambda: _write(temporary, shards, server, meta, world), OSError, SafetensorError
+        )
+        files = manifest.entries(world.exact_sum(table))
+        record = Manifest(round_index, files, meta)
+        together(
+            world, lambda: _publish(temporary, final, record) if world.first else None, OSError
+        )
+    except TogetherError as error:
+        newest = gather_texts(world, _abandon(folder, temporary) if world.first else "")[0]
+        raise CheckpointError(
+            f"run.folder: cannot save {final}: {error}; {newest}. "
+            "Make room or mend the permissions, then start the same command again to go on"
+        ) from error
+    if world.first:
+        _prune(folder, round_index, keep)
+    world.barrier()
+    return final
+
+
+def load(
+    folder: Path, world: World, shard_ids: list[int], fingerprint: str, num_shards: int
+) -> Loaded | None:
+    """Return the newest intact checkpoint in `folder`, None where none was ever made.
+
+    A damaged one is passed over with a warning. ValueError where all are damaged, and where the
+    newest intact one belongs to another parameter layout or number of shards. Collective; changes
+    nothing on the disk.
+    """
+    names = [path.name for path in _candidates(folder)] if world.first else []
+    names = _from_first(world, names)
+    for name in names:
+        path = folder / name
+        try:
+            record = together(world, lambda path=path: manifest.read(path), *DAMAGE)
+            _check_layout(path, record, fingerprint, num_shards)
+            shards, server = together(
+                world, lambda path=path, record=record: _read(path, record, shard_ids), *DAMAGE
+            )
+        except TogetherError as error:
+            if world.first:
+                log.warning("checkpoint %s is damaged, trying the one before: %s", path, error)
+            continue
+        return Loaded(record.round_index, shards, server, record.meta)
+    if names:
+        raise ValueError(
+            f"run.folder: every checkpoint in {folder} is damaged; "
+            "restore that folder from a copy, or delete it to start again from round 0"
+        )
+    return None
+
+
+def _check_layout(path: Path, record: Manifest, fingerprint: str, num_shards: int) -> None:
+    saved = record.meta
+    shards = saved["num_shards"]
+    if shards != num_shards:
+        raise ValueError(
+            f"federation.num_shards: {path} was saved with {shards} shards, this run has "
+            f"{num_shards}; set federation.num_shards={shards}, or another run.folder"
+        )
+    if saved["fingerprint"] != fingerprint:
+        raise ValueError(
+            f"run.folder: {path} holds the parameter layout {saved['fingerprint']}, this run has "
+            f"{fingerprint}; use the method options and the clip.model of that run, "
+            "or set another run.folder"
+        )
+
+
+def _prepare(folder: Path, temporary: Path) -> None:
+    """Clear away what a crash left behind and make the folder to write into."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left_over in folder.glob(".round_*.tmp"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    for old in folder.glob(".round_*.old"):
+        name = folder / old.name[1 : -len(".old")]
+        if name.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(old, name)
+    temporary.mkdir()
+
+
+def _write(
+    temporary: Path,
+    shards: dict[int, dict[str, Tensor]],
+    server: dict[str, Tensor],
+    meta: dict[str, Any],
+    world: World,
+) -> Tensor:
+    """Write this rank's files; return the table of their digests, other ranks' lines zero."""
+    num_shards = meta["num_shards"]
+    table = torch.zeros(num_shards + 1, ENTRY, dtype=torch.int64)
+    for shard, tensors in shards.items():
+        assert 0 <= shard < num_shards
+        if tensors:
+            table[shard] = manifest.write_tensors(temporary / shard_file(shard), tensors)
+    if world.first:
+        table[num_shards] = manifest.write_tensors(temporary / manifest.SERVER, server)
+    return table
+
+
+def _publish(temporary: Path, final: Path, record: Manifest) -> None:
+    """Complete the folder and give it its name; an earlier one of that name goes last."""
+    manifest.write(temporary, record)
+    sync(temporary)
+    old = final.with_name(f".{final.name}.old")
+    if final.exists():
+        os.replace(final, old)
+    os.replace(temporary, final)
+    sync(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _abandon(folder: Path, temporary: Path) -> str:
+    """Remove the unfinished folder and say which checkpoint a restart will use."""
+    shutil.rmtree(temporary, ignore_errors=True)
+    for path in _candidates(folder):
+        try:
+            record = manifest.read(path)
+            for name in record.files:
+                manifest.verify(path, record, name)
+        except DAMAGE:
+            continue
+        return f"the newest intact checkpoint is {path}"
+    return "there is no earlier checkpoint"
+
+
+def _prune(folder: Path, round_index: int, keep: int) -> None:
+    """Delete all but the newest `keep` checkpoints up to `round_index`.
+
+    Later rounds are a damaged future that a restart fell back from: they go too, else they would
+    push intact ones out.
+    """
+    paths = [path for path in _candidates(folder) if not path.name.startswith(".")]
+    kept = [path for path in paths if _round_of(path) <= round_index][:keep]
+    for path in set(paths) - set(kept):
+        doomed = path.with_name(f".{path.name}.tmp")  # so that a crash leaves no half checkpoint
+        try:
+            os.replace(path, doomed)
+        except OSError as error:
+            log.warning("cannot delete the old checkpoint %s: %s", path, error)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """Return the folders that may hold a checkpoint, newest first, the finished before its .old."""
+    paths = [path for path in folder.glob("*round_*") if NAME.fullmatch(path.name)]
+    return sorted(paths, key=lambda path: (_round_of(path), path.suffix != ".old"), reverse=True)
+
+
+def _round_of(path: Path) -> int:
+    return int(re.sub(r"\D", "", path.name))
+
+
+def _from_first(world: World, names: list[str]) -> list[str]:
+    """Return rank 0's list on all ranks: on a shared disk each may see another one for a while."""
+    count = int(world.exact_sum(torch.tensor([len(names)])))
+    return [gather_texts(world, names[i] if world.first else "")[0] for i in range(count)]
+
+
+def _read(
+    path: Path, record: Manifest, shard_ids: list[int]
+) -> tuple[dict[int, dict[str, Tensor]], dict[str, Tensor]]:
+    """Return the shards asked for and the server's tensors, each checked against its digest."""
+    shards = {shard: manifest.read_tensors(path, record, shard_file(shard)) for shard in shard_ids}
+    return shards, manifest.read_tensors(path, record, manifest.SERVER)

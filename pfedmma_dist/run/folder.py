@@ -1,0 +1,104 @@
+"""The run folder: the name of every file in it, and the lock of the one run that writes there."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import IO, Any
+
+from pfedmma_dist.run.files import write_text_atomically
+from pfedmma_dist.run.together import TogetherError, together
+from pfedmma_dist.world import World
+
+log = logging.getLogger(__name__)
+
+
+class RunFolder:
+    """Names of a run's files. `claim` makes the folder and keeps other runs out until `release`."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self.config = self.path / "config.yaml"  # resolved; training with it repeats the run
+        self.environment = self.path / "environment.json"
+        self.log = self.path / "log.txt"
+        self.metrics = self.path / "metrics.csv"  # a row per round
+        self.clients = self.path / "clients.csv"  # a row per client
+        self.result = self.path / "result.json"  # written last: its presence means finished
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+        self.figures = self.path / "figures"
+        self.lock_file = self.path / ".lock"
+        self._lock: IO[str] | None = None
+
+    def create(self) -> None:
+        """Make the folder and those inside it; ValueError where that is not possible."""
+        try:
+            for folder in (self.checkpoints, self.tensorboard, self.figures):
+                folder.mkdir(parents=True, exist_ok=True)
+            write_text_atomically(self.path / ".probe", "")
+            (self.path / ".probe").unlink()
+        except OSError as error:
+            raise ValueError(
+                f"run.folder: cannot write to {self.path} ({error.strerror or error}); "
+                "set run.folder to a folder that you may write to, on a disk with room"
+            ) from error
+
+    def lock(self) -> None:
+        """Keep other processes out of the folder until `release` or the end of this process."""
+        file = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115 (open while we hold it)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            file.close()
+            raise ValueError(
+                f"run.folder: {self.path} is in use by {holder}; "
+                "wait for that run or stop it, or set another run.folder"
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
+                raise
+            # Lustre without -o flock, among others: a run must not fail for want of a guard.
+            log.warning("run.folder: %s: no file locks here (%s)", self.path, error.strerror)
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on host {socket.gethostname()}\n")
+        file.flush()
+        self._lock = file
+
+    def release(self) -> None:
+        """Let other processes in again."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def claim(self, world: World) -> None:
+        """Create and lock the folder from rank 0; what hinders it is raised on every rank."""
+        try:
+            together(world, lambda: self._open() if world.first else None, ValueError)
+            together(world, self._see, ValueError)
+        except TogetherError as error:
+            self.release()
+            raise ValueError(str(error)) from error
+
+    def read_result(self) -> dict[str, Any] | None:
+        """Return the scores of a finished run, None where the run is not finished."""
+        with contextlib.suppress(FileNotFoundError):
+            return json.loads(self.result.read_text(encoding="utf-8"))
+        return None
+
+    def _open(self) -> None:
+        self.create()
+        self.lock()
+
+    def _see(self) -> None:
+        """Refuse a folder that only the host of rank 0 can see."""
+        if not self.lock_file.exists():
+            raise ValueError(
+                f"run.folder: {self.path.absolute()} was made by rank 0 but is not seen on host "
+                f"{socket.gethostname()}; set run.folder to a file system that all hosts share"
+            )

@@ -1,0 +1,58 @@
+"""Send log lines to people: rank 0 to the terminal and log.txt, other ranks warnings only."""
+
+import logging
+import sys
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.world import World
+
+SPEAKERS = ("pfedmma_dist", "__main__", "py.warnings")
+"""Loggers we speak through; the root logger stays with whoever embeds us."""
+
+SAME_EVERYWHERE = ("pfedmma_dist.data", "pfedmma_dist.clip.load")
+"""Loggers whose warnings are the same on every rank, and so rank 0's to speak."""
+
+PLAIN = "%(asctime)s %(levelname)s %(message)s"
+
+
+def configure_logging(world: World, folder: RunFolder | None) -> Console:
+    """Set up logging and return the console on standard error, which `Progress` must share.
+
+    folder: a claimed run folder, or None for a command that has none. May be called again.
+    """
+    console = Console(stderr=True)
+    if world.first and interactive():
+        handlers: list[logging.Handler] = [
+            RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S", markup=False)
+        ]
+    else:
+        handlers = [logging.StreamHandler(sys.stderr)]
+        prefix = "" if world.first else f"[rank {world.rank}] "
+        handlers[0].setFormatter(logging.Formatter(prefix + PLAIN))
+    if world.first and folder is not None:
+        handlers.append(logging.FileHandler(folder.log, encoding="utf-8"))
+        handlers[1].setFormatter(logging.Formatter(PLAIN))
+    logging.captureWarnings(True)
+    for name in SPEAKERS:
+        speaker = logging.getLogger(name)
+        for old in speaker.handlers[:]:
+            speaker.removeHandler(old)
+            old.close()
+        speaker.setLevel(logging.INFO if world.first else logging.WARNING)
+        speaker.propagate = False  # open_clip gives the root logger a handler of its own
+    for name in SAME_EVERYWHERE:
+        logging.getLogger(name).setLevel(logging.NOTSET if world.first else logging.ERROR)
+        for handler in handlers:
+            speaker.addHandler(handler)
+    return console
+
+
+def interactive() -> bool:
+    """Return whether a person watches standard error.
+
+    Asked of the stream, not of rich: rich takes FORCE_COLOR, which CI systems set, for a terminal.
+    """
+    return sys.stderr.isatty()

@@ -1,0 +1,69 @@
+"""What the loop hands to the report: facts about clients, rounds and finished methods."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+DRAWN_CLIENTS = 200
+"""Clients whose class counts are kept for the picture; more rows than that cannot be told apart."""
+
+
+@dataclass(frozen=True)
+class ClientTable:
+    """The training data of every client."""
+
+    sizes: np.ndarray  # [K] int64, training images
+    num_classes: np.ndarray  # [K] int64, classes with at least one of them
+    class_counts: np.ndarray  # [min(K, DRAWN_CLIENTS), C] int64, images per class
+
+    @classmethod
+    def count(
+        cls, num_clients: int, num_classes: int, labels: Callable[[int], np.ndarray]
+    ) -> "ClientTable":
+        """Count from `labels(client)`, the training labels of one client."""
+        sizes = np.zeros(num_clients, dtype=np.int64)
+        classes = np.zeros(num_clients, dtype=np.int64)
+        drawn = np.zeros((min(num_clients, DRAWN_CLIENTS), num_classes), dtype=np.int64)
+        for client in range(num_clients):
+            counts = np.bincount(labels(client), minlength=num_classes)
+            sizes[client], classes[client] = counts.sum(), np.count_nonzero(counts)
+            if client < len(drawn):
+                drawn[client] = counts
+        return cls(sizes, classes, drawn)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundRecord:
+    """One finished round."""
+
+    round_index: int  # counted from 0
+    loss: float  # mean over the round's training images
+    samples: int  # images trained on, all ranks together
+    train_seconds: float
+    evaluate_seconds: float = 0.0
+    client_up_bytes: int  # what one real client would send
+    client_down_bytes: int  # what one real client would receive
+    rank_bytes: int  # payload that one rank handed to the collective
+    scores: dict[str, np.ndarray] = field(
+        default_factory=dict
+    )  # scope -> [K] percent; {}: not scored
+
+    @property
+    def samples_per_second(self) -> float:
+        """Images trained on per second, all ranks together."""
+        return self.samples / self.train_seconds if self.train_seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodResult:
+    """A row of the final table; `dataclasses.asdict` of it is what result.json holds."""
+
+    name: str
+    scores: dict[str, float]  # of `summary`, percent
+    trained: int  # numbers a client trains
+    up_numbers: int  # per client and round
+    down_numbers: int
+    up_bytes: int
+    down_bytes: int
+    seconds: float | None = None  # wall clock of the whole run

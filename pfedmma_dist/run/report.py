@@ -1,0 +1,162 @@
+"""Record a run where people look for it: two tables, TensorBoard, figures and result.json.
+
+The only file that imports tensorboard, and that when the report is opened. On other ranks than the
+first every call does nothing, so callers need no branches.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from pfedmma_dist.run import figures
+from pfedmma_dist.run.environment import memory_mib
+from pfedmma_dist.run.files import write_json, write_text_atomically
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.metrics import COLUMNS, MetricsFile, read_metrics
+from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
+from pfedmma_dist.run.summary import summary
+from pfedmma_dist.world import World
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.utils.tensorboard import SummaryWriter
+
+SCOPES = ("local", "base", "novel")
+HISTOGRAM_EDGES = np.linspace(0.0, 100.0, 21)
+RESULT_TAGS = ("local/mean", "base/mean", "novel/mean", "hm/three_way", "hm/base_novel")
+
+
+class Report:
+    """The records of one run. Open it with the first round that is going to be trained."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        world: World,
+        clients: ClientTable,
+        config: Mapping[str, Any],
+        config_text: str,
+        start_round: int = 0,
+    ) -> None:
+        """Open the files. config: dotted key -> value, to compare runs; config_text: the YAML."""
+        self.folder, self.clients = folder, clients
+        self.device: torch.device = world.device
+        self.first = world.first
+        if not self.first:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.metrics = MetricsFile(folder.metrics, start_round)
+        self.writer = SummaryWriter(str(folder.tensorboard), purge_step=start_round)
+        self.writer.add_text("config", f"```yaml\n{config_text}\n```", start_round)
+        self.session_end = _add_hparams(self.writer, config)
+        self.writer.flush()
+
+    def round(self, record: RoundRecord) -> None:
+        """Add a finished round to metrics.csv and TensorBoard."""
+        if not self.first:
+            return
+        resident, gpu = memory_mib(self.device)
+        row: dict[str, int | float | None] = {
+            "round": record.round_index,
+            "loss": record.loss,
+            "samples_per_second": record.samples_per_second,
+            "train_seconds": record.train_seconds,
+            "evaluate_seconds": record.evaluate_seconds,
+            "client_up_bytes": record.client_up_bytes,
+            "client_down_bytes": record.client_down_bytes,
+            "rank_bytes": record.rank_bytes,
+            "resident_mib": resident,
+            "gpu_mib": gpu,
+        }
+        row |= {f"{name}_percent": value for name, value in summary(record.scores).items()}
+        self.metrics.append(row)
+        for column, tag in COLUMNS.items():
+            value = row.get(column)
+            if tag and value is not None:
+                self.writer.add_scalar(tag, value, record.round_index)
+        local = record.scores.get("local", np.empty(0))
+        local = local[~np.isnan(local)]
+        if len(local):
+            self.writer.add_histogram("local/clients", local, record.round_index, HISTOGRAM_EDGES)
+        self.writer.flush()
+
+    def score_clients(self, scores: Mapping[str, np.ndarray]) -> None:
+        """Rewrite clients.csv: a row per client, accuracies in percent, empty where not scored."""
+        if not self.first:
+            return
+        missing = np.full(len(self.clients.sizes), np.nan)
+        columns = [scores.get(scope, missing) for scope in SCOPES]
+        lines = [",".join(["client", "train_images", "classes", *(f"{s}_percent" for s in SCOPES)])]
+        rows = zip(self.clients.sizes, self.clients.num_classes, *columns, strict=True)
+        for client, (size, classes, *values) in enumerate(rows):
+            cells = ("" if np.isnan(value) else f"{value:.8g}" for value in values)
+            lines.append(",".join([str(client), str(size), str(classes), *cells]))
+        write_text_atomically(self.folder.clients, "\n".join(lines) + "\n")
+
+    def finish(
+        self,
+        scores: Mapping[str, np.ndarray],
+        zero_shot: Mapping[str, float],
+        results: Sequence[MethodResult],
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Write clients.csv, the figures and, last of all, result.json.
+
+        scores: the final ones, scope -> [K]. zero_shot: summary of the reference. results: rows of
+        the final table. facts: further plain values for result.json.
+        """
+        if not self.first:
+            return
+        self.score_clients(scores)
+        metrics = read_metrics(self.folder.metrics)
+        step = int(metrics["round"][-1]) if len(metrics["round"]) else 0
+        drawn = {"classes_per_client": figures.classes_per_client(self.clients)}
+        if not np.isnan(metrics["local_mean_percent"]).all():
+            drawn["accuracy_over_rounds"] = figures.accuracy_over_rounds(metrics, zero_shot)
+        if {"local", "novel"} <= scores.keys():
+            drawn["local_versus_novel"] = figures.local_versus_novel(scores, zero_shot)
+        for name, figure in drawn.items():
+            self._keep(name, figure, step)
+        self.writer.file_writer.add_summary(self.session_end)
+        self.writer.flush()
+        write_json(self.folder.result, {**facts, "results": [asdict(row) for row in results]})
+
+    def close(self) -> None:
+        """Close the files; harmless when called twice."""
+        if self.first:
+            self.metrics.close()
+            self.writer.close()
+
+    def __enter__(self) -> "Report":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _keep(self, name: str, figure: "Figure", step: int) -> None:
+        figures.save(figure, self.folder.figures / f"{name}.png")
+        # add_figure would import pyplot, and with it matplotlib's global state.
+        self.writer.add_image(name, figures.pixels(figure), step, dataformats="HWC")
+
+
+def _add_hparams(writer: "SummaryWriter", config: Mapping[str, Any]) -> Any:
+    """Add the configuration to the hparams page; return the event that marks the session's end.
+
+    SummaryWriter.add_hparams would open a second writer in a folder of its own.
+    """
+    from torch.utils.tensorboard.summary import hparams
+
+    values = {
+        key: value
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+        else str(value)
+        for key, value in config.items()
+    }
+    experiment, session_start, session_end = hparams(values, dict.fromkeys(RESULT_TAGS, 0.0))
+    writer.file_writer.add_summary(experiment)
+    writer.file_writer.add_summary(session_start)
+    return session_end

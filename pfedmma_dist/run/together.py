@@ -1,0 +1,42 @@
+"""Let all ranks fail together: an error of one rank becomes the same error of every rank.
+
+A rank that raised alone would leave the others waiting in their next collective.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from pfedmma_dist.world import World
+
+WIDTH = 1024
+"""Bytes of a message that travel to the other ranks."""
+
+T = TypeVar("T")
+
+
+class TogetherError(Exception):
+    """Carry what went wrong on whichever rank; the same text on all of them."""
+
+
+def gather_texts(world: World, text: str) -> list[str]:
+    """Return every rank's `text`, cut to WIDTH bytes, in rank order. Collective."""
+    table = torch.zeros(world.size, WIDTH, dtype=torch.int64)
+    encoded = text.encode()[:WIDTH]
+    table[world.rank, : len(encoded)] = torch.tensor(list(encoded), dtype=torch.int64)
+    rows = world.exact_sum(table).tolist()
+    return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in rows]
+
+
+def together(world: World, action: Callable[[], T], *errors: type[Exception]) -> T:
+    """Return this rank's `action()`; one of `errors` on any rank raises TogetherError on all."""
+    problem, value = "", None
+    try:
+        value = action()
+    except errors as error:
+        problem = str(error) or type(error).__name__
+    problems = [text for text in gather_texts(world, problem) if text]
+    if problems:
+        raise TogetherError(problems[0])
+    return value  # type: ignore[return-value]

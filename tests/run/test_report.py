@@ -1,0 +1,171 @@
+"""The report: tables and TensorBoard hold what was handed in, once, also after a resume."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.metrics import COLUMNS, MetricsFile, read_metrics
+from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
+from pfedmma_dist.run.report import Report
+from pfedmma_dist.world import World
+
+CLIENTS = ClientTable.count(3, 4, lambda client: np.array([client, client, 3]))
+SCORES = {
+    "local": np.array([100.0, 80.0, 60.0]),
+    "base": np.array([40.0, np.nan, 40.0]),
+    "novel": np.array([40.0, 40.0, 40.0]),
+}
+RESULT = MethodResult(
+    name="pfedmma", scores={"local_mean": 80.0}, trained=12, up_numbers=3, down_numbers=3,
+    up_bytes=12, down_bytes=12, seconds=1.5,
+)  # fmt: skip
+
+
+def record(round_index: int, scores: dict[str, np.ndarray] = SCORES) -> RoundRecord:
+    return RoundRecord(
+        round_index=round_index, loss=1.5 + round_index, samples=100, train_seconds=2.0,
+        client_up_bytes=12, client_down_bytes=16, rank_bytes=24, scores=scores,
+    )  # fmt: skip
+
+
+def open_report(path: Path, start_round: int = 0, world: World | None = None) -> Report:
+    folder = RunFolder(path)
+    folder.create()
+    config = {"seed": 1, "optim.lr": 0.1, "run.deterministic": True, "clip.pretrained": None}
+    return Report(folder, world or World.alone(), CLIENTS, config, "seed: 1\n", start_round)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of four rounds, killed after round 2 (unscored) and resumed at round 2."""
+    path = tmp_path_factory.mktemp("run")
+    with open_report(path) as report:
+        report.round(record(0))
+        report.round(record(1, {}))
+        report.round(record(2, {"local": np.array([1.0, 1.0, 1.0])}))
+    with open_report(path, start_round=2) as report:
+        report.round(record(2))
+        report.round(record(3))
+        report.finish(SCORES, {"local_mean": 70.0}, [RESULT], {"rounds": 4})
+    return RunFolder(path)
+
+
+@pytest.fixture(scope="module")
+def events(finished: RunFolder) -> EventAccumulator:
+    accumulator = EventAccumulator(str(finished.tensorboard), size_guidance={"histograms": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def test_metrics_has_each_round_once_after_a_resume(finished: RunFolder) -> None:
+    metrics = read_metrics(finished.metrics)
+    assert metrics["round"].tolist() == [0, 1, 2, 3]
+    assert metrics["loss"].tolist() == [1.5, 2.5, 3.5, 4.5]
+    assert metrics["local_mean_percent"][[0, 2, 3]].tolist() == [80.0, 80.0, 80.0]
+    assert np.isnan(metrics["local_mean_percent"][1])
+    assert metrics["samples_per_second"].tolist() == [50.0] * 4
+
+
+def test_metrics_is_readable_while_the_run_goes_on(tmp_path: Path) -> None:
+    report = open_report(tmp_path)
+    report.round(record(0))
+    assert len(read_metrics(tmp_path / "metrics.csv")["round"]) == 1
+    report.close()
+
+
+def test_line_cut_off_by_a_crash_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    MetricsFile(path, 0).append({"round": 0, "loss": 1.0})
+    path.write_text(path.read_text() + "1,0.5,")
+    MetricsFile(path, 2).append({"round": 2})
+    assert read_metrics(path)["round"].tolist() == [0, 2]
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_tensorboard_has_every_tag_and_only_the_resumed_values(events: EventAccumulator) -> None:
+    wanted = {tag for tag in COLUMNS.values() if tag} - {"memory/gpu_mib"}
+    assert set(events.Tags()["scalars"]) == wanted
+    loss = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert loss == [(0, 1.5), (1, 2.5), (2, 3.5), (3, 4.5)]
+    assert [event.value for event in events.Scalars("local/mean")] == [80.0, 80.0, 80.0]
+    assert events.Scalars("hm/three_way")[-1].value == pytest.approx(48.0)  # of 80, 40, 40
+    assert [event.step for event in events.Histograms("local/clients")] == [0, 2, 3]
+
+
+def test_tensorboard_has_config_hparams_and_figures(events: EventAccumulator) -> None:
+    tags = events.Tags()
+    assert "config/text_summary" in tags["tensors"]
+    assert "_hparams_/session_start_info" in events.summary_metadata
+    assert "_hparams_/session_end_info" in events.summary_metadata
+    assert set(tags["images"]) == {
+        "classes_per_client",
+        "accuracy_over_rounds",
+        "local_versus_novel",
+    }
+
+
+def test_there_is_one_tensorboard_run(finished: RunFolder) -> None:
+    assert all(path.is_file() for path in finished.tensorboard.iterdir())
+
+
+def test_figures_are_saved(finished: RunFolder) -> None:
+    names = sorted(path.name for path in finished.figures.iterdir())
+    assert names == ["accuracy_over_rounds.png", "classes_per_client.png", "local_versus_novel.png"]
+
+
+def test_clients_table_has_sizes_classes_and_scores(finished: RunFolder) -> None:
+    assert finished.clients.read_text().splitlines() == [
+        "client,train_images,classes,local_percent,base_percent,novel_percent",
+        "0,3,2,100,40,40",
+        "1,3,2,80,,40",
+        "2,3,2,60,40,40",
+    ]
+
+
+def test_result_holds_the_rows_of_the_table(finished: RunFolder) -> None:
+    result = json.loads(finished.result.read_text())
+    assert result["rounds"] == 4
+    assert [MethodResult(**row) for row in result["results"]] == [RESULT]
+
+
+def test_run_that_was_never_scored_has_no_accuracy_figure(tmp_path: Path) -> None:
+    with open_report(tmp_path) as report:
+        report.round(record(0, {}))
+        report.finish({}, {}, [RESULT], {})
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["classes_per_client.png"]
+
+
+def test_other_ranks_write_nothing(tmp_path: Path) -> None:
+    other = World(1, 2, 1, 2, World.alone().device)
+    with open_report(tmp_path, world=other) as report:
+        report.round(record(0))
+        report.finish(SCORES, {}, [RESULT], {})
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+def python(code: str) -> None:
+    """Run code in a fresh interpreter, where nothing is imported yet."""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_importing_the_report_imports_neither_tensorboard_nor_matplotlib() -> None:
+    python(
+        "import sys, pfedmma_dist.run.report\n"
+        "assert not {'tensorboard', 'matplotlib'} & sys.modules.keys()"
+    )
+
+
+def test_drawing_leaves_pyplot_alone() -> None:
+    python(
+        "import sys, numpy as np\n"
+        "from pfedmma_dist.run import figures\n"
+        "scores = {'local': np.ones(3), 'novel': np.ones(3)}\n"
+        "assert figures.pixels(figures.local_versus_novel(scores, {})).shape[2] == 3\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )

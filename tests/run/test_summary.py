@@ -1,0 +1,44 @@
+"""Means, worst decile, spread and harmonic means, by hand."""
+
+import numpy as np
+import pytest
+
+from pfedmma_dist.run.summary import harmonic_mean, summary
+
+
+def test_numbers_of_four_clients_by_hand() -> None:
+    result = summary({"local": np.array([90.0, 100.0, 80.0, 90.0])})
+    assert result == {
+        "local_mean": 90.0,
+        "local_worst_decile": 80.0,
+        "local_std": pytest.approx(50**0.5),
+    }
+
+
+def test_worst_decile_is_the_mean_of_the_lowest_tenth() -> None:
+    assert summary({"local": np.arange(29.0, -1.0, -1.0)})["local_worst_decile"] == 1.0
+
+
+def test_harmonic_means_by_hand() -> None:
+    scores = {"local": np.array([60.0]), "base": np.array([30.0]), "novel": np.array([20.0])}
+    result = summary(scores)
+    assert result["hm"] == pytest.approx(30.0)  # 3 / (1/60 + 2/60 + 3/60)
+    assert result["hm_base_novel"] == pytest.approx(24.0)  # 2 / (2/60 + 3/60)
+
+
+def test_harmonic_mean_is_of_the_means_and_not_the_mean_of_harmonic_means() -> None:
+    scores = {"base": np.array([20.0, 40.0]), "novel": np.array([80.0, 40.0])}
+    assert summary(scores)["hm_base_novel"] == pytest.approx(40.0)  # of 30 and 60
+
+
+def test_zero_mean_makes_the_harmonic_mean_zero() -> None:
+    assert harmonic_mean([0.0, 90.0]) == 0.0
+
+
+def test_clients_that_were_not_scored_do_not_count() -> None:
+    assert summary({"local": np.array([np.nan, 70.0])})["local_mean"] == 70.0
+
+
+def test_absent_scope_has_no_key() -> None:
+    assert summary({"local": np.array([np.nan])}) == {}
+    assert "hm" not in summary({"local": np.array([1.0]), "base": np.array([1.0])})
