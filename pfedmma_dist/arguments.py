@@ -1,0 +1,215 @@
+"""The command line: YAML files and key=value words, left to right, become one strict Config.
+
+No method and no data set is known here by name: both tables are handed in. A method's options are
+merged into the `Options` dataclass of its class as strictly as every other key.
+"""
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import field, fields, make_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from omegaconf import OmegaConf
+
+from pfedmma_dist.config import Config
+from pfedmma_dist.help import listing, manual
+from pfedmma_dist.limits import check
+from pfedmma_dist.schema import Layer, Word, hint, leaves, merged, parsed, place, plain, read_yaml
+
+OVERRIDE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
+FLAGS = ("--help", "-h", "--list", "--print-config")
+CONFIGS = (Path("configs"), Path(__file__).parents[1] / "configs")
+
+
+def parse(
+    argv: list[str],
+    *,
+    methods: Mapping[str, type],  # name -> class with an `Options` dataclass
+    sources: Mapping[str, Callable[..., Any]],  # name -> reader of the data set
+) -> Config | None:
+    """Return the configuration of a command line; None where it asked for words and got them.
+
+    `--help`, `--list` and `--print-config` write to stdout. Everything a user can mend is a
+    ValueError.
+    """
+    flags = [word for word in argv if word.startswith("-")]
+    for flag in flags:
+        if flag not in FLAGS:
+            raise ValueError(_unknown_flag(flag))
+    if "--help" in flags or "-h" in flags:
+        sys.stdout.write(manual(methods))
+        return None
+    if "--list" in flags:
+        sys.stdout.write(listing(methods, sources))
+        return None
+    config = read([word for word in argv if word not in flags], methods=methods, sources=sources)
+    if flags:
+        sys.stdout.write(to_yaml(config))
+        return None
+    return config
+
+
+def read(
+    words: Iterable[str],
+    *,
+    methods: Mapping[str, type],
+    sources: Collection[str],
+) -> Config:
+    """Return the configuration of YAML files and key=value words, each key typed and checked."""
+    return _configuration([_layer(word) for word in words], methods, sources)
+
+
+def resolve_method(method: Mapping[str, Any], methods: Mapping[str, type]) -> tuple[str, Any]:
+    """Return the name and the `Options` of a `method:` section."""
+    values = dict(vars(_merge(None, [Layer("", {"method": dict(method)})], methods).method))
+    name = values.pop("name")
+    return name, methods[name].Options(**values)
+
+
+def to_yaml(config: Config) -> str:
+    """Return the whole configuration as YAML; reading it back gives an equal one."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def from_yaml(
+    path: str | Path,
+    *,
+    methods: Mapping[str, type],
+    sources: Collection[str],
+) -> Config:
+    """Return the configuration in one file, for instance in a run folder."""
+    return _configuration([_layer_of(path)], methods, sources)
+
+
+def digest(config: Config) -> str:
+    """Return 8 hexadecimal digits of all keys but `run`; equal ones compute the same."""
+    tree = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    del tree["run"]
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_folder(config: Config) -> Path:
+    """Return the folder of the run: the one asked for, or one named after the configuration."""
+    name = f"{config.data.name}-{config.method['name']}-{digest(config)}"
+    return Path(config.run.folder or Path("runs") / name).expanduser()
+
+
+def _configuration(
+    layers: list[Layer], methods: Mapping[str, type], sources: Collection[str]
+) -> Config:
+    tree = _merge(Config, layers, methods)
+    config = Config(
+        **{item.name: getattr(tree, item.name) for item in fields(Config) if item.name != "method"},
+        method={key: plain(value) for key, value in vars(tree.method).items()},
+    )
+    check(config, sources)
+    resolve_method(config.method, methods)  # for the checks of the method's own
+    return config
+
+
+def _merge(schema: type | None, layers: list[Layer], methods: Mapping[str, type]) -> Any:
+    """Merge into `schema` (or into nothing else) with the options of one method as its `method`."""
+    name = _method_name(layers, methods)
+    section = make_dataclass(
+        "Method", [("name", str, name), *_fields(methods[name].Options)], kw_only=True
+    )
+    others = [item for item in _fields(schema) if item[0] != "method"] if schema else []
+    tree = make_dataclass(
+        "Tree", [*others, ("method", section, field(default_factory=section))], kw_only=True
+    )
+    return merged(tree, layers)
+
+
+def _fields(schema: type) -> list[tuple[str, Any, Any]]:
+    """Return name, type and default of each field, to build another dataclass with."""
+    hints = get_type_hints(schema)
+    return [
+        (
+            item.name,
+            hints[item.name],
+            field(default=item.default, default_factory=item.default_factory),
+        )
+        for item in fields(schema)
+    ]
+
+
+def _method_name(layers: Iterable[Layer], methods: Mapping[str, type]) -> str:
+    """Return the last name that the layers give, once it and all its options are known."""
+    name = Config().method["name"]
+    given: dict[str, str] = {}  # option -> where
+    for layer in layers:
+        section = layer.tree.get("method")
+        if isinstance(section, Word):
+            section = parsed(section)
+        if isinstance(section, str):
+            raise ValueError(f"method: {section!r} is not a section; write method.name={section}")
+        if isinstance(section, Mapping):
+            name = str(section.get("name", name))
+            given.update({str(key): place(layer) for key in section if key != "name"})
+    if name not in methods:
+        known = ", ".join(sorted(methods))
+        raise ValueError(f"method.name: {name!r} is unknown{hint(name, methods)}; known: {known}")
+    options = {item.name for item in fields(methods[name].Options)}
+    for option, where in given.items():
+        if option not in options:
+            raise ValueError(_unknown_option(option, where, name, methods))
+    return name
+
+
+def _unknown_option(option: str, where: str, name: str, methods: Mapping[str, type]) -> str:
+    names = {other: [item.name for item in fields(methods[other].Options)] for other in methods}
+    owners = [other for other in names if option in names[other]]
+    elsewhere = f"; it is an option of {', '.join(owners)}" if owners else ""
+    return (
+        f"method.{option}{where}: {name} has no such option{hint(option, names[name])}{elsewhere}; "
+        f"its options: {', '.join(names[name]) or 'none'}"
+    )
+
+
+def _layer(word: str) -> Layer:
+    """Return one argument as a nested mapping of keys to values."""
+    found = OVERRIDE.fullmatch(word)
+    if found is None:
+        return _layer_of(_file(word))
+    key, value = found.groups()
+    if not value:
+        raise ValueError(f"{key}= has no value; give one, or null where none is allowed")
+    tree: Any = Word(value)
+    for name in reversed(key.split(".")):
+        tree = {name: tree}
+    return Layer("", tree)
+
+
+def _layer_of(path: str | Path) -> Layer:
+    return Layer(str(path), read_yaml(path))
+
+
+def _file(word: str) -> Path:
+    """Return the YAML file that `word` names, or explain what it may have meant."""
+    path = Path(word).expanduser()
+    if path.is_file():
+        return path
+    if (path / "config.yaml").is_file():
+        raise ValueError(f"{word} is a folder; did you mean {path / 'config.yaml'}?")
+    there = sorted(file for folder in CONFIGS for file in folder.rglob("*.yaml"))
+    stems = get_close_matches(path.stem, [file.stem for file in there], cutoff=0.75)
+    near = [str(file) for stem in stems[:1] for file in there if file.stem == stem]
+    meant = f"; did you mean {near[0]}?" if near else ""
+    if path.suffix in (".yaml", ".yml"):
+        raise ValueError(f"there is no file {word}{meant}")
+    raise ValueError(
+        f"{word!r} is neither a file nor key=value (without spaces around =){meant}"
+        + (hint(word, leaves(Config)) if not meant else "")
+    )
+
+
+def _unknown_flag(flag: str) -> str:
+    assignment = OVERRIDE.fullmatch(flag.lstrip("-"))
+    if assignment:
+        return f"{flag}: keys are written without dashes: {flag.lstrip('-')}"
+    return f"{flag} is unknown; there are only --help, --list and --print-config"

@@ -1,0 +1,123 @@
+"""The words of `--help` and `--list`, taken from the source so that they cannot drift from it."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from pfedmma_dist.config import Config
+from pfedmma_dist.schema import Leaf, leaves, shown
+
+WIDTH = 96
+
+USAGE = """\
+usage: python -m pfedmma_dist.train [FILE.yaml ...] [key=value ...]
+       torchrun --nproc_per_node=N -m pfedmma_dist.train [FILE.yaml ...] [key=value ...]
+       python -m pfedmma_dist.train --help | --list | [FILE.yaml ...] [key=value ...] --print-config
+
+Files and key=value words are read from left to right and the last one wins. In a file the keys
+are nested: `federation:` on one line, `  rounds: 50` on the next. Unknown keys and values of a
+wrong type are refused.
+
+  --help, -h      this text
+  --list          methods and data sets
+  --print-config  the resolved configuration as YAML, without running it
+
+examples
+  python -m pfedmma_dist.train data.name=caltech101 data.root=DATA method.name=promptfl
+  torchrun --nproc_per_node=2 -m pfedmma_dist.train my.yaml federation.rounds=50 method.rank=16
+  python -m pfedmma_dist.train runs/mine/config.yaml     # resume or repeat that run
+"""
+
+
+def manual(methods: Mapping[str, type]) -> str:
+    """Return every key with its default, its type and its docstring."""
+    docs, known = field_docs(Config), leaves(Config)
+    blocks = [USAGE]
+    for item in fields(Config):
+        if item.name == "method":
+            blocks.append(_heading("method", docs["method"]) + _methods(methods))
+        elif is_dataclass(item.type):
+            blocks.append(_heading(item.name, item.type.__doc__) + keys(item.type, item.name))
+        else:
+            blocks.append(
+                _heading("keys", Config.__doc__) + _entry(known[item.name], docs[item.name])
+            )
+    return "\n".join(blocks)
+
+
+def listing(methods: Mapping[str, type], sources: Mapping[str, Callable[..., Any]]) -> str:
+    """Return the names of methods and data sets, each with the first line of its docstring."""
+    return "\n".join(
+        f"{title} ({key})\n{_table(table)}"
+        for title, key, table in (
+            ("methods", "method.name", methods),
+            ("data sets", "data.name", sources),
+        )
+    )
+
+
+def keys(schema: type, section: str = "") -> str:
+    """Return the keys of one dataclass, each with its default, its type and its docstring."""
+    docs, prefix = field_docs(schema), f"{section}." if section else ""
+    return "".join(
+        _entry(leaf, docs.get(key.removeprefix(prefix), ""))
+        for key, leaf in leaves(schema, prefix).items()
+    )
+
+
+def field_docs(schema: type) -> dict[str, str]:
+    """Return the docstring under each field of a dataclass, inherited ones included."""
+    docs: dict[str, str] = {}
+    for base in reversed([base for base in schema.__mro__ if is_dataclass(base)]):
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        assert isinstance(tree, ast.ClassDef)
+        for line, below in zip(tree.body, tree.body[1:], strict=False):
+            if (
+                isinstance(line, ast.AnnAssign)
+                and isinstance(line.target, ast.Name)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+            ):
+                docs[line.target.id] = " ".join(str(below.value.value).split())
+    return docs
+
+
+def _methods(methods: Mapping[str, type]) -> str:
+    """Return the name key and one entry per method, its options below it."""
+    name = Leaf("method.name", str, Config().method["name"])
+    text = _entry(name, f"One of {', '.join(methods)}; each has its own options, below.")
+    for method, kind in methods.items():
+        text += _wrap(f"with method.name={method}: {_first_line(kind)}", "  ", "    ")
+        text += keys(kind.Options, "method") or "    (no options)\n"
+    return text
+
+
+def _heading(name: str, doc: str | None) -> str:
+    return _wrap(f"{name}: {' '.join((doc or '').split())}", "", "  ")
+
+
+def _entry(leaf: Leaf, doc: str) -> str:
+    title = f"  {leaf.key}={shown(leaf.default)}"
+    return f"{title:<48}{leaf.expected}\n" + _wrap(doc, " " * 6, " " * 6)
+
+
+def _table(table: Mapping[str, Any]) -> str:
+    width = max(map(len, table), default=0) + 2
+    return "".join(
+        _wrap(f"{name:<{width}}{_first_line(kind)}", "  ", " " * (width + 2))
+        for name, kind in table.items()
+    )
+
+
+def _first_line(kind: Any) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n")[0]
+
+
+def _wrap(text: str, first: str, rest: str) -> str:
+    lines = textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )
+    return "\n".join(lines) + "\n"

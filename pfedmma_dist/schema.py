@@ -1,0 +1,238 @@
+"""Merge files and words into a dataclass tree; a refusal names the key, the value and the remedy.
+
+OmegaConf loads the YAML, types the leaves and resolves `${...}`. What it does not say is said here:
+what a user may have meant by an unknown name, and what kind of value a key wants.
+"""
+
+import math
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+T = TypeVar("T")
+
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name"}
+SWITCHES = {True: "on", False: "off"}
+
+
+class Word(str):
+    """A value as it was typed on the command line; its type is decided by its key."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One source of values. Later layers win."""
+
+    source: str  # file name; empty for the command line
+    tree: Mapping[Any, Any]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A key that holds a value: `federation.rounds`."""
+
+    key: str
+    annotation: Any
+    default: Any
+
+    @property
+    def kind(self) -> Any:
+        """Return the annotation without its `None`."""
+        if get_origin(self.annotation) in (Union, UnionType):
+            (kind,) = (a for a in get_args(self.annotation) if a is not type(None))
+            return kind
+        return self.annotation
+
+    @property
+    def optional(self) -> bool:
+        """Whether null is a value."""
+        return self.kind is not self.annotation
+
+    @property
+    def expected(self) -> str:
+        """Say in words what the key holds."""
+        kind, names = self.kind, ", ".join(members(self.kind))
+        origin = get_origin(kind) or kind
+        collection = "a list" if origin in (list, tuple) else "a mapping"
+        words = f"one of {names}" if names else WORDS.get(kind, collection)
+        return f"{words}, or null" if self.optional else words
+
+    @property
+    def example(self) -> str:
+        """Return an assignment that would be accepted."""
+        value = self.default
+        if value in (None, MISSING):
+            value = EXAMPLES.get(self.kind) or next(iter(members(self.kind)), "[]")
+        return shlex.quote(f"{self.key}={shown(value)}")
+
+    def refusal(self, value: Any, layer: Layer) -> ValueError:
+        """Return the error for a value of the wrong type."""
+        given = str(value) if isinstance(value, Word) else value
+        quote = "; quote it" if self.kind is str and isinstance(value, int | float) else ""
+        return ValueError(
+            f"{self.key}: {given!r} is not {self.expected}{quote}; "
+            f"for example {self.example}{place(layer)}"
+        )
+
+
+def members(kind: Any) -> list[str]:
+    """Return the names of an enum's values; nothing for any other type."""
+    return list(kind.__members__) if isinstance(kind, type) and issubclass(kind, Enum) else []
+
+
+def plain(value: Any) -> Any:
+    """Return `value` with an enum replaced by its name."""
+    return value.name if isinstance(value, Enum) else value
+
+
+def shown(value: Any) -> str:
+    """Return `value` as YAML and the command line write it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(plain(value))
+
+
+def leaves(schema: type, prefix: str = "") -> dict[str, Leaf]:
+    """Return the leaves of a dataclass tree by dotted key, in the order of the source."""
+    found: dict[str, Leaf] = {}
+    hints = get_type_hints(schema)
+    for item in fields(schema):
+        annotation, key = hints[item.name], prefix + item.name
+        if is_dataclass(annotation):
+            found.update(leaves(annotation, f"{key}."))
+        else:
+            found[key] = Leaf(key, annotation, _default(item))
+    return found
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that `name` may have meant, best first, at most three."""
+    known = list(known)
+    ends = {key: key.rpartition(".")[2] for key in known}
+    end = name.rpartition(".")[2]
+    alike = get_close_matches(end, ends.values())
+    return (
+        [key for key in known if ends[key] == end]
+        or get_close_matches(name, known)
+        or [key for key in known if ends[key] in alike]
+    )[:3]
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean ...?`, or nothing."""
+    names = nearest(name, known)
+    return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def place(layer: Layer) -> str:
+    """Return ` (in FILE)`, or nothing for the command line."""
+    return f" (in {layer.source})" if layer.source else ""
+
+
+def read_yaml(path: str | Path) -> dict[Any, Any]:
+    """Return the mapping in a YAML file, interpolations unresolved; empty for an empty file."""
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise ValueError(f"{path} is not readable YAML: {error}") from error
+    except OSError as error:
+        if error.errno is None:  # OmegaConf's word for a file that holds a single number
+            raise ValueError(f"{path} holds no `key: value` lines") from error
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} holds a list; write `key: value` lines")
+    return tree
+
+
+def parsed(word: Word) -> Any:
+    """Read a command-line word as YAML, or leave it as text where it is none."""
+    try:
+        tree = OmegaConf.from_dotlist([f"value={word}"])
+    except YAMLError:
+        return str(word)
+    return OmegaConf.to_container(tree, resolve=False)["value"]
+
+
+def merged(schema: type[T], layers: Iterable[Layer]) -> T:
+    """Return `schema` with its defaults overridden by `layers`, left to right."""
+    known = leaves(schema)
+    config = OmegaConf.structured(schema)
+    for layer in layers:
+        for key, value in _flat(layer.tree, known, layer):
+            _assign(config, known[key], value, layer)
+    for leaf in known.values():
+        _resolve(config, leaf)
+    return OmegaConf.to_object(config)
+
+
+def _flat(
+    tree: Mapping[Any, Any], known: Mapping[str, Leaf], layer: Layer, prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys and values of `tree`, all of them known."""
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if "." in str(name):
+            raise ValueError(f"{key}{place(layer)}: nest keys in a file, one name on each level")
+        if key in known:
+            yield key, value
+            continue
+        inside = [other for other in known if other.startswith(f"{key}.")]
+        if not inside:
+            sections = {other.rpartition(".")[0] for other in known} - {""}
+            raise ValueError(f"unknown key {key}{place(layer)}{hint(key, [*known, *sections])}")
+        if isinstance(value, Word):
+            value = parsed(value)
+        if not isinstance(value, Mapping | None):
+            raise ValueError(
+                f"{key}: {value!r} was given for a section of keys; "
+                f"set one of its keys, for example {known[inside[0]].example}{place(layer)}"
+            )
+        yield from _flat(value or {}, known, layer, f"{key}.")
+
+
+def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
+    """Set a leaf of `config`, typed."""
+    given, kind = value, leaf.kind
+    if isinstance(value, Word):
+        verbatim = kind in (int, float, str) or bool(members(kind))
+        value = str(value) if verbatim and value != "null" else parsed(value)
+    if members(kind) and isinstance(value, bool):
+        value = SWITCHES[value]  # YAML reads an unquoted `off` as false
+    interpolated = isinstance(value, str) and "${" in value
+    # OmegaConf alone would take 2 for true, and 010 for the text "8"
+    loose = isinstance(value, int | float) and (
+        kind is str or (kind is bool and not isinstance(value, bool))
+    )
+    if loose and not interpolated:
+        raise leaf.refusal(given, layer)
+    try:
+        OmegaConf.update(config, leaf.key, value, merge=False)
+    except OmegaConfBaseException as error:
+        raise leaf.refusal(given, layer) from error
+    if not interpolated and kind is float:
+        number = OmegaConf.select(config, leaf.key)
+        if number is not None and not math.isfinite(number):
+            raise leaf.refusal(given, layer)
+
+
+def _resolve(config: DictConfig, leaf: Leaf) -> None:
+    """Check that a leaf has a value and that its interpolation leads to one of the right type."""
+    try:
+        OmegaConf.select(config, leaf.key, throw_on_missing=True, throw_on_resolution_failure=True)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{leaf.key}: {reason}; for example {leaf.example}") from error
+
+
+def _default(item: Field) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()
