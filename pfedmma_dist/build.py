@@ -1,0 +1,134 @@
+"""Put a federation together from a configuration: images, task, CLIP, method, frozen features."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pfedmma_dist.arguments import resolve_method
+from pfedmma_dist.clip import cache
+from pfedmma_dist.clip.load import load
+from pfedmma_dist.clip.model import FINAL
+from pfedmma_dist.config import CacheMode, Config
+from pfedmma_dist.data import sources
+from pfedmma_dist.data.images import Images, unreadable, without
+from pfedmma_dist.data.pixels import PixelLoader
+from pfedmma_dist.data.task import Task, base_to_novel
+from pfedmma_dist.federation.evaluate import Scores, rows_of, score
+from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
+from pfedmma_dist.params import Layout
+from pfedmma_dist.run.together import TogetherError, gather_texts, together
+from pfedmma_dist.world import World
+
+log = logging.getLogger(__name__)
+
+NAMED = 5
+"""Unreadable images that a message names."""
+
+
+def assemble(cfg: Config, world: World) -> Federation:
+    """Return the federation of a resolved configuration, still without features.
+
+    What a user can mend on any rank becomes one ValueError on all of them. Collective.
+    """
+    try:
+        return _assemble(cfg, world)
+    except TogetherError as error:
+        raise ValueError(str(error)) from error
+
+
+def _assemble(cfg: Config, world: World) -> Federation:
+    folder = Path(cfg.clip.cache_folder).expanduser()
+    images = together(world, lambda: sources.read(cfg.data, folder), ValueError, OSError)
+    if cfg.data.skip_corrupt:
+        images = _without_unreadable(images, world)
+    task = together(world, lambda: base_to_novel(images, cfg.data, cfg.seed), ValueError)
+    if not cfg.data.skip_corrupt:
+        _refuse_unreadable(task, world)
+
+    def build() -> Federation:
+        clip = load(cfg.clip, cfg.seed, world.device)
+        name, options = resolve_method(cfg.method, METHODS)
+        return Federation(cfg, task, METHODS[name](options, clip.dims), clip, world)
+
+    return together(world, build, ValueError)
+
+
+def attach_features(federation: Federation, steps: cache.Steps) -> cache.FeatureCache | None:
+    """Give a federation its frozen features; return the cache, None where there is none.
+    Collective."""
+    cfg, clip, world = federation.cfg, federation.clip, federation.world
+    images = federation.task.images
+    pixels = PixelLoader(images, clip.dims.image_size, clip.mean, clip.std, cfg.seed)
+    fresh = cache.FreshFeatures(clip, pixels)
+    if cfg.clip.cache is CacheMode.off:
+        federation.sources = Sources(train=fresh, test=fresh)
+        return None
+    train, test = federation.feature_groups()
+    groups = test if cfg.data.views == 0 else train + test
+    rows = np.unique(np.concatenate([rows for rows, _ in groups]))
+    augmented = f" augmented {cfg.seed}" if cfg.data.views > 1 else ""
+    cached = cache.build(
+        clip,
+        tuple(dict.fromkeys([FINAL, federation.method.images])),
+        groups,
+        pixels,
+        world,
+        cfg.clip,
+        images.identity(rows) + augmented,
+        steps,
+    )
+    federation.sources = Sources(train=fresh if cfg.data.views == 0 else cached, test=cached)
+    return cached
+
+
+def zero_shot(federation: Federation) -> Scores:
+    """Score the untouched CLIP on every test set: the reference line of a run. Collective."""
+    reference = ZeroShot(ZeroShotOptions(), federation.clip.dims)
+    task = federation.task
+    return score(
+        reference,
+        Layout(reference.specs),
+        lambda clients: (torch.zeros(len(clients), 0), None),
+        federation.cohorts(np.arange(task.num_clients)),
+        True,
+        task,
+        list(task.scopes),
+        federation.texts,
+        federation.sources.test,
+        federation.cfg.evaluate.batch_size,
+        federation.world,
+    )
+
+
+def _refuse_unreadable(task: Task, world: World) -> None:
+    """Raise where an image that the task uses cannot be decoded, before any work is lost."""
+    clients = np.arange(task.num_clients)
+    rows = np.union1d(task.train.members, rows_of(task.scopes, clients))
+    bad, told = _find_unreadable(task.images, rows, world)
+    if len(bad):
+        raise ValueError(
+            f"data.root: {len(bad)} of {len(rows)} images cannot be read: {told}; mend or remove "
+            "them, or set data.skip_corrupt=true to leave them out"
+        )
+
+
+def _without_unreadable(images: Images, world: World) -> Images:
+    """Return the images without those that cannot be decoded, and say how many these were."""
+    bad, told = _find_unreadable(images, np.arange(len(images)), world)
+    if len(bad):
+        log.warning("data.skip_corrupt: left out %d of %d images: %s", len(bad), len(images), told)
+    return without(images, bad)
+
+
+def _find_unreadable(images: Images, rows: np.ndarray, world: World) -> tuple[np.ndarray, str]:
+    """Return the unreadable rows and a text about the first; the ranks share the work."""
+    found = together(world, lambda: unreadable(images, rows[world.rank :: world.size]), OSError)
+    marks = torch.zeros(len(images), dtype=torch.int64)
+    marks[[row for row, _ in found]] = 1
+    bad = world.exact_sum(marks).nonzero().flatten().numpy()
+    texts = gather_texts(world, "; ".join(reason for _, reason in found[:NAMED]))
+    return bad, "; ".join(text for text in texts if text)

@@ -1,0 +1,245 @@
+"""Train a federation: `torchrun --nproc_per_node=N -m pfedmma_dist.train [FILE.yaml] [key=value]`.
+
+The room where everything meets. Exit codes: 0 finished, 2 something to mend, 75 stopped by a signal
+after saving (the same command again goes on from there).
+"""
+
+import logging
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+from pfedmma_dist import command
+from pfedmma_dist.arguments import run_folder, to_yaml
+from pfedmma_dist.build import assemble, attach_features, zero_shot
+from pfedmma_dist.config import Config
+from pfedmma_dist.federation.evaluate import Scores
+from pfedmma_dist.federation.federation import Federation, RoundStats
+from pfedmma_dist.run import checkpoint
+from pfedmma_dist.run.environment import environment
+from pfedmma_dist.run.files import write_json, write_text_atomically
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.logs import configure_logging
+from pfedmma_dist.run.progress import Progress
+from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
+from pfedmma_dist.run.report import Report
+from pfedmma_dist.run.signals import STOPPED, StopSignal
+from pfedmma_dist.run.summary import summary
+from pfedmma_dist.run.table import show
+from pfedmma_dist.start import flat, settle
+from pfedmma_dist.world import World
+
+log = logging.getLogger(__name__)
+
+BYTES = 4
+"""Of one number on the network: float32."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    return command.run(sys.argv[1:] if argv is None else argv, train)
+
+
+def train(cfg: Config, world: World) -> int:
+    """Train the run of a configuration, or go on with it."""
+    stop = StopSignal()
+    stop.install()
+    folder = RunFolder(run_folder(cfg))
+    folder.claim(world)
+    console = configure_logging(world, folder)
+    settle(cfg, folder, world)
+    result = folder.read_result()
+    if result is None:
+        log.info(
+            "%s on %s: %d clients, %d rank(s) on %s with %d thread(s), into %s",
+            cfg.method["name"], cfg.data.name, cfg.data.num_clients, world.size,
+            world.device.type, cfg.run.threads, folder.path,
+        )  # fmt: skip
+        federation = assemble(cfg, world)
+        if world.first:
+            write_text_atomically(folder.config, to_yaml(cfg))
+            write_json(folder.environment, environment(world))
+        rounds = cfg.federation.rounds if federation.layout.num_trained else 0
+        with Progress(world, console, rounds) as progress:
+            cached = attach_features(federation, progress.step)
+            run = _Run(federation, folder, rounds, progress, stop)
+            if not run.go_on():
+                log.warning("stopped by a signal and saved; the same command goes on from here")
+                return STOPPED
+            run.finish({} if cached is None else {"place": cached.place, "bytes": cached.num_bytes})
+        result = folder.read_result()
+    else:
+        log.info("%s holds a finished run; this is its result", folder.path)
+    if world.first:
+        results = [MethodResult(**row) for row in result["results"]]
+        show(f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}", results)
+        sys.stdout.write(f"run folder   {folder.path}\n")
+        sys.stdout.write(f"TensorBoard  tensorboard --logdir {folder.tensorboard}\n")
+    return 0
+
+
+class _Run:
+    """The rounds of one run, from its newest checkpoint to its last."""
+
+    def __init__(
+        self,
+        federation: Federation,
+        folder: RunFolder,
+        rounds: int,
+        progress: Progress,
+        stop: StopSignal,
+    ) -> None:
+        self.federation, self.folder, self.rounds = federation, folder, rounds
+        self.progress, self.stop, self.world = progress, stop, federation.world
+        self.started = time.perf_counter()
+        self.earlier_seconds = 0.0  # of the starts before this one
+        self.unscored: RoundStats | None = None  # a round whose scores a signal put off
+        self.done = 0
+        self._load()
+        progress.start_round = self.done
+        cfg, task = federation.cfg, federation.task
+        self.report = Report(
+            folder,
+            self.world,
+            ClientTable.count(
+                task.num_clients,
+                len(task.class_sets[task.train_classes].names),
+                lambda client: task.labels(task.train_classes, task.train.rows(client)),
+            ),
+            flat(cfg),
+            to_yaml(cfg),
+            self.done - (self.unscored is not None),
+        )
+        self.zero_shot = summary(zero_shot(federation).percent)
+        self.scores: Scores | None = None
+
+    def go_on(self) -> bool:
+        """Run what is left of the rounds; return False where a signal cut them short."""
+        self.stop.wait_for_round()
+        federation, every = self.federation, self.federation.cfg.run.checkpoint_every
+        if self.unscored is not None and self._record(self.done - 1, self.unscored):
+            self._save(None)
+            return False
+        for index in range(self.done, self.rounds):
+            with self.progress.round(index, len(federation.local_participants(index))) as advance:
+                federation.on_cohort = advance
+                stats = federation.round(index, self.stop)
+            put_off = stats if stats.stop else None
+            stopped = stats.stop or self._record(index, stats)
+            self.done = index + 1
+            if stopped or self.done % every == 0 or self.done == self.rounds:
+                self._save(put_off)
+            if stopped:
+                self.report.close()
+                return False
+        return True
+
+    def finish(self, cache: dict[str, Any]) -> None:
+        """Score everything once more where that is missing, and write the result."""
+        federation = self.federation
+        scores = self.scores
+        if scores is None or any(
+            scope.name not in scores.percent for scope in federation.task.scopes
+        ):
+            scores = federation.evaluate(full=True)
+        cost, trained = federation.exchange.cost(), federation.layout.num_trained
+        cfg = federation.cfg
+        self.report.finish(
+            scores.percent,
+            self.zero_shot,
+            [
+                _row("zero-shot CLIP", self.zero_shot, 0, 0, 0, None),
+                _row(
+                    cfg.method["name"], summary(scores.percent), trained, cost.up, cost.down,
+                    self._seconds(),
+                ),
+            ],
+            {
+                "method": cfg.method["name"],
+                "data": cfg.data.name,
+                "seed": cfg.seed,
+                "rounds": self.rounds,
+                "ranks": self.world.size,
+                "cache": cache,
+            },
+        )  # fmt: skip
+        self.report.close()
+        self.world.barrier()
+
+    def _record(self, index: int, stats: RoundStats) -> bool:
+        """Score a finished round where that is due and report it; return whether to stop."""
+        federation, due = self.federation, self.federation.cfg.evaluate
+        count = index + 1
+        full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
+        self.scores = None
+        if full or (due.every and count % due.every == 0):
+            self.scores = federation.evaluate(full, self.stop)
+        cost = federation.exchange.cost()
+        record = RoundRecord(
+            round_index=index,
+            loss=stats.loss,
+            samples=stats.num_samples,
+            train_seconds=stats.seconds,
+            evaluate_seconds=self.scores.seconds if self.scores else 0.0,
+            client_up_bytes=BYTES * cost.up,
+            client_down_bytes=BYTES * cost.down,
+            rank_bytes=stats.rank_bytes,
+            scores=self.scores.percent if self.scores else {},
+        )
+        self.report.round(record)
+        self.progress.round_done(record)
+        return self.scores is not None and self.scores.stop
+
+    def _save(self, unscored: RoundStats | None) -> None:
+        federation, cfg = self.federation, self.federation.cfg
+        shards, server = federation.state()
+        meta = {
+            "fingerprint": federation.layout.fingerprint(),
+            "num_shards": cfg.federation.num_shards,
+            "seconds": self._seconds(),
+            "unscored": None if unscored is None else asdict(unscored),
+        }
+        checkpoint.save(
+            self.folder.checkpoints, self.world, self.done, shards, server, meta,
+            cfg.run.keep_checkpoints,
+        )  # fmt: skip
+
+    def _load(self) -> None:
+        federation = self.federation
+        loaded = checkpoint.load(
+            self.folder.checkpoints,
+            self.world,
+            federation.hosted,
+            federation.layout.fingerprint(),
+            federation.cfg.federation.num_shards,
+        )
+        if loaded is None:
+            return
+        federation.load(loaded.shards, loaded.server)
+        self.done, self.earlier_seconds = loaded.round_index, loaded.meta["seconds"]
+        if loaded.meta["unscored"] is not None:
+            self.unscored = RoundStats(**loaded.meta["unscored"])
+        log.info("going on after round %d of %d", self.done, self.rounds)
+
+    def _seconds(self) -> float:
+        return self.earlier_seconds + time.perf_counter() - self.started
+
+
+def _row(
+    name: str, scores: dict[str, float], trained: int, up: int, down: int, seconds: float | None
+) -> MethodResult:
+    return MethodResult(
+        name=name,
+        scores=scores,
+        trained=trained,
+        up_numbers=up,
+        down_numbers=down,
+        up_bytes=BYTES * up,
+        down_bytes=BYTES * down,
+        seconds=seconds,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
