@@ -1,6 +1,7 @@
 """Put a federation together from a configuration: images, task, CLIP, method, frozen features."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from pfedmma_dist.arguments import resolve_method
 from pfedmma_dist.clip import cache
 from pfedmma_dist.clip.load import load
-from pfedmma_dist.clip.model import FINAL
+from pfedmma_dist.clip.model import FINAL, ImageFeatures
+from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.config import CacheMode, Config
 from pfedmma_dist.data import sources
 from pfedmma_dist.data.images import Images, unreadable, without
@@ -57,32 +59,44 @@ def _assemble(cfg: Config, world: World) -> Federation:
     return together(world, build, ValueError)
 
 
-def attach_features(federation: Federation, steps: cache.Steps) -> cache.FeatureCache | None:
-    """Give a federation its frozen features; return the cache, None where there is none.
-    Collective."""
-    cfg, clip, world = federation.cfg, federation.clip, federation.world
+def attach_features(
+    federation: Federation, steps: cache.Steps, *, training: bool = True
+) -> list[cache.FeatureCache]:
+    """Give a federation its frozen features and return the caches that hold them. Collective.
+
+    Test and training images have a cache each: the former serves every seed and every division.
+    """
+    cfg, clip = federation.cfg, federation.clip
     images = federation.task.images
     pixels = PixelLoader(images, clip.dims.image_size, clip.mean, clip.std, cfg.seed)
     fresh = cache.FreshFeatures(clip, pixels)
     if cfg.clip.cache is CacheMode.off:
         federation.sources = Sources(train=fresh, test=fresh)
-        return None
-    train, test = federation.feature_groups()
-    groups = test if cfg.data.views == 0 else train + test
-    rows = np.unique(np.concatenate([rows for rows, _ in groups]))
-    augmented = f" augmented {cfg.seed}" if cfg.data.views > 1 else ""
-    cached = cache.build(
-        clip,
-        tuple(dict.fromkeys([FINAL, federation.method.images])),
-        groups,
-        pixels,
-        world,
-        cfg.clip,
-        images.identity(rows) + augmented,
-        steps,
-    )
-    federation.sources = Sources(train=fresh if cfg.data.views == 0 else cached, test=cached)
-    return cached
+        return []
+    budget, world = cfg.clip, federation.world
+    on_host = [s for s in range(cfg.federation.num_shards) if s % world.size in world.host_ranks]
+    host_train, host_test = federation.feature_groups(on_host)
+    train, test = federation.feature_groups(federation.hosted)
+
+    def cached(
+        groups: list[cache.Views], mine: list[cache.Views], kinds: list[ImageFeatures], of: str
+    ) -> cache.FeatureCache:
+        rows = np.unique(np.concatenate([rows for rows, _ in groups]))
+        key = f"{of} {images.identity(rows)}"
+        found = cache.build(clip, tuple(kinds), groups, pixels, world, budget, key, steps)
+        return found.to_device(cache.join(mine), budget.cache_memory * GIB)
+
+    kinds = list(dict.fromkeys([FINAL, federation.method.images]))  # FINAL for zero-shot CLIP
+    tested = cached(host_test, test, kinds, "centre crop")
+    federation.sources = Sources(train=fresh, test=tested)
+    if not training or cfg.data.views == 0:
+        return [tested]
+    if tested.place != "disk":
+        budget = replace(budget, cache_memory=max(0, budget.cache_memory - tested.num_bytes / GIB))
+    of = "centre crop" if cfg.data.views == 1 else f"augmented, seed {cfg.seed}"
+    trained = cached(host_train, train, [federation.method.images], of)
+    federation.sources = Sources(train=trained, test=tested)
+    return [tested, trained]
 
 
 def zero_shot(federation: Federation) -> Scores:

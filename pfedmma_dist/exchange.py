@@ -9,6 +9,9 @@ from torch import Tensor
 
 from pfedmma_dist.world import World, from_fixed, to_fixed
 
+BYTES = 4
+"""Of one number on the network: float32."""
+
 
 @dataclass(frozen=True)
 class Cost:

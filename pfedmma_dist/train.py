@@ -14,6 +14,7 @@ from pfedmma_dist import command
 from pfedmma_dist.arguments import run_folder, to_yaml
 from pfedmma_dist.build import assemble, attach_features, zero_shot
 from pfedmma_dist.config import Config
+from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.federation import Federation, RoundStats
 from pfedmma_dist.run import checkpoint
@@ -31,9 +32,6 @@ from pfedmma_dist.start import flat, settle
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
-
-BYTES = 4
-"""Of one number on the network: float32."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,12 +60,12 @@ def train(cfg: Config, world: World) -> int:
             write_json(folder.environment, environment(world))
         rounds = cfg.federation.rounds if federation.layout.num_trained else 0
         with Progress(world, console, rounds) as progress:
-            cached = attach_features(federation, progress.step)
+            caches = attach_features(federation, progress.step)
             run = _Run(federation, folder, rounds, progress, stop)
             if not run.go_on():
                 log.warning("stopped by a signal and saved; the same command goes on from here")
                 return STOPPED
-            run.finish({} if cached is None else {"place": cached.place, "bytes": cached.num_bytes})
+            run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
         result = folder.read_result()
     else:
         log.info("%s holds a finished run; this is its result", folder.path)
@@ -135,7 +133,7 @@ class _Run:
                 return False
         return True
 
-    def finish(self, cache: dict[str, Any]) -> None:
+    def finish(self, caches: list[dict[str, Any]]) -> None:
         """Score everything once more where that is missing, and write the result."""
         federation = self.federation
         scores = self.scores
@@ -149,10 +147,9 @@ class _Run:
             scores.percent,
             self.zero_shot,
             [
-                _row("zero-shot CLIP", self.zero_shot, 0, 0, 0, None),
-                _row(
-                    cfg.method["name"], summary(scores.percent), trained, cost.up, cost.down,
-                    self._seconds(),
+                MethodResult.of("zero-shot CLIP", self.zero_shot),
+                MethodResult.of(
+                    cfg.method["name"], summary(scores.percent), trained, cost, self._seconds()
                 ),
             ],
             {
@@ -161,7 +158,7 @@ class _Run:
                 "seed": cfg.seed,
                 "rounds": self.rounds,
                 "ranks": self.world.size,
-                "cache": cache,
+                "feature_caches": caches,
             },
         )  # fmt: skip
         self.report.close()
@@ -224,21 +221,6 @@ class _Run:
 
     def _seconds(self) -> float:
         return self.earlier_seconds + time.perf_counter() - self.started
-
-
-def _row(
-    name: str, scores: dict[str, float], trained: int, up: int, down: int, seconds: float | None
-) -> MethodResult:
-    return MethodResult(
-        name=name,
-        scores=scores,
-        trained=trained,
-        up_numbers=up,
-        down_numbers=down,
-        up_bytes=BYTES * up,
-        down_bytes=BYTES * down,
-        seconds=seconds,
-    )
 
 
 if __name__ == "__main__":

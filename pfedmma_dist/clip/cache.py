@@ -128,7 +128,7 @@ def build(
     image files. Raises ValueError where the cache fits neither in memory nor on disk, and says how
     much it needs.
     """
-    order = tuple(np.concatenate([group[part] for group in groups]) for part in (0, 1))
+    order = join(groups)
     dtype = getattr(torch, (cfg.cache_dtype or cfg.dtype).value)
     sizes = {kind: len(order[0]) * int(np.prod(clip.record_shape(kind))) for kind in kinds}
     leads = world.host_rank == 0
@@ -169,6 +169,12 @@ def build(
     if kept is not None:
         filled = tables(kept, False)
     return FeatureCache(clip, filled, order, storage.place)
+
+
+def join(groups: list[Views]) -> Views:
+    """Return the views of all groups, one after another."""
+    rows, views = (np.concatenate(part) for part in zip(*groups, strict=True))
+    return rows, views
 
 
 def _fill(

@@ -44,9 +44,7 @@ def freeze(
     def norm(layer: nn.LayerNorm) -> Norm:
         return Norm(broad(layer.weight), broad(layer.bias), layer.eps)
 
-    def tower(
-        blocks: nn.ModuleList, final: nn.LayerNorm, projection: object, causal: bool
-    ) -> Tower:
+    def tower(blocks: nn.ModuleList, final: nn.LayerNorm, projection: object) -> Tower:
         if isinstance(projection, nn.Linear):
             projection = projection.weight.t()
         return Tower(
@@ -54,7 +52,6 @@ def freeze(
             blocks[0].attn.num_heads,
             norm(final),
             None if projection is None else broad(projection),
-            causal=causal,
             quick_gelu=_is_quick_gelu(blocks[0].mlp.gelu),
             dtype=dtype,
         )
@@ -75,7 +72,7 @@ def freeze(
             "num_patches": visual.positional_embedding.shape[0] - 1,
         }
         blocks = visual.transformer.resblocks
-        image = tower(blocks, visual.ln_post, visual.proj, causal=False)
+        image = tower(blocks, visual.ln_post, visual.proj)
         embed_image = ImageEmbedding(
             narrow(visual.conv1.weight),
             broad(visual.class_embedding),
@@ -86,7 +83,7 @@ def freeze(
     eos = getattr(text, "eos_id", None) or getattr(text, "text_eos_id", None)
     return FrozenCLIP(
         dims=Dims(**sizes),
-        text=tower(text.transformer.resblocks, text.ln_final, text.text_projection, causal=True),
+        text=tower(text.transformer.resblocks, text.ln_final, text.text_projection),
         embed_text=TextEmbedding(
             narrow(text.token_embedding.weight),
             broad(text.positional_embedding),

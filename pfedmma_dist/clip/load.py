@@ -78,7 +78,8 @@ def _build(cfg: ClipConfig, seed: int) -> nn.Module:
         if not quick and all(torch.equal(v, v.half().float()) for v in state.values()):
             log.warning(
                 "clip.pretrained: %s holds half-precision numbers, as OpenAI's do; if it is "
-                "OpenAI's CLIP in another format, set clip.model=%s-quickgelu, or every logit is wrong",
+                "OpenAI's CLIP in another format, set clip.model=%s-quickgelu, or all logits are "
+                "wrong",
                 path,
                 cfg.model,
             )

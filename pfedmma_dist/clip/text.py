@@ -1,4 +1,4 @@
-"""Class names as the text tower sees them: cut at the longest EOT, their common prefix run once."""
+"""Class names as the text tower sees them: cut at EOT, their common prefix run once."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,25 +7,42 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.tower import Branch, Prefixed
+from pfedmma_dist.clip.tower import Branch
 
 
 @dataclass(frozen=True)
-class Sequences:
-    """C token sequences, split where they first differ. Attention is causal, so what stands behind
-    the last EOT is never read, and the states of the common prefix are the same for all."""
+class Tree:
+    """C token sequences as one: their common prefix, then the rest of each up to its EOT.
 
-    ids: Tensor  # [C, L] int64
-    eot: Tensor  # [C] position that is pooled
-    prefix: int  # number of common first tokens, at most min(eot): every tail has one token or more
-    length: int  # longest eot + 1
+    Attention is causal, so nothing behind an EOT is ever read, and the states of the prefix are the
+    same in all sequences. 50 classes of Caltech-101 with 16 context vectors are so 190 tokens in
+    place of 3,850.
+    """
+
+    ids: Tensor  # [T] int64
+    position: Tensor  # [T] place of each token in its own sequence
+    mask: Tensor  # [T, T] bool: a token reads those before it in its own sequence
+    rows: Tensor  # [C] where the EOT of each sequence stands
 
     @classmethod
-    def cut(cls, ids: Tensor, eot: Tensor) -> "Sequences":
-        """Find the common prefix and the longest EOT."""
+    def grow(cls, ids: Tensor, eot: Tensor) -> "Tree":
+        """Pack sequences [C, L] that are pooled at `eot` [C]."""
         differs = (ids != ids[:1]).any(dim=0)
         first = int(differs.nonzero()[0]) if bool(differs.any()) else ids.shape[1]
-        return cls(ids, eot, min(first, int(eot.min())), int(eot.max()) + 1)
+        prefix = min(first, int(eot.min()))  # every sequence keeps its EOT for itself
+        place = torch.arange(ids.shape[1], device=ids.device)
+        kept = (place >= prefix) & (place <= eot[:, None])  # [C, L]
+        owner, position = kept.nonzero().unbind(dim=1)
+        shared = place[:prefix]
+        owner = torch.cat([torch.full_like(shared, -1), owner])
+        position = torch.cat([shared, position])
+        related = (owner == -1) | (owner == owner[:, None])
+        return cls(
+            ids=torch.cat([ids[0, :prefix], ids[kept]]),
+            position=position,
+            mask=related & (position <= position[:, None]),
+            rows=prefix + kept.sum(dim=1).cumsum(dim=0) - 1,
+        )
 
 
 class ClassText:
@@ -36,8 +53,8 @@ class ClassText:
         self.clip = clip
         self.names = names
         self.template = template
-        self._prompts: dict[int, tuple[Sequences, Prefixed]] = {}
-        self._forks: dict[int, tuple[Prefixed, Prefixed]] = {}
+        self._prompts: dict[int, Tree] = {}
+        self._forks: dict[int, tuple[Tensor, Tensor]] = {}
 
     @cached_property
     @torch.no_grad()
@@ -50,97 +67,100 @@ class ClassText:
 
         branch: trained part beside blocks start .. L - 1, for `num_clients` clients at once.
         """
-        clip, tower, sequences = self.clip, self.clip.text, self._template_sequences
-        if clip.plain:
-            x = clip.embed_text.token[sequences.ids].to(clip.wide) + clip.embed_text.position
-            with torch.no_grad():
-                x = tower.run(x, 0, start)
-            return self._encode_plain(x.repeat(num_clients, 1, 1), sequences, start, branch)
+        tower, tree = self.clip.text, self._template_tree
         if branch is None:
-            x = tower.run_prefixed(self._template_input, 0, tower.depth - 1)
-        else:
-            h, x = self._fork(start)
-            h, x = _repeat(h, num_clients), _repeat(x, num_clients)
-            x = Prefixed(x.prefix + branch(start, h.prefix), x.tails + branch(start, h.tails))
-            x = tower.run_prefixed(x, start + 1, tower.depth - 1, branch)
-        row = (sequences.eot - sequences.prefix).repeat(num_clients)
-        if branch is not None and start == tower.depth - 1:
-            pooled = x.tails[torch.arange(len(row), device=row.device), row]
-        else:
-            pooled = tower.last_row_prefixed(x, row, branch)
-        return tower.head(pooled).view(num_clients, len(self.names), -1)
+            x = tower.run(self._embed(tree), 0, tower.depth - 1, mask=tree.mask)
+            return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
+        h, x = (part.expand(num_clients, -1, -1) for part in self._fork(start))
+        x = x + branch(start, h)
+        if start == tower.depth - 1:
+            return tower.head(x[:, tree.rows])
+        x = tower.run(x, start + 1, tower.depth - 1, branch, tree.mask)
+        return tower.head(tower.last_rows(x, tree.rows, branch, tree.mask))
 
     def with_context(self, context: Tensor) -> Tensor:
-        """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>" (CoOp, class token at the
-        end).
+        """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>" (CoOp, class token last).
 
         context: [G, n, W] learned vectors, the same for all classes of a client.
         """
-        clip, tower = self.clip, self.clip.text
-        owners, num_context = context.shape[:2]
-        sequences, frozen = self._prompt(num_context)
-        context = context.to(clip.wide) + clip.embed_text.position[1 : 1 + num_context]
-        if clip.plain:
-            x = clip.embed_text.token[sequences.ids].to(clip.wide) + clip.embed_text.position
-            x = x.repeat(owners, 1, 1)
-            inserted = context.repeat_interleave(len(self.names), dim=0)
-            x = torch.cat([x[:, :1], inserted, x[:, 1 + num_context :]], dim=1)
-            return self._encode_plain(x, sequences, 0, None)
-        frozen = _repeat(frozen, owners)
-        before, after = frozen.prefix[:, :1], frozen.prefix[:, 1 + num_context :]
-        x = Prefixed(torch.cat([before, context, after], dim=1), frozen.tails)
-        x = tower.run_prefixed(x, 0, tower.depth - 1)
-        row = (sequences.eot - sequences.prefix).repeat(owners)
-        return tower.head(tower.last_row_prefixed(x, row)).view(owners, len(self.names), -1)
-
-    def _encode_plain(
-        self, x: Tensor, sequences: Sequences, start: int, branch: Branch | None
-    ) -> Tensor:
-        """Run whole sequences [G * C, L, W] through blocks start .. L - 1, all tokens of them."""
-        tower = self.clip.text
-        x = tower.run(x, start, tower.depth, branch)
-        row = sequences.eot.repeat(len(x) // len(self.names))
-        pooled = x[torch.arange(len(x), device=x.device), row]
-        return tower.head(pooled).view(-1, len(self.names), self.clip.dims.embed_dim)
+        tower, num_context = self.clip.text, context.shape[1]
+        tree = self._prompt(num_context)
+        frozen = self._embed(tree).expand(len(context), -1, -1)
+        context = context.to(self.clip.wide) + self.clip.embed_text.position[1 : 1 + num_context]
+        x = torch.cat([frozen[:, :1], context, frozen[:, 1 + num_context :]], dim=1)
+        x = tower.run(x, 0, tower.depth - 1, mask=tree.mask)
+        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
 
     @cached_property
-    def _template_sequences(self) -> Sequences:
-        return self._tokenise([self.template.format(name) for name in self.names])
-
-    @cached_property
-    def _template_input(self) -> Prefixed:
-        return self._embed(self._template_sequences)
+    def _template_tree(self) -> Tree:
+        return self._tree([self.template.format(name) for name in self.names])
 
     @torch.no_grad()
-    def _fork(self, start: int) -> tuple[Prefixed, Prefixed]:
+    def _fork(self, start: int) -> tuple[Tensor, Tensor]:
         if start not in self._forks:
-            x = self.clip.text.run_prefixed(self._template_input, 0, start)
-            self._forks[start] = self.clip.text.fork_prefixed(x, start)
+            tower, tree = self.clip.text, self._template_tree
+            x = tower.run(self._embed(tree), 0, start, mask=tree.mask)
+            self._forks[start] = tower.fork(x, start, tree.mask)
         return self._forks[start]
 
-    def _prompt(self, num_context: int) -> tuple[Sequences, Prefixed]:
+    def _prompt(self, num_context: int) -> Tree:
         if num_context not in self._prompts:
             holders = " ".join(["X"] * num_context)  # one token each, as in CoOp
-            sequences = self._tokenise([f"{holders} {name}." for name in self.names])
-            assert sequences.prefix > num_context, "placeholders must be one token each"
-            self._prompts[num_context] = sequences, self._embed(sequences)
+            self._prompts[num_context] = self._tree([f"{holders} {name}." for name in self.names])
         return self._prompts[num_context]
 
-    def _tokenise(self, texts: list[str]) -> Sequences:
+    def _tree(self, texts: list[str]) -> Tree:
         ids = self.clip.tokenizer(texts).to(self.clip.device)
-        return Sequences.cut(ids, self.clip.embed_text.eot_index(ids))
+        return Tree.grow(ids, self.clip.embed_text.eot_index(ids))
 
-    def _embed(self, sequences: Sequences) -> Prefixed:
-        """Embed the prefix [1, Pre, W] once and the tails [C, n, W]."""
-        embedding, prefix, length = self.clip.embed_text, sequences.prefix, sequences.length
-        x = embedding.token[sequences.ids[:, :length]].to(self.clip.wide)
-        x = x + embedding.position[:length]
-        return Prefixed(x[:1, :prefix], x[:, prefix:])
+    def _embed(self, tree: Tree) -> Tensor:
+        """Return [1, T, W]."""
+        embedding = self.clip.embed_text
+        x = embedding.token[tree.ids].to(self.clip.wide)
+        return (x + embedding.position[tree.position])[None]
 
 
-def _repeat(x: Prefixed, num_clients: int) -> Prefixed:
-    """Give each of G clients the same frozen sequences, client-major, without a copy where G =
-    1."""
-    if num_clients == 1:
-        return x
-    return Prefixed(x.prefix.repeat(num_clients, 1, 1), x.tails.repeat(num_clients, 1, 1))
+class PlainText(ClassText):
+    """The plain form: every sequence whole and for itself, all tokens of all blocks."""
+
+    def branched(self, branch: Branch | None, start: int, num_clients: int) -> Tensor:
+        """Return unit vectors [G, C, D] of the template prompts."""
+        ids = self._ids([self.template.format(name) for name in self.names])
+        with torch.no_grad():
+            x = self.clip.text.run(self._whole(ids), 0, start, mask=self._causal)
+        return self._encode(x.repeat(num_clients, 1, 1), ids, start, branch)
+
+    def with_context(self, context: Tensor) -> Tensor:
+        """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>"."""
+        num_clients, num_context = context.shape[:2]
+        ids = self._ids([" ".join(["X"] * num_context + [f"{name}."]) for name in self.names])
+        x = self._whole(ids).repeat(num_clients, 1, 1)
+        context = context.to(self.clip.wide) + self.clip.embed_text.position[1 : 1 + num_context]
+        context = context.repeat_interleave(len(self.names), dim=0)
+        x = torch.cat([x[:, :1], context, x[:, 1 + num_context :]], dim=1)
+        return self._encode(x, ids, 0, None)
+
+    def _encode(self, x: Tensor, ids: Tensor, start: int, branch: Branch | None) -> Tensor:
+        tower = self.clip.text
+        x = tower.run(x, start, tower.depth, branch, self._causal)
+        row = self.clip.embed_text.eot_index(ids).repeat(len(x) // len(ids))
+        pooled = x[torch.arange(len(x), device=x.device), row]
+        return tower.head(pooled).unflatten(0, (-1, len(ids)))
+
+    @cached_property
+    def _causal(self) -> Tensor:
+        length = len(self.clip.embed_text.position)
+        return torch.ones(length, length, dtype=torch.bool, device=self.clip.device).tril()
+
+    def _ids(self, texts: list[str]) -> Tensor:
+        return self.clip.tokenizer(texts).to(self.clip.device)
+
+    def _whole(self, ids: Tensor) -> Tensor:
+        """Return [C, L, W]."""
+        embedding = self.clip.embed_text
+        return embedding.token[ids].to(self.clip.wide) + embedding.position
+
+
+def class_text(clip: FrozenCLIP, names: tuple[str, ...], template: str) -> ClassText:
+    """Return the text side of these classes, in the form that the CLIP runs in."""
+    return (PlainText if clip.plain else ClassText)(clip, names, template)

@@ -90,20 +90,19 @@ def batches(
     ]
     width = max(len(step[0]) for plan in plans for step in plan)
     for index in range(max(map(len, plans))):
-        shape = (len(plans), width)
-        batch = Batch(
-            rows=np.repeat([own[:1] for own in rows], width, axis=1),
-            views=np.zeros(shape, np.int64),
-            weight=np.zeros(shape, np.float32),
+        # A client that is done repeats its last batch, whose gradient is thrown away.
+        steps = [plan[min(index, len(plan) - 1)] for plan in plans]
+        yield Batch(
+            rows=np.stack([_pad(own, width) for own, _ in steps]),
+            views=np.stack([_pad(views, width) for _, views in steps]),
+            weight=np.stack([np.arange(width) < len(own) for own, _ in steps]).astype(np.float32),
             active=np.array([index < len(plan) for plan in plans]),
         )
-        for g, plan in enumerate(plans):
-            # A client that is done repeats its last batch, whose gradient is thrown away.
-            own, views = plan[min(index, len(plan) - 1)]
-            batch.rows[g, : len(own)] = own
-            batch.views[g, : len(own)] = views
-            batch.weight[g, : len(own)] = 1.0
-        yield batch
+
+
+def _pad(values: np.ndarray, width: int) -> np.ndarray:
+    """Repeat the last value up to `width`: an image and view that the client has features of."""
+    return np.pad(values, (0, width - len(values)), mode="edge")
 
 
 def _plan(

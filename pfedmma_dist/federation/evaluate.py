@@ -93,7 +93,7 @@ def score(
 def rows_of(scopes: Iterable[Scope], clients: np.ndarray) -> np.ndarray:
     """Return the sorted image rows on which these clients are scored."""
     rows = [scope.rows_of(int(client)) for scope in scopes for client in clients]
-    return np.unique(np.concatenate(rows))
+    return np.unique(np.concatenate([np.empty(0, np.int64), *rows]))
 
 
 def _groups(cohorts: list[Cohort], uniform: bool) -> list[np.ndarray]:
@@ -117,11 +117,11 @@ def _classify(
     theta, extra = held
     params = layout.views(theta)
     classes = method.classes(params, method.prepare(extra, text), text)  # once per client
-    width = max(map(len, wanted))
-    padded = np.stack([np.resize(rows, width) for rows in wanted])  # repeats, cut off below
+    longest = max(wanted, key=len)
+    padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])  # cut off below
     same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
-    hits = []
-    for begin in range(0, width, batch_size):
+    hits = [np.zeros((len(wanted), 0), bool)]
+    for begin in range(0, len(longest), batch_size):
         rows = padded[:, begin : begin + batch_size]
         asked = rows[:1] if same else rows
         images = features.rows(method.images, (asked.reshape(-1), np.zeros(asked.size, np.int64)))

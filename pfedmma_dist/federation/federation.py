@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.cache import Features, Views
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config import Config
 from pfedmma_dist.data.task import Task
 from pfedmma_dist.federation.clients import ClientStore
@@ -65,12 +65,12 @@ class Federation:
             raise ValueError(
                 f"federation.num_shards: {cfg.federation.num_shards} shards cannot be hosted by "
                 f"{world.size} ranks; set federation.num_shards={world.size} or more, or start "
-                "fewer ranks (a rank hosts whole shards, so that results do not depend on their number)"
+                "fewer ranks (a rank hosts whole shards: results do not depend on their number)"
             )
         self.cfg, self.task, self.method, self.clip, self.world = cfg, task, method, clip, world
         self.on_cohort: Callable[[int], None] = lambda num_clients: None  # told of progress
         self.texts = {
-            name: ClassText(clip, classes.names, cfg.data.template)
+            name: class_text(clip, classes.names, cfg.data.template)
             for name, classes in task.class_sets.items()
         }
         self.layout = Layout(method.specs)
@@ -119,7 +119,7 @@ class Federation:
                 ),
                 cfg.optim,
             )
-            check_finite(result, cohort.clients, round_index)
+            check_finite(result, cohort.clients, round_index, cfg.optim)
             weight = torch.from_numpy(self.sizes[cohort.clients] / total)
             private, shared = result.theta.split(
                 [self.layout.num_private, self.layout.num_shared], dim=1
@@ -192,22 +192,18 @@ class Federation:
         shared = download.shared.to(self.clip.device)
         return torch.cat([self.clients.gather(clients), shared], dim=1), download.extra
 
-    def feature_groups(self) -> tuple[list[Views], list[Views]]:
-        """Return the (training, test) image views of this host, in groups that no rank count
-        changes.
+    def feature_groups(self, shards: list[int]) -> tuple[list[Views], list[Views]]:
+        """Return the (training, test) image views of these shards, in groups to encode together.
 
-        Training images are grouped by shard, test images are one group: base and novel images are
-        scored by every client.
+        Training images are grouped by shard, so that no number of ranks changes a group; test
+        images are one group, since base and novel images are scored by every client.
         """
-        hosts = [s for s in range(len(self.shards)) if s % self.world.size in self.world.host_ranks]
-        views = range(1, self.cfg.data.views + 1) if self.cfg.data.views > 1 else range(1)
-        train = [
-            _grid(np.concatenate([self.task.train.rows(c) for c in self.shards[s]]), views)
-            for s in hosts
-            if len(self.shards[s])
-        ]
-        here = np.concatenate([self.shards[s] for s in hosts])
-        return train, [_grid(rows_of(self.task.scopes, here), range(1))]
+        num_views = self.cfg.data.views
+        views = np.arange(1, num_views + 1) if num_views > 1 else np.zeros(1, np.int64)
+        filled = [self.shards[shard] for shard in shards if len(self.shards[shard])]
+        train = [np.concatenate([self.task.train.rows(c) for c in clients]) for clients in filled]
+        test = rows_of(self.task.scopes, np.concatenate([np.empty(0, np.int64), *filled]))
+        return [_grid(rows, views) for rows in train], [_grid(test, np.zeros(1, np.int64))]
 
     def state(self) -> tuple[dict[int, dict[str, Tensor]], dict[str, Tensor]]:
         """Return (state by hosted shard, server state) at a round boundary."""
@@ -220,7 +216,7 @@ class Federation:
         self.exchange.load(server)
 
 
-def _grid(rows: np.ndarray, views: range) -> Views:
+def _grid(rows: np.ndarray, views: np.ndarray) -> Views:
     """Pair every row with every view."""
     rows = np.unique(rows)
-    return np.repeat(rows, len(views)), np.tile(np.array(views, np.int64), len(rows))
+    return np.repeat(rows, len(views)), np.tile(views, len(rows))

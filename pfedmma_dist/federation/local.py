@@ -90,12 +90,15 @@ def client_losses(
     return loss if penalty is None else loss + penalty
 
 
-def check_finite(result: LocalResult, clients: np.ndarray, round_index: int) -> None:
+def check_finite(
+    result: LocalResult, clients: np.ndarray, round_index: int, optim: OptimConfig
+) -> None:
     """Raise for the first client whose training left the numbers that can be averaged."""
-    sound = torch.isfinite(result.loss) & (result.theta.abs() < LIMIT).all(dim=1)
+    sound = (result.loss.abs() < LIMIT) & (result.theta.abs() < LIMIT).all(dim=1)  # nan is not
     for client, ok, loss in zip(clients, sound.tolist(), result.loss.tolist(), strict=True):
         if not ok:
             raise ValueError(
-                f"optim.lr: training of client {client} in round {round_index} is not finite "
-                f"(mean loss {loss}); lower optim.lr, or method.alpha's inverse weight in it"
+                f"optim.lr: {optim.lr} drove the training of client {client} in round "
+                f"{round_index} to numbers that are not finite or not below {LIMIT:g} "
+                f"(mean loss {loss:g}); lower optim.lr"
             )

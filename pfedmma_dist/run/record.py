@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pfedmma_dist.exchange import BYTES, Cost
+
 DRAWN_CLIENTS = 200
 """Clients whose class counts are kept for the picture; more rows than that cannot be told apart."""
 
@@ -67,3 +69,25 @@ class MethodResult:
     up_bytes: int
     down_bytes: int
     seconds: float | None = None  # wall clock of the whole run
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        scores: dict[str, float],
+        trained: int = 0,
+        cost: Cost = Cost(0, 0),  # noqa: B008 (frozen)
+        seconds: float | None = None,
+    ) -> "MethodResult":
+        """Return the row of a method of this cost."""
+        up, down = cost.up, cost.down
+        return cls(
+            name=name,
+            scores=scores,
+            trained=trained,
+            up_numbers=up,
+            down_numbers=down,
+            up_bytes=BYTES * up,
+            down_bytes=BYTES * down,
+            seconds=seconds,
+        )

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import golden
+from tiny import golden
 
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
-from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.local import client_losses, train_cohort
@@ -54,7 +54,7 @@ def rows_from(layout: Layout, arrays: dict, prefix: str, key_of, num_clients: in
 def check(method: Method, clip: FrozenCLIP, arrays: dict, key_of, num_clients: int) -> None:
     """Compare logits, loss, gradient, and parameters after one and three steps."""
     layout = Layout(method.specs)
-    text, features = ClassText(clip, NAMES, "a photo of a {}."), GoldenFeatures(clip)
+    text, features = class_text(clip, NAMES, "a photo of a {}."), GoldenFeatures(clip)
     theta = rows_from(layout, arrays, "init", key_of, num_clients)
     batch = batch_of(num_clients)
     label_of = LABELS.__getitem__
@@ -128,7 +128,7 @@ def test_promptfl_equals_the_published_code(golden_clip: FrozenCLIP, num_clients
 def test_zero_shot_equals_the_published_code(golden_clip: FrozenCLIP) -> None:
     arrays = golden("zeroshot")
     method = ZeroShot(ZeroShotOptions(), golden_clip.dims)
-    text = ClassText(golden_clip, NAMES, "a photo of a {}.")
+    text = class_text(golden_clip, NAMES, "a photo of a {}.")
     images = GoldenFeatures(golden_clip).rows(method.images, (np.arange(6), None))[None]
     logits = method.logits({}, method.classes({}, None, text), images, golden_clip)[0]
     torch.testing.assert_close(logits, torch.from_numpy(arrays["logits"]), atol=2e-5, rtol=0)

@@ -1,0 +1,159 @@
+"""Time one local training step: the plain form against the default, and against the GEMM floor.
+
+    python benchmarks/step.py                      # on a CPU: one thread, process CPU seconds
+    python benchmarks/step.py --device cuda --cohorts 1 4 8 16
+
+Variants are timed in turn (A B C A B C ...), so that a machine whose speed drifts slows all of
+them. The floor is the step's own matrix FLOPs, counted by torch, over the rate of one large matrix
+product measured in the same run. Weights are random: a step costs the same whatever they are.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from pfedmma_dist.clip.load import load
+from pfedmma_dist.clip.text import class_text
+from pfedmma_dist.config import CacheMode, ClipConfig, Dtype, OptimConfig
+from pfedmma_dist.federation.cohort import Batch
+from pfedmma_dist.federation.local import train_cohort
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.params import Layout
+
+NAMES = (
+    "accordion,airplane,anchor,ant,barrel,bass,beaver,binocular,bonsai,brain,brontosaurus,buddha,"
+    "butterfly,camera,cannon,car side,ceiling fan,cellphone,chair,chandelier,cougar body,"
+    "cougar face,crab,crayfish,crocodile,crocodile head,cup,dalmatian,dollar bill,dolphin,"
+    "dragonfly,electric guitar,elephant,emu,euphonium,ewer,face,ferry,flamingo,flamingo head,"
+    "garfield,gerenuk,gramophone,grand piano,hawksbill,headphone,hedgehog,helicopter,ibis,"
+    "inline skate"
+).split(",")  # noqa: SIM905
+"""The 50 base classes of Caltech-101."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Features of one batch, held as the cache would hold them."""
+
+    features: torch.Tensor  # [B, ...]
+
+    def rows(self, kind: object, views: tuple[np.ndarray, np.ndarray]) -> torch.Tensor:
+        """Return the asked rows."""
+        return self.features[torch.from_numpy(views[0]).to(self.features.device)]
+
+
+def step_of(method_name: str, dtype: Dtype, plain: bool, cohort: int, args: argparse.Namespace):
+    """Return a function that trains one step of a cohort."""
+    device = torch.device(args.device)
+    mode = CacheMode.off if plain else CacheMode.auto
+    clip = load(ClipConfig(model=args.model, pretrained=None, dtype=dtype, cache=mode), 0, device)
+    kind = METHODS[method_name]
+    method = kind(kind.Options(), clip.dims)
+    layout = Layout(method.specs)
+    side = clip.dims.image_size
+    pixels = torch.randn(args.batch, 3, side, side, generator=torch.Generator().manual_seed(0))
+    stored = clip.freeze(pixels, (method.images,))[0]
+    if not plain:
+        stored = stored.to(getattr(torch, dtype.value))
+    text = class_text(clip, tuple(NAMES[: args.classes]), "a photo of a {}.")
+    theta = layout.template(0).repeat(cohort, 1).to(device)
+    shape = (cohort, args.batch)
+    batch = Batch(
+        rows=np.tile(np.arange(args.batch), (cohort, 1)),
+        views=np.zeros(shape, np.int64),
+        weight=np.ones(shape, np.float32),
+        active=np.ones(cohort, bool),
+    )
+    return lambda: train_cohort(
+        method, layout, theta, None, text, Stored(stored), lambda rows: rows % args.classes,
+        [batch], OptimConfig(),
+    )  # fmt: skip
+
+
+def seconds(action: Callable[[], object], device: str) -> float:
+    """Return the CPU seconds, or the GPU's wall seconds, of one call."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        action()
+        torch.cuda.synchronize()
+        return time.perf_counter() - start
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
+
+def gemm_rate(dtype: Dtype, device: str) -> float:
+    """Return FLOP per second of a product of the size of a ViT-B MLP on a batch."""
+    n, k, m = (6304, 768, 3072) if device == "cpu" else (6304 * 8, 768, 3072)
+    a = torch.randn(n, k, device=device).to(getattr(torch, dtype.value))
+    b = torch.randn(k, m, device=device).to(getattr(torch, dtype.value))
+    times = [seconds(lambda: a @ b, device) for _ in range(12)]
+    return 2 * n * k * m / min(times[2:])
+
+
+def flops(action: Callable[[], object]) -> int:
+    """Count the matrix FLOPs of one call."""
+    with FlopCounterMode(display=False) as counter:
+        action()
+    return counter.get_total_flops()
+
+
+def variants(args: argparse.Namespace) -> Iterator[tuple[str, str, Dtype, bool, int]]:
+    """Yield (label, method, dtype, plain, cohort)."""
+    for method, dtype in product(args.methods, (Dtype.float32, Dtype.bfloat16)):
+        if not args.no_plain:
+            yield f"{method} plain {dtype.value}", method, dtype, True, 1
+        for cohort in args.cohorts:
+            yield f"{method} default {dtype.value} G={cohort}", method, dtype, False, cohort
+
+
+def main() -> None:
+    """Measure and print one markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--model", default="ViT-B-16-quickgelu")
+    parser.add_argument("--methods", nargs="+", default=["pfedmma", "promptfl"])
+    parser.add_argument("--cohorts", nargs="+", type=int, default=[1])
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--classes", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--no-plain", action="store_true")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    steps = {v[0]: (v, step_of(*v[1:], args)) for v in variants(args)}
+    counts = {label: flops(step) / v[4] for label, (v, step) in steps.items()}  # and warms up
+    rates = {d: gemm_rate(d, args.device) for d in (Dtype.float32, Dtype.bfloat16)}
+    times: dict[str, list[float]] = {label: [] for label in steps}
+    for _ in range(args.repeats):
+        for label, (v, step) in steps.items():
+            times[label].append(seconds(step, args.device) / v[4])
+    print(
+        f"torch {torch.__version__}, {args.device}, {args.threads} thread(s), {args.model}, "
+        f"batch {args.batch}, {args.classes} classes; seconds per client and step, "
+        f"median of {args.repeats}; GEMM "
+        + ", ".join(f"{rates[d] / 1e9:,.0f} GFLOP/s {d.value}" for d in rates)
+    )
+    print("| variant | seconds | min..max | GFLOP | plain fp32 / this | this / GEMM floor |")
+    print("|---|---|---|---|---|---|")
+    for label, (v, _) in steps.items():
+        own = statistics.median(times[label])
+        reference = times.get(f"{v[1]} plain float32")
+        ratio = f"{statistics.median(reference) / own:.1f}" if reference else "–"
+        floor = counts[label] / rates[v[2]]
+        print(
+            f"| {label} | {own:.4g} | {min(times[label]):.4g}..{max(times[label]):.4g} "
+            f"| {counts[label] / 1e9:,.1f} | {ratio} | {own / floor:.2f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

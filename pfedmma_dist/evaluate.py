@@ -1,0 +1,86 @@
+"""Score a run again: `python -m pfedmma_dist.evaluate RUN [key=value ...]`.
+
+Takes the newest checkpoint of a finished or stopped run and scores every client on all test sets,
+with other data, prompts or batch sizes where keys say so. The run itself is left as it is; the
+scores go to RUN/evaluations/<hash of the configuration>.json.
+"""
+
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from pfedmma_dist import command
+from pfedmma_dist.arguments import digest
+from pfedmma_dist.build import assemble, attach_features, zero_shot
+from pfedmma_dist.config import Config
+from pfedmma_dist.run import checkpoint
+from pfedmma_dist.run.files import write_json
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.logs import configure_logging
+from pfedmma_dist.run.progress import Progress
+from pfedmma_dist.run.record import MethodResult
+from pfedmma_dist.run.summary import summary
+from pfedmma_dist.run.table import show
+from pfedmma_dist.start import flat, resolve
+from pfedmma_dist.world import World
+
+log = logging.getLogger(__name__)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0].startswith("-") or not (Path(words[0]) / "config.yaml").is_file():
+        sys.stderr.write(
+            f"error: {words[0] if words else 'nothing'} is no run folder (one with a config.yaml); "
+            "usage: python -m pfedmma_dist.evaluate RUN [key=value ...]\n"
+        )
+        return command.MEND
+    folder = RunFolder(words[0])
+    return command.run(
+        [str(folder.config), *words[1:]], lambda cfg, world: evaluate(cfg, folder, world)
+    )
+
+
+def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
+    """Score the newest checkpoint of a run."""
+    console = configure_logging(world, None)
+    resolve(cfg, world)
+    federation = assemble(cfg, world)
+    loaded = checkpoint.load(
+        folder.checkpoints,
+        world,
+        federation.hosted,
+        federation.layout.fingerprint(),
+        cfg.federation.num_shards,
+    )
+    if loaded is None and federation.layout.num_trained:
+        raise ValueError(f"run.folder: {folder.path} holds no checkpoint yet; let it train first")
+    if loaded is not None:
+        federation.load(loaded.shards, loaded.server)
+    done = 0 if loaded is None else loaded.round_index
+    with Progress(world, console, done) as progress:
+        attach_features(federation, progress.step, training=False)
+        reference, scores = zero_shot(federation), federation.evaluate(full=True)
+    results = [
+        MethodResult.of("zero-shot CLIP", summary(reference.percent)),
+        MethodResult.of(
+            cfg.method["name"],
+            summary(scores.percent),
+            federation.layout.num_trained,
+            federation.exchange.cost(),
+        ),
+    ]
+    if world.first:
+        path = folder.path / "evaluations" / f"{digest(cfg)}.json"
+        path.parent.mkdir(exist_ok=True)
+        facts = {"rounds": done, "config": flat(cfg), "results": [asdict(row) for row in results]}
+        write_json(path, {**facts, "clients": scores.percent})
+        show(f"{folder.path} after round {done}", results)
+        sys.stdout.write(f"scores of each client  {path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
