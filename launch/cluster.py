@@ -1,0 +1,120 @@
+"""What one job asks of a cluster: slurm/*.yaml, read as strictly as a run's configuration."""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pfedmma_dist.limits import AT_LEAST_1, NOT_NEGATIVE, enforce
+from pfedmma_dist.schema import Layer, merged, read_yaml
+
+INHERITED = re.compile(
+    r"(SLURM|SLURMD|SBATCH|SRUN|PMI|PMIX|SUBMITIT|TORCHELASTIC)_.*"
+    r"|MASTER_(ADDR|PORT)|(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME"
+)
+"""Variables that describe the job or the ranks a shell is in, and would mislead a job started
+there: an inherited SLURM_CPU_BIND alone makes ranks share a core."""
+
+KEPT = ("SLURM_CONF",)  # where the cluster is found, not which job this is
+
+
+@dataclass(kw_only=True)
+class Cluster:
+    """What one job asks of a cluster."""
+
+    partition: str | None = None
+    """Partition; null takes the cluster's default."""
+    account: str | None = None
+    """Account to charge."""
+    qos: str | None = None
+    """Quality of service."""
+    nodes: int = 1
+    """Nodes of the job."""
+    ranks_per_node: int = 1
+    """Ranks on each node, one SLURM task each; on all nodes at most federation.num_shards."""
+    gpus_per_rank: int = 1
+    """GPUs of each rank; 0 trains on CPUs."""
+    cpus_per_rank: int = 8
+    """CPU cores of each rank."""
+    memory: float | None = None
+    """Memory of each node, GiB; null takes the cluster's default."""
+    timeout_minutes: int = 60
+    """Time limit of one start, minutes; the job goes on in a new one where it was not finished."""
+    warning_seconds: int = 300
+    """Time before that limit at which the run is told to save and stop, seconds; longer than a
+    round and a checkpoint take. Slurm may be 60 s early."""
+    max_requeues: int = 10
+    """How often the job may go on after its time limit; preemptions are not counted."""
+    setup: list[str] = field(default_factory=list)
+    """Shell lines before the ranks start, such as `module load cuda`."""
+    sbatch: dict[str, Any] = field(default_factory=dict)
+    """Further options of sbatch, without their dashes: `{constraint: a100, exclusive: true}`."""
+
+    @property
+    def num_ranks(self) -> int:
+        """Return the number of ranks."""
+        return self.nodes * self.ranks_per_node
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        """Return the job as parameters of submitit's AutoExecutor."""
+        return {
+            "name": name,
+            "nodes": self.nodes,
+            "tasks_per_node": self.ranks_per_node,
+            # Not per task: NCCL wants each rank of a node to see the GPUs of the others.
+            "gpus_per_node": self.gpus_per_rank * self.ranks_per_node or None,
+            "cpus_per_task": self.cpus_per_rank,
+            "mem_gb": self.memory,
+            "timeout_min": self.timeout_minutes,
+            "stderr_to_stdout": True,
+            "slurm_partition": self.partition,
+            "slurm_account": self.account,
+            "slurm_qos": self.qos,
+            "slurm_signal_delay_s": self.warning_seconds,
+            "slurm_setup": self.setup or None,
+            "local_setup": self.setup or None,
+            "slurm_additional_parameters": {"requeue": True, **self.sbatch},
+            # Since Slurm 22.05 srun forgets sbatch's --cpus-per-task. And where one rank dies, the
+            # others would wait for it for hours.
+            "slurm_srun_args": [f"--cpus-per-task={self.cpus_per_rank}", "--kill-on-bad-exit=1"],
+        }
+
+
+LIMITS = {
+    "nodes": AT_LEAST_1,
+    "ranks_per_node": AT_LEAST_1,
+    "gpus_per_rank": NOT_NEGATIVE,
+    "cpus_per_rank": AT_LEAST_1,
+    "memory": AT_LEAST_1,
+    "timeout_minutes": AT_LEAST_1,
+    "warning_seconds": AT_LEAST_1,
+    "max_requeues": NOT_NEGATIVE,
+}
+
+
+def read_cluster(path: str) -> Cluster:
+    """Return the cluster of a YAML file; ValueError where it makes no sense."""
+    if not Path(path).is_file():
+        known = ", ".join(sorted(str(file) for file in Path("slurm").glob("*.yaml")))
+        raise ValueError(f"there is no cluster file {path}; known: {known or 'none'}")
+    cluster = merged(Cluster, [Layer(path, read_yaml(path))])
+    enforce(cluster, LIMITS)
+    if cluster.warning_seconds >= 60 * cluster.timeout_minutes:
+        raise ValueError(
+            f"warning_seconds: {cluster.warning_seconds} is not below timeout_minutes="
+            f"{cluster.timeout_minutes}: the job would stop as soon as it starts (in {path})"
+        )
+    return cluster
+
+
+def inherited(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that a new job must not see."""
+    return [name for name in environment if INHERITED.fullmatch(name) and name not in KEPT]
+
+
+def refuse_without_slurm() -> None:
+    """Raise ValueError on a machine that has no Slurm."""
+    if shutil.which("sbatch") is None:
+        raise ValueError("there is no sbatch here; submit from a login node, or add --local")

@@ -1,0 +1,199 @@
+"""Submit one run as a job: `python -m launch.job slurm/CLUSTER.yaml [FILE.yaml] [key=value]`.
+
+One SLURM task per rank, by submitit. The configuration is read and checked before anything is
+queued and is saved beside the job's log, so that editing a file does not change a job that waits.
+
+How a stop loses nothing. Slurm sends SIGUSR2 before the time limit, and SIGUSR2 or SIGTERM on
+preemption, to every rank. submitit would answer SIGUSR2 at once, in the middle of a round, so the
+program takes the signals over as it starts: it finishes the round, saves on all ranks and returns
+75. Only then does `Run` hand rank 0 to submitit's own handler, which counts time-outs, writes the
+job anew and calls `scontrol requeue`; the new start finds the checkpoint. Until the program has
+taken over there is nothing to save, and submitit's handler is right.
+"""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slurm
+
+ROOT = Path(__file__).parents[1]
+
+USAGE = """\
+usage: python -m launch.job slurm/CLUSTER.yaml [FILE.yaml ...] [key=value ...] [--local]
+
+Submits one run of pfedmma_dist.train with these arguments and prints job, run folder and log.
+--local starts it on this machine instead, without Slurm, and waits for it.
+
+keys of the cluster file
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One rank of a job. submitit pickles it by name and calls it on every rank."""
+
+    argv: list[str]
+    program: str = "pfedmma_dist.train"  # module with main(argv) -> exit code
+
+    def __call__(self) -> int:
+        """Run the program; raise where it failed, requeue the job where it stopped half-way."""
+        from submitit.helpers import TorchDistributedEnvironment
+
+        # All GPUs of the node stay visible, whatever Slurm calls them: the local rank picks one.
+        place = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+        requeue = signal.getsignal(signal.SIGUSR2)  # the program takes the signal over
+        code = self._main()
+        if code == os.EX_TEMPFAIL:
+            self._go_on_later(place.rank, requeue)
+        if code:
+            raise RuntimeError(f"{self.program} ended with exit code {code}; its log says why")
+        return 0
+
+    def checkpoint(self) -> Any:
+        """Return what submitit submits when the job is requeued: the same; state is in the run."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(Run(self.argv, self.program))
+
+    def _main(self) -> Any:
+        try:
+            return import_module(self.program).main(self.argv)
+        except SystemExit as stop:  # a signal before the first round
+            return stop.code
+
+    def _go_on_later(self, rank: int, requeue: Any) -> None:
+        """Requeue the job from rank 0 if it still is one, and end this rank without a result."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)  # all is saved; nothing may cut the requeue short
+        if rank == 0:
+            if not callable(requeue):
+                raise RuntimeError("stopped by a signal after saving; start it again to go on")
+            if not _wanted():
+                sys.exit(os.EX_TEMPFAIL)
+            requeue(signal.SIGUSR2, None)  # exits
+        sys.exit(0)  # a bad exit code here would end rank 0 before it has requeued
+
+
+def submit(run: Run, cluster: Cluster, folder: Path, executor: str, name: str) -> Any:
+    """Hand `run` to submitit, one task per rank, and return its job.
+
+    executor: slurm, or local for processes on this machine. folder: of logs and pickles, shared.
+    """
+    import submitit
+
+    handle = submitit.AutoExecutor(
+        folder, cluster=executor, **{f"{executor}_max_num_timeout": cluster.max_requeues}
+    )
+    handle.update_parameters(**cluster.parameters(name))
+    return handle.submit(run)
+
+
+def main(argv: list[str]) -> int:
+    """Submit what the command line asks for, and return the exit code."""
+    words = [word for word in argv if word != "--local"]
+    if not words or {"-h", "--help"} & set(words):
+        from pfedmma_dist.help import keys
+
+        print(USAGE + keys(Cluster))
+        return 0
+    try:
+        cluster = read_cluster(words[0])
+        return _launch(cluster, words[1:], "slurm" if words == argv else "local")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _launch(cluster: Cluster, words: list[str], executor: str) -> int:
+    from submitit.core.utils import UncompletedJobError
+
+    from pfedmma_dist.arguments import parse, run_folder
+    from pfedmma_dist.data.sources import SOURCES
+    from pfedmma_dist.methods import METHODS
+
+    config = parse(words, methods=METHODS, sources=SOURCES)
+    if config is None:
+        return 0
+    if cluster.num_ranks > config.federation.num_shards:
+        raise ValueError(
+            f"federation.num_shards: {config.federation.num_shards} shards cannot feed "
+            f"{cluster.num_ranks} ranks; set federation.num_shards={cluster.num_ranks} or ask for "
+            "fewer ranks"
+        )
+    if executor == "slurm":
+        refuse_without_slurm()
+    folder = run_folder(config).absolute()
+    config.run.folder = str(folder)
+    saved = _save(config, folder / "submitit")
+    _clean_environment()
+    try:
+        job = submit(Run([str(saved)]), cluster, saved.parent, executor, folder.name)
+    except UncompletedJobError as error:  # sbatch refused
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"job         {job.job_id}")
+    print(f"run folder  {folder}")
+    print(f"log         {job.paths.stdout}", flush=True)
+    return _wait(job) if executor == "local" else 0
+
+
+def _wait(job: Any) -> int:
+    """Wait for a local job and return the exit code."""
+    from submitit.core.utils import UncompletedJobError
+
+    try:
+        job.results()
+    except UncompletedJobError:
+        print("error: the run failed; the end of its log says why", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _save(config: Any, folder: Path) -> Path:
+    """Write the configuration under a name made of its content, never over another one."""
+    from pfedmma_dist.arguments import to_yaml
+
+    text = to_yaml(config)
+    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _clean_environment() -> None:
+    """Let the job see this program, and nothing of a job that this shell may be in."""
+    for variable in inherited(os.environ):
+        del os.environ[variable]
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+
+def _wanted() -> bool:
+    """Say whether the scheduler still wants this job.
+
+    One that was cancelled, or that Slurm itself requeues, is completing by now, and a cancelled one
+    would come back to life if it asked for a requeue. One that leaves the grace time of a
+    preemption of its own accord would be over if it did not ask. A live job is not always RUNNING:
+    while its signals are on their way it is SIGNALING.
+    """
+    if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
+        return True
+    command = ["squeue", "--noheader", "--jobs", os.environ["SLURM_JOB_ID"], "--format=%T"]
+    state = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return state != "COMPLETING"
+
+
+if __name__ == "__main__":
+    from launch.job import main as imported  # submitit cannot pickle a Run of __main__ by name
+
+    sys.exit(imported(sys.argv[1:]))
