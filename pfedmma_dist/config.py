@@ -157,7 +157,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     method: dict[str, Any] = field(default_factory=lambda: {"name": "pfedmma"})
-    """Method name and its own options; `--help` lists the options of the chosen method."""
+    """Method name and its own options; `--help` lists the options of every method."""
     federation: FederationConfig = field(default_factory=FederationConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

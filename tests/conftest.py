@@ -1,25 +1,16 @@
-"""A tiny random CLIP and a tiny federation, enough to run every line of the real ones."""
+"""Fixtures for all tests; the tiny CLIP and the tiny federations are functions, in tiny.py."""
 
 import json
-from pathlib import Path
 
-import numpy as np
 import open_clip
 import pytest
 import torch
+from tiny import golden
 
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.model import FrozenCLIP
 
-GOLDEN = Path(__file__).parent / "golden"
-
 torch.set_num_threads(1)
-
-
-def golden(name: str) -> dict[str, np.ndarray]:
-    """Return the arrays of one golden file."""
-    with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as file:
-        return dict(file)
 
 
 class ReducedTokenizer:

@@ -56,9 +56,8 @@ def train_cohort(
         # The sum joins no two clients: the gradient of a row is that of its own loss.
         (grad,) = torch.autograd.grad(torch.where(active, loss, 0.0).sum(), leaf)
         update = grad * grad_scale + optim.weight_decay * theta
-        stepped = optim.momentum * momentum + update
-        momentum = torch.where(active[:, None], stepped, momentum)
-        theta = torch.where(active[:, None], theta - lr * stepped, theta)
+        momentum = optim.momentum * momentum + update
+        theta = torch.where(active[:, None], theta - lr * momentum, theta)
         loss_sum += torch.where(active, loss.detach(), 0.0)
         num_steps += active
         num_samples += int(batch.weight[batch.active].sum())

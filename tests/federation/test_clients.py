@@ -1,0 +1,117 @@
+"""Private rows: kept by client, made at the first scatter."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pfedmma_dist.federation.clients import ClientStore
+
+TEMPLATE = torch.tensor([1.0, 2.0])
+SHARDS = {0: np.arange(0, 40, 2), 2: np.arange(1, 40, 2)}
+
+
+def new() -> ClientStore:
+    return ClientStore(TEMPLATE, SHARDS, torch.device("cpu"))
+
+
+def rows(clients: np.ndarray) -> Tensor:
+    """Return rows that tell their client."""
+    return torch.from_numpy(clients)[:, None].float() * torch.tensor([1.0, -1.0])
+
+
+def test_unseen_client_starts_from_template() -> None:
+    store = new()
+    assert store.gather(np.array([5, 8])).tolist() == [[1.0, 2.0], [1.0, 2.0]]
+    assert len(store) == 0
+
+
+def test_seen_client_finds_its_row_again() -> None:
+    store = new()
+    store.scatter(np.array([8, 5]), rows(np.array([8, 5])))
+    store.scatter(np.array([8]), torch.tensor([[80.0, 81.0]]))
+    assert store.gather(np.array([5, 6, 8])).tolist() == [[5, -5], [1, 2], [80, 81]]
+    assert len(store) == 2
+
+
+def test_store_grows_with_its_clients() -> None:
+    store, order = new(), np.random.default_rng(0).permutation(40)
+    for client in order:
+        store.scatter(np.array([client]), rows(np.array([client])))
+    assert torch.equal(store.gather(np.arange(40)), rows(np.arange(40)))
+    assert len(store) == 40
+
+
+def test_what_is_handed_out_is_a_copy() -> None:
+    store = new()
+    store.scatter(np.array([8]), rows(np.array([8])))
+    store.gather(np.array([5, 8])).zero_()
+    assert store.gather(np.array([5, 8])).tolist() == [[1, 2], [8, -8]]
+
+
+def test_what_is_taken_in_is_a_copy() -> None:
+    store, given = new(), rows(np.array([8])).requires_grad_()
+    store.scatter(np.array([8]), given)
+    given.detach().zero_()
+    kept = store.gather(np.array([8]))
+    assert kept.tolist() == [[8, -8]]
+    assert not kept.requires_grad
+
+
+def test_client_of_another_rank_is_no_client_here() -> None:
+    with pytest.raises(KeyError):
+        new().gather(np.array([41]))
+
+
+def test_state_lists_the_trained_clients_of_a_shard_by_number() -> None:
+    store, clients = new(), np.array([8, 5, 2])
+    store.scatter(clients, rows(clients))
+    state = store.state(0)
+    assert state["ids"].tolist() == [2, 8]
+    assert torch.equal(state["rows"], rows(np.array([2, 8])))
+    assert store.state(2)["ids"].tolist() == [5]
+
+
+def test_state_of_a_shard_does_not_depend_on_the_order_of_training() -> None:
+    states = []
+    for order in ([2, 8, 4], [4, 2, 8]):
+        store = new()
+        for client in order:
+            store.scatter(np.array([client]), rows(np.array([client])))
+        states.append(store.state(0))
+    assert torch.equal(states[0]["ids"], states[1]["ids"])
+    assert torch.equal(states[0]["rows"], states[1]["rows"])
+
+
+def test_shard_where_nobody_trained_has_an_empty_state() -> None:
+    state = new().state(0)
+    assert state["ids"].shape == (0,)
+    assert state["rows"].shape == (0, 2)
+
+
+def test_store_goes_on_from_a_state() -> None:
+    first, second = new(), new()
+    clients = np.arange(9)
+    first.scatter(clients, rows(clients))
+    for shard in SHARDS:
+        second.load(shard, first.state(shard))
+    more = np.arange(5, 30)
+    for store in (first, second):
+        store.scatter(more, 2 * rows(more))
+    assert len(second) == 30
+    assert torch.equal(second.gather(np.arange(40)), first.gather(np.arange(40)))
+
+
+def test_loading_forgets_what_was_there() -> None:
+    store, empty = new(), new().state(0)
+    store.scatter(np.array([8]), rows(np.array([8])))
+    store.load(0, empty)
+    assert store.gather(np.array([8])).tolist() == [[1.0, 2.0]]
+    assert len(store) == 0
+
+
+def test_rows_may_be_empty() -> None:
+    store = ClientStore(torch.zeros(0), SHARDS, torch.device("cpu"))
+    store.scatter(np.array([8, 5]), torch.zeros(2, 0))
+    assert store.gather(np.array([8, 1])).shape == (2, 0)
+    assert store.state(0)["rows"].shape == (1, 0)

@@ -1,0 +1,92 @@
+"""A method on the tiny CLIP with rows, images and steps of three ragged clients."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import torch
+from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip
+from torch import Tensor
+
+from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.config import FederationConfig, OptimConfig
+from pfedmma_dist.federation.cohort import Batch, batches
+from pfedmma_dist.federation.local import LocalResult, client_losses, train_cohort
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.params import Layout
+
+OWN = [np.arange(10), np.arange(10, 13), np.arange(13, 19)]
+CLIENTS = np.arange(3)
+CFG = FederationConfig(batch_size=4, drop_last=False)  # 3, 1 and 2 steps, each client padded once
+STEPS = list(batches(OWN, CLIENTS, CFG, seed=1, round_index=0, num_views=1))
+LABELS = np.arange(19) % NUM_BASE
+OPTIM = OptimConfig()
+
+
+def choices(name: str) -> Iterator[dict[str, Enum]]:
+    """Yield no departure from the defaults, and every other member of every enum option."""
+    yield {}
+    for field in fields(METHODS[name].Options):
+        if isinstance(field.default, Enum):
+            yield from ({field.name: m} for m in type(field.default) if m is not field.default)
+
+
+CASES = {
+    "-".join([name, *(member.name for member in chosen.values())]): (name, chosen)
+    for name in METHODS
+    for chosen in choices(name)
+}
+
+
+@dataclass
+class Setting:
+    """A method on one form of the tiny CLIP, with rows of three clients."""
+
+    name: str
+    chosen: dict[str, Any]
+    dtype: torch.dtype = torch.float64
+    plain: bool = False
+
+    def __post_init__(self) -> None:
+        self.clip = tiny_clip(self.dtype, plain=self.plain)
+        self.method = METHODS[self.name](METHODS[self.name].Options(**self.chosen), self.clip.dims)
+        self.layout = Layout(self.method.specs)
+        self.text = ClassText(self.clip, CLASSES[:NUM_BASE], "a photo of a {}.")
+        self.features = NoiseFeatures(self.clip)
+        noise = np.random.default_rng(1).standard_normal((3, self.layout.num_trained))
+        self.theta = self.layout.template(1) + 0.1 * torch.from_numpy(noise).to(self.clip.wide)
+
+    def prepared(self, clients: np.ndarray) -> Any:
+        exchange = self.method.exchange(self.layout, self.layout.template(1))
+        return self.method.prepare(exchange.download(clients, training=True).extra, self.text)
+
+    def logits(self, theta: Tensor, rows: np.ndarray, clients: np.ndarray = CLIENTS) -> Tensor:
+        params = self.layout.views(theta)
+        kind = self.method.images
+        images = self.features.rows(kind, (rows.reshape(-1), None)).unflatten(0, rows.shape)
+        classes = self.method.classes(params, self.prepared(clients), self.text)
+        return self.method.logits(params, classes, images, self.clip)
+
+    def losses(self, theta: Tensor, batch: Batch, clients: np.ndarray = CLIENTS) -> Tensor:
+        return client_losses(
+            self.method, self.layout, theta, self.prepared(clients), self.text, self.features,
+            LABELS.__getitem__, batch,
+        )  # fmt: skip
+
+    def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
+        leaf = theta.clone().requires_grad_()
+        return torch.autograd.grad(self.losses(leaf, batch).sum(), leaf)[0]
+
+    def train(
+        self, theta: Tensor, steps: list[Batch], clients: np.ndarray = CLIENTS
+    ) -> LocalResult:
+        return train_cohort(
+            self.method, self.layout, theta, self.prepared(clients), self.text, self.features,
+            LABELS.__getitem__, steps, OPTIM,
+        )  # fmt: skip
+
+
+TRAINED = [case for case, words in CASES.items() if Setting(*words).layout.num_trained]
+"""The cases that train something."""

@@ -1,0 +1,160 @@
+"""What every method promises, for all of METHODS and every choice it offers; no line per method."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from setting import CASES, CLIENTS, STEPS, TRAINED, Setting
+from tiny import NUM_BASE
+
+from pfedmma_dist.federation.cohort import Batch
+from pfedmma_dist.params import Layout
+
+
+@pytest.fixture(params=CASES, ids=str)
+def case(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    return CASES[request.param]
+
+
+@pytest.fixture
+def setting(case: tuple[str, dict[str, Any]]) -> Setting:
+    return Setting(*case)
+
+
+@pytest.fixture(params=TRAINED, ids=str)
+def trained(request: pytest.FixtureRequest) -> Setting:
+    """A setting whose method trains something."""
+    return Setting(*CASES[request.param])
+
+
+def alone(batch: Batch, g: int) -> Batch:
+    """Cut one client out of a batch, its padding too."""
+    own = slice(g, g + 1)
+    return Batch(batch.rows[own], batch.views[own], batch.weight[own], batch.active[own])
+
+
+def test_logits_have_a_row_per_client_image_and_class(setting: Setting) -> None:
+    logits = setting.logits(setting.theta, STEPS[0].rows)
+    assert logits.shape == (3, *STEPS[0].rows.shape[1:], NUM_BASE)
+    assert logits.dtype == setting.dtype
+    assert torch.isfinite(logits).all()
+
+
+def test_losses_have_one_number_per_client(setting: Setting) -> None:
+    assert setting.losses(setting.theta, STEPS[0]).shape == (3,)
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_cohort_equals_its_clients_one_by_one(
+    case: tuple[str, dict[str, Any]], dtype: torch.dtype, atol: float
+) -> None:
+    setting = Setting(*case, dtype)
+    if setting.layout.num_trained == 0:
+        together = setting.logits(setting.theta, STEPS[0].rows)
+        single = [setting.logits(setting.theta[:1], STEPS[0].rows[g : g + 1]) for g in CLIENTS]
+        torch.testing.assert_close(together, torch.cat(single), rtol=0, atol=10 * atol)
+        return
+    together = setting.train(setting.theta, STEPS)
+    for g in CLIENTS:
+        own = slice(g, g + 1)
+        single = setting.train(setting.theta[own], [alone(b, g) for b in STEPS], CLIENTS[own])
+        torch.testing.assert_close(together.theta[own], single.theta, rtol=0, atol=atol)
+        torch.testing.assert_close(together.loss[own], single.loss, rtol=0, atol=atol + 1e-6)
+
+
+def test_numbers_of_a_client_reach_no_bit_of_its_neighbours(trained: Setting) -> None:
+    moved = trained.theta.clone()
+    moved[0] += 1
+    before, after = (trained.logits(theta, STEPS[0].rows) for theta in (trained.theta, moved))
+    assert not torch.equal(before[0], after[0])
+    assert torch.equal(before[1:], after[1:])
+    before, after = (trained.gradient(theta, STEPS[0]) for theta in (trained.theta, moved))
+    assert not torch.equal(before[0], after[0])
+    assert torch.equal(before[1:], after[1:])
+
+
+def test_images_of_a_client_reach_no_bit_of_its_neighbours(setting: Setting) -> None:
+    rows = STEPS[0].rows.copy()
+    rows[0] = rows[0, ::-1] + 1
+    other = replace(STEPS[0], rows=rows)
+    before, after = (setting.logits(setting.theta, b.rows) for b in (STEPS[0], other))
+    assert not torch.equal(before[0], after[0])
+    assert torch.equal(before[1:], after[1:])
+    if setting.layout.num_trained:
+        before, after = (setting.gradient(setting.theta, b) for b in (STEPS[0], other))
+        assert not torch.equal(before[0], after[0])
+        assert torch.equal(before[1:], after[1:])
+
+
+def test_content_of_padding_reaches_no_bit(trained: Setting) -> None:
+    other = [replace(b, rows=np.where(b.weight > 0, b.rows, 0)) for b in STEPS]
+    assert any((a.rows != b.rows).any() for a, b in zip(STEPS, other, strict=True))
+    a, b = (trained.train(trained.theta, steps) for steps in (STEPS, other))
+    assert torch.equal(a.theta, b.theta)
+    assert torch.equal(a.loss, b.loss)
+
+
+def test_finished_client_keeps_its_bits(trained: Setting) -> None:
+    assert [b.active.tolist() for b in STEPS[:2]] == [[True] * 3, [True, False, True]]
+    short, whole = (trained.train(trained.theta, steps) for steps in (STEPS[:1], STEPS))
+    assert torch.equal(short.theta[1], whole.theta[1])
+    assert not torch.equal(short.theta[0], whole.theta[0])
+
+
+def test_every_parameter_has_a_gradient(trained: Setting) -> None:
+    grads = trained.layout.views(trained.gradient(trained.theta, STEPS[0]))
+    assert all((grad != 0).any() for grad in grads.values()), grads
+
+
+def test_loss_falls_on_a_few_images(trained: Setting) -> None:
+    theta = trained.layout.template(1).to(trained.dtype).repeat(3, 1)
+    batch = replace(STEPS[0], weight=np.ones_like(STEPS[0].weight))
+    result = trained.train(theta, [batch] * 10)
+    before, after = (trained.losses(rows, batch) for rows in (theta, result.theta))
+    assert (after < before).all()
+
+
+def test_parameters_are_read_only(setting: Setting) -> None:
+    before = setting.theta.clone()
+    setting.losses(setting.theta, STEPS[0])
+    assert torch.equal(setting.theta, before)
+
+
+def test_equal_calls_give_equal_bits(setting: Setting) -> None:
+    first, second = (setting.logits(setting.theta, STEPS[0].rows) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_plain_form_gives_the_same_logits_and_gradients(case: tuple[str, dict[str, Any]]) -> None:
+    fast, slow = Setting(*case), Setting(*case, plain=True)
+    a, b = (s.logits(s.theta, STEPS[0].rows) for s in (fast, slow))
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+    if fast.layout.num_trained:
+        a, b = (s.gradient(s.theta, STEPS[0]) for s in (fast, slow))
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+
+
+def test_bfloat16_towers_leave_rows_and_logits_in_float32(case: tuple[str, dict]) -> None:
+    wide, narrow = Setting(*case, torch.float32), Setting(*case, torch.bfloat16)
+    a, b = (s.logits(s.theta, STEPS[0].rows) for s in (wide, narrow))
+    assert b.dtype == narrow.theta.dtype == torch.float32
+    torch.testing.assert_close(a, b, rtol=0, atol=0.5)  # of a logit scale of 14
+    if narrow.layout.num_trained:
+        assert narrow.train(narrow.theta, STEPS).theta.dtype == torch.float32
+
+
+def test_clients_start_from_one_row_per_seed(setting: Setting) -> None:
+    same, other = (Layout(Setting(setting.name, setting.chosen).method.specs) for _ in range(2))
+    assert torch.equal(same.template(1), setting.layout.template(1))
+    if setting.layout.num_trained:
+        assert not torch.equal(other.template(2), setting.layout.template(1))
+
+
+def test_counts_are_those_of_the_specs(setting: Setting) -> None:
+    sizes = {spec.name: int(np.prod(spec.shape)) for spec in setting.method.specs}
+    shared = sum(sizes[spec.name] for spec in setting.method.specs if spec.shared)
+    layout = setting.layout
+    assert (layout.num_trained, layout.num_shared) == (sum(sizes.values()), shared)
+    assert setting.method.exchange(layout, layout.template(1)).cost().up == shared

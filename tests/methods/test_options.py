@@ -1,0 +1,63 @@
+"""Options of every method: each is written, read back, and matters; no line per method."""
+
+from dataclasses import fields
+from enum import Enum
+from typing import Any
+
+import pytest
+import torch
+from setting import CLIENTS, STEPS, Setting
+from torch import Tensor
+
+from pfedmma_dist.arguments import resolve_method
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.schema import plain
+
+
+def other_value(value: Any) -> Any:
+    """Return another value of an option's type."""
+    match value:
+        case bool():
+            return not value
+        case Enum():
+            return next(member for member in type(value) if member is not value)
+        case int():
+            return value - 1 if value > 1 else value + 1
+        case float():
+            return 2 * value
+    raise TypeError(f"say here what another value than {value!r} would be")
+
+
+OPTIONS = [(name, field.name) for name in METHODS for field in fields(METHODS[name].Options)]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_option_changes_what_is_trained_sent_or_computed(name: str, option: str) -> None:
+    kind = METHODS[name]
+    default = Setting(name, {})
+    changed = Setting(name, {option: other_value(getattr(kind.Options(), option))})
+
+    def told(setting: Setting) -> list[tuple]:
+        return [(s.name, s.shape, s.shared, s.lr_scale, s.grad_scale) for s in setting.method.specs]
+
+    def computed(setting: Setting) -> Tensor:
+        row = setting.layout.template(1).to(setting.dtype)[None]
+        return setting.logits(row, STEPS[0].rows[:1], CLIENTS[:1])
+
+    same = told(default) == told(changed) and torch.equal(computed(default), computed(changed))
+    assert not same
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_option_survives_the_configuration(name: str, option: str) -> None:
+    kind = METHODS[name]
+    options = kind.Options(**{option: other_value(getattr(kind.Options(), option))})
+    written = {field.name: plain(getattr(options, field.name)) for field in fields(options)}
+    assert resolve_method({"name": name, **written}, METHODS) == (name, options)
+    assert resolve_method({"name": name, option: written[option]}, METHODS) == (name, options)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_method_goes_by_its_own_name(name: str) -> None:
+    assert METHODS[name].name == name
+    assert resolve_method({"name": name}, METHODS) == (name, METHODS[name].Options())

@@ -1,0 +1,122 @@
+"""Imports run downwards: the floors of the package, and who may speak to the outside."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pfedmma_dist.methods import METHODS
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "pfedmma_dist"
+
+ROOMS = {
+    "rng": "",
+    "config": "",
+    "world": "",
+    "schema": "",
+    "params": "rng",
+    "exchange": "world",
+    "limits": "config schema",
+    "help": "config schema",
+    "arguments": "config help limits schema",
+    "clip": "config world",
+    "data": "config rng",
+    "methods": "clip exchange params",
+    "federation": "clip config data.task methods.method params rng world",
+    "run": "exchange world",
+    "start": "arguments config data methods run schema world",
+    "command": "arguments config data methods run world",
+    "build": "arguments clip config data federation methods params run world",
+}
+"""What each module or folder may import of ours: of the rows above it, a row or a module of it."""
+
+COMMANDS = ("train", "evaluate", "cost")
+"""Where everything may meet; imported by nobody but launch."""
+
+OUTSIDE = {
+    "open_clip": "clip/load.py",
+    "torch.distributed": "world.py",
+    "torch.utils.tensorboard": "run/report.py",
+    "tensorboard": "run/report.py",
+    "yaml": "schema.py",
+    "submitit": "../launch/",
+    "launch": "../launch/",
+}
+"""Packages that one file, or one folder, alone may import."""
+
+FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
+OURS = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES}
+TREES = {path: ast.parse(path.read_text()) for path in (*FILES, *(ROOT / "launch").rglob("*.py"))}
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the dotted name of every module that a file imports, anywhere in it."""
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Attribute):
+            yield ast.unparse(node)  # torch.distributed.all_reduce(...) without an import
+
+
+def own_imports(path: Path) -> set[str]:
+    """Return the modules of ours that a file imports, without the name of the package."""
+    known = {name for name in imported(path) if name in OURS}
+    return {name.removeprefix(f"{PACKAGE}.") for name in known}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / PACKAGE).with_suffix("").parts[0]
+
+
+def is_within(name: str, whole: str) -> bool:
+    return name == whole or name.startswith(f"{whole}.")
+
+
+def ids(value: object) -> str:
+    return value.relative_to(ROOT).as_posix() if isinstance(value, Path) else str(value)
+
+
+INSIDE = [path for path in FILES if path.parent != ROOT / PACKAGE or path.stem != "__init__"]
+
+
+@pytest.mark.parametrize("path", [p for p in INSIDE if room_of(p) not in COMMANDS], ids=ids)
+def test_module_imports_what_its_room_may(path: Path) -> None:
+    room = room_of(path)
+    assert room in ROOMS, f"give {room} a row in ROOMS, on the floor where it belongs"
+    allowed = [room, *ROOMS[room].split()]
+    found = {name for name in own_imports(path) if not any(is_within(name, a) for a in allowed)}
+    assert not found, f"{room} imports {found}"
+
+
+def test_rows_name_rows_above_them_alone() -> None:
+    above: set[str] = set()
+    for room, names in ROOMS.items():
+        assert {name.partition(".")[0] for name in names.split()} <= above, room
+        above.add(room)
+
+
+def test_commands_are_imported_by_nobody() -> None:
+    for path in INSIDE:
+        assert not {name for name in own_imports(path) if name in COMMANDS}, path
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_outside_has_one_door(name: str) -> None:
+    home = (ROOT / PACKAGE / OUTSIDE[name]).resolve()
+    for path in TREES:
+        if path != home and home not in path.parents:
+            assert not {found for found in imported(path) if is_within(found, name)}, path
+
+
+def test_no_code_knows_a_method_by_name() -> None:
+    for path, tree in TREES.items():
+        if path in FILES and room_of(path) in ("methods", "config"):
+            continue
+        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert not words & METHODS.keys(), path

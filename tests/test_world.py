@@ -1,0 +1,244 @@
+"""Ranks, exact sums and threads."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+
+from pfedmma_dist import world as module
+from pfedmma_dist.world import (
+    RankLost,
+    World,
+    from_fixed,
+    limit_threads,
+    make_deterministic,
+    to_fixed,
+)
+
+LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+Join = Callable[..., tuple[World, dict]]
+
+
+@pytest.fixture
+def join(monkeypatch: pytest.MonkeyPatch) -> Join:
+    """Return a function that connects under given variables, up to the process group."""
+    for name in [*LAUNCHER, *(name for name in os.environ if name.startswith("SLURM_"))]:
+        monkeypatch.setenv(name, "")  # so that what connect sets is undone
+        monkeypatch.delenv(name)
+    asked: dict = {}
+    monkeypatch.setattr(
+        dist, "init_process_group", lambda *args, **kwargs: asked.update(kwargs, backend=args[0])
+    )
+    monkeypatch.setattr(World, "_find_host_mates", lambda world: (world.rank,))
+
+    def connect(env: dict[str, str], gpus: int = 0, device: str = "auto") -> tuple[World, dict]:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+        return World.connect(device), asked
+
+    return connect
+
+
+def torchrun(rank: int, size: int, local_rank: int) -> dict[str, str]:
+    return {"RANK": f"{rank}", "WORLD_SIZE": f"{size}", "LOCAL_RANK": f"{local_rank}"}
+
+
+def slurm(nodes: str, **others: str) -> dict[str, str]:
+    return {
+        "SLURM_STEP_NUM_TASKS": "4",
+        "SLURM_STEP_NODELIST": nodes,
+        "SLURM_JOB_ID": "123456",
+        "SLURM_PROCID": "3",
+        "SLURM_LOCALID": "1",
+        **others,
+    }
+
+
+def test_fixed_point_is_off_by_half_a_step_at_most() -> None:
+    x = torch.from_numpy(np.random.default_rng(0).uniform(-1e-3, 1e-3, 1000))
+    assert (from_fixed(to_fixed(x)) - x).abs().max() <= 2.0**-49
+
+
+def test_numbers_on_the_grid_are_exact() -> None:
+    x = torch.tensor([0.0, 1.0, -0.5, 2.0**-48, 32767.5, -32767.5], dtype=torch.float64)
+    assert torch.equal(from_fixed(to_fixed(x)), x)
+
+
+def test_sum_of_fixed_points_has_no_order() -> None:
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.standard_normal(1000) * 10.0 ** rng.integers(-12, 2, 1000))
+    fixed = to_fixed(x)
+    sums = {sum(fixed[rng.permutation(1000)].tolist()) for _ in range(20)}
+    sums |= {int(fixed[rng.permutation(1000)].view(8, 125).sum(dim=0).sum()) for _ in range(20)}
+    assert len(sums) == 1
+
+
+@pytest.mark.parametrize("value", [32768.0, -32768.0, float("inf"), float("-inf"), float("nan")])
+def test_number_beyond_the_fixed_point_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="not finite or not below 32768"):
+        to_fixed(torch.tensor([0.0, value], dtype=torch.float64))
+
+
+def test_world_alone_sums_to_itself_and_counts() -> None:
+    world = World.alone()
+    assert world.exact_sum(torch.tensor([1, 2, 3])).tolist() == [1, 2, 3]
+    world.exact_sum(torch.tensor([4]))
+    assert (world.collectives, world.bytes_reduced) == (2, 32)
+    assert (world.first, world.host_rank, world.host_size) == (True, 0, 1)
+
+
+def test_only_integers_are_summed() -> None:
+    with pytest.raises(AssertionError):
+        World.alone().exact_sum(torch.tensor([1.0]))
+
+
+def test_sum_over_ranks_leaves_its_argument_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, "all_reduce", lambda x: x.mul_(2))
+    x = torch.tensor([1, 2])
+    assert World(0, 2, torch.device("cpu")).exact_sum(x).tolist() == [2, 4]
+    assert x.tolist() == [1, 2]
+
+
+def test_sum_without_all_its_ranks_says_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_reduce(x: torch.Tensor) -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    with pytest.raises(RankLost, match="another rank has gone.*Connection closed by peer"):
+        World(0, 2, torch.device("cpu")).exact_sum(torch.tensor([1]))
+
+
+def test_without_a_launcher_there_is_one_rank(join: Join) -> None:
+    world, asked = join({})
+    assert (world.rank, world.size, world.device) == (0, 1, torch.device("cpu"))
+    assert asked == {}
+
+
+def test_torchrun_gives_rank_and_size(join: Join) -> None:
+    world, asked = join(torchrun(2, 3, 0))
+    assert (world.rank, world.size, world.first) == (2, 3, False)
+    assert (asked["backend"], asked["rank"], asked["world_size"]) == ("gloo", 2, 3)
+
+
+def test_torchrun_inside_a_slurm_step_wins(join: Join) -> None:
+    world, _ = join(torchrun(1, 2, 1) | slurm("node1"))
+    assert (world.rank, world.size) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("local_rank", "gpus", "index"), [(1, 4, 1), (3, 1, 0)], ids=["all visible", "own visible"]
+)
+def test_rank_takes_the_gpu_of_its_local_rank(
+    join: Join, local_rank: int, gpus: int, index: int
+) -> None:
+    world, asked = join(torchrun(5, 8, local_rank), gpus)
+    assert world.device == torch.device("cuda", index)
+    assert (asked["backend"], asked["device_id"]) == ("nccl", world.device)
+
+
+def test_cpu_is_taken_where_it_is_asked_for(join: Join) -> None:
+    world, asked = join(torchrun(0, 2, 0), gpus=2, device="cpu")
+    assert world.device == torch.device("cpu")
+    assert asked["backend"] == "gloo"
+
+
+def test_slurm_step_gives_rank_size_and_meeting_point(join: Join) -> None:
+    world, asked = join(slurm("gpu[03-07,9],cpu1"))
+    assert (world.rank, world.size) == (3, 4)
+    assert (asked["rank"], asked["world_size"]) == (3, 4)
+    assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == ("gpu03", "23456")
+
+
+def test_meeting_point_that_is_set_is_kept(join: Join) -> None:
+    join(slurm("node1", MASTER_ADDR="head", MASTER_PORT="1234"))
+    assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == ("head", "1234")
+
+
+def test_single_task_of_slurm_is_one_rank(join: Join) -> None:
+    world, _ = join(slurm("node1", SLURM_STEP_NUM_TASKS="1"))
+    assert world.size == 1
+
+
+def test_batch_script_is_no_step(join: Join) -> None:
+    world, _ = join({"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"})
+    assert world.size == 1
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("node1", "node1"),
+        ("node1,node2", "node1"),
+        ("node-7", "node-7"),
+        ("a100-[11,13-17]", "a100-11"),
+        ("cpu1,gpu[03-07]", "cpu1"),
+        ("gpu[3-4],gpu[7-9]", "gpu3"),
+        ("rack[0-3]_blade[05,07]", "rack0_blade05"),
+        ("node[1-2].cluster,head", "node1.cluster"),
+    ],
+)
+def test_first_name_of_a_node_list(join: Join, nodes: str, first: str) -> None:
+    join(slurm(nodes))
+    assert os.environ["MASTER_ADDR"] == first
+
+
+def test_missing_cuda_is_named_with_the_remedy(join: Join) -> None:
+    with pytest.raises(ValueError, match="run.device: 'cuda' .* run.device=cpu"):
+        join({}, device="cuda")
+
+
+def test_unknown_device_is_named(join: Join) -> None:
+    with pytest.raises(ValueError, match="run.device: 'tpu' is none of auto, cpu, cuda"):
+        join({}, device="tpu")
+
+
+def test_ranks_of_a_host_find_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def name_of(host: str) -> torch.Tensor:
+        return torch.tensor(list(host.encode().ljust(64)))
+
+    def all_reduce(names: torch.Tensor) -> None:
+        for rank, host in {0: "other", 1: "here", 3: "here2"}.items():
+            names[rank] = name_of(host)
+
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
+    monkeypatch.setattr(module.socket, "gethostname", lambda: "here")
+    world = World(2, 4, torch.device("cpu"))
+    world.host_ranks = world._find_host_mates()
+    assert (world.host_ranks, world.host_rank, world.host_size) == ((1, 2), 1, 2)
+
+
+@pytest.fixture
+def torch_settings() -> Iterator[None]:
+    threads, filled = torch.get_num_threads(), torch.utils.deterministic.fill_uninitialized_memory
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = filled
+
+
+@pytest.mark.parametrize(
+    ("threads", "host_size", "expected"),
+    [(3, 2, 3), (None, 1, 8), (None, 3, 2), (None, 9, 1)],
+    ids=["asked for", "alone", "shared", "more ranks than cores"],
+)
+@pytest.mark.usefixtures("torch_settings")
+def test_ranks_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, threads: int | None, host_size: int, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    assert limit_threads(threads, host_size) == expected
+    assert torch.get_num_threads() == expected
+
+
+@pytest.mark.usefixtures("torch_settings")
+def test_deterministic_kernels_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    make_deterministic()
+    assert torch.are_deterministic_algorithms_enabled()
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # the user's choice stays

@@ -1,0 +1,139 @@
+"""A tiny random CLIP, a tiny task on noise, and federations of them: no file, no network."""
+
+import functools
+import zlib
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+
+from pfedmma_dist.clip.freeze import freeze
+from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
+from pfedmma_dist.config import Config, FederationConfig
+from pfedmma_dist.data.images import Images
+from pfedmma_dist.data.partition import Partition
+from pfedmma_dist.data.task import ClassSet, Scope, Task
+from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.methods.method import Method
+from pfedmma_dist.world import World
+
+GOLDEN = Path(__file__).parent / "golden"
+CLASSES = ("ant", "bee", "cat", "sea horse", "eel", "fox")
+NUM_BASE = 4
+SIZES = (9, 4, 2, 7, 1, 5)  # training images of each client
+NUM_TRAIN, NUM_IMAGES = 48, 72
+SIDE, LENGTH, WORDS = 16, 24, 512
+
+
+def golden(name: str) -> dict[str, np.ndarray]:
+    """Return the arrays of one golden file."""
+    with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+def tokenize(texts: list[str]) -> torch.Tensor:
+    """Return one id per word; the end of a text has the largest id, as in CLIP."""
+    ids = torch.zeros(len(texts), LENGTH, dtype=torch.int64)
+    for own, text in zip(ids, texts, strict=True):
+        words = [1 + zlib.crc32(word.encode()) % (WORDS - 3) for word in text.split()]
+        own[: len(words) + 2] = torch.tensor([WORDS - 2, *words, WORDS - 1])
+    return ids
+
+
+@functools.cache
+def tiny_clip(dtype: torch.dtype = torch.float32, *, plain: bool = False) -> FrozenCLIP:
+    """Return a random CLIP of 4 blocks and width 64; the same weights in every form."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = open_clip.CLIP(
+            embed_dim=32,
+            vision_cfg={
+                "layers": 4,
+                "width": 64,
+                "head_width": 32,
+                "patch_size": 8,
+                "image_size": SIDE,
+            },
+            text_cfg={
+                "context_length": LENGTH,
+                "vocab_size": WORDS,
+                "width": 64,
+                "heads": 2,
+                "layers": 4,
+            },
+            quick_gelu=True,
+        )
+    return freeze(module.eval().to(dtype), tokenize, torch.device("cpu"), dtype, plain=plain)
+
+
+class NoiseFeatures:
+    """The frozen features of noise images: a dict of tables, every view the same."""
+
+    def __init__(self, clip: FrozenCLIP) -> None:
+        self.clip = clip
+        rng = np.random.default_rng(0)
+        self.pixels = torch.from_numpy(rng.standard_normal((NUM_IMAGES, 3, SIDE, SIDE)))
+        self.tables: dict[ImageFeatures, torch.Tensor] = {}
+
+    def rows(self, kind: ImageFeatures, views: tuple[np.ndarray, np.ndarray]) -> torch.Tensor:
+        if kind not in self.tables:
+            self.tables[kind] = self.clip.freeze(self.pixels.to(self.clip.wide), (kind,))[0]
+        return self.tables[kind][views[0]]
+
+
+def tiny_task() -> Task:
+    """Return 6 clients of ragged sizes on 4 base classes, 2 classes novel to all of them."""
+    labels = np.arange(NUM_IMAGES) % len(CLASSES)
+    train, test = np.arange(NUM_TRAIN), np.arange(NUM_TRAIN, NUM_IMAGES)
+    dealt = np.split(train[labels[train] < NUM_BASE], np.cumsum(SIZES))[: len(SIZES)]
+    owned = [np.unique(labels[rows]) for rows in dealt]
+    base = test[labels[test] < NUM_BASE]
+    columns = np.arange(len(CLASSES))
+    return Task(
+        images=Images(Path(), ("",) * NUM_IMAGES, labels, CLASSES, train, test),
+        class_sets={
+            "base": ClassSet("base", CLASSES[:NUM_BASE], np.where(columns < NUM_BASE, columns, -1)),
+            "novel": ClassSet(
+                "novel", CLASSES[NUM_BASE:], np.where(columns < NUM_BASE, -1, columns - NUM_BASE)
+            ),
+        },
+        train_classes="base",
+        train=Partition.of(dealt),
+        client_classes=Partition.of(owned),
+        scopes=(
+            Scope(
+                "local",
+                "base",
+                Partition.of([base[np.isin(labels[base], own)] for own in owned]),
+                full=False,
+            ),
+            Scope("base", "base", base, full=True),
+            Scope("novel", "novel", test[labels[test] >= NUM_BASE], full=True),
+        ),
+    )
+
+
+def tiny_config(**federation: object) -> Config:
+    """Return the defaults with batches of 4, 3 shards and cohorts of 2."""
+    sizes = {"batch_size": 4, "num_shards": 3, "cohort_size": 2, "first_round_all": False}
+    cfg = Config(federation=FederationConfig(**{**sizes, **federation}))
+    cfg.evaluate.batch_size = 8
+    return cfg
+
+
+def tiny_federation(
+    method: type[Method],
+    world: World | None = None,
+    options: object = None,
+    task: Task | None = None,
+    **federation: object,
+) -> Federation:
+    """Return a federation of a method with its default options on the tiny task."""
+    clip = tiny_clip()
+    built = method(options or method.Options(), clip.dims)
+    cfg = tiny_config(**federation)
+    made = Federation(cfg, task or tiny_task(), built, clip, world or World.alone())
+    features = NoiseFeatures(clip)
+    made.sources = Sources(train=features, test=features)
+    return made
