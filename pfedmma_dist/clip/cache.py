@@ -9,7 +9,7 @@ follow from the shards alone, so a feature has the same bits whatever the number
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -107,7 +107,7 @@ class FeatureCache:
 
     def _find(self, views: Views) -> np.ndarray:
         keys = _keys(views)
-        where = np.searchsorted(self._sorted, keys)
+        where = np.searchsorted(self._sorted[:-1], keys)  # so that the last is the largest answer
         assert np.array_equal(self._sorted[where], keys), "a view outside the cache"
         return self._order[where]
 
@@ -131,13 +131,12 @@ def build(
     order = join(groups)
     dtype = getattr(torch, (cfg.cache_dtype or cfg.dtype).value)
     sizes = {kind: len(order[0]) * int(np.prod(clip.record_shape(kind))) for kind in kinds}
+    num_bytes = sum(sizes.values()) * dtype.itemsize
     leads = world.host_rank == 0
-    if fits_memory(cfg, sum(sizes.values()) * dtype.itemsize):
-        storage = MemoryStorage()
+    if fits_memory(cfg, num_bytes):
+        storage = MemoryStorage(world.size == 1, leads)
     else:
-        key = _key(clip, kinds, order, dtype, identity)
-        storage = DiskStorage(Path(cfg.cache_folder).expanduser(), key, leads)
-    world.barrier()  # nobody writes before everybody has looked at the free space
+        storage = DiskStorage(cfg, _key(clip, kinds, order, dtype, identity), leads)
 
     def tables(folder: Path, writable: bool) -> dict[ImageFeatures, Tensor]:
         return {
@@ -147,25 +146,26 @@ def build(
             for kind, size in sizes.items()
         }
 
-    found = storage.found()
-    world.barrier()
-    if found:
-        log.info(
-            "feature cache: found on disk, %.2f GiB", sum(sizes.values()) * dtype.itemsize / GIB
-        )
-    else:
-        if leads:
-            allocate(storage.work, {_file_name(k): n * dtype.itemsize for k, n in sizes.items()})
-        world.barrier()
-        filled = tables(storage.work, True)
-        world.barrier()
-        if leads:
+    with closing(storage):
+        world.barrier()  # nobody looks before the leader has cleared what a crash left
+        found = storage.found()
+        if not found:
+            storage.check_room(num_bytes)
+        world.barrier()  # nobody writes before everybody has looked
+        if found:
+            log.info("feature cache: found on disk, %.2f GiB", num_bytes / GIB)
+        else:
+            if leads:
+                names = {_file_name(kind): n * dtype.itemsize for kind, n in sizes.items()}
+                allocate(storage.work, names)
+            world.barrier()
+            filled = tables(storage.work, True)
+            world.barrier()
             storage.mapped()
-        _fill(clip, kinds, groups, filled, pixels, world, steps)
+            _fill(clip, kinds, groups, filled, pixels, world, steps)
+            world.barrier()
+        kept = storage.finished()
         world.barrier()
-    kept = storage.finished()
-    world.barrier()
-    storage.release()
     if kept is not None:
         filled = tables(kept, False)
     return FeatureCache(clip, filled, order, storage.place)
@@ -173,8 +173,8 @@ def build(
 
 def join(groups: list[Views]) -> Views:
     """Return the views of all groups, one after another."""
-    rows, views = (np.concatenate(part) for part in zip(*groups, strict=True))
-    return rows, views
+    empty = np.empty(0, np.int64)  # a host may have no client
+    return tuple(np.concatenate([empty, *(group[part] for group in groups)]) for part in (0, 1))
 
 
 def _fill(

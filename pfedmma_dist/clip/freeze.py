@@ -25,14 +25,11 @@ def freeze(
 ) -> FrozenCLIP:
     """Return the frozen form of an open_clip CLIP, its weights copied to a device and dtype.
 
-    plain: keep the plain form (no shortcut). Raises ValueError where the text tower is no causal
-    transformer pooled at EOT; an image tower that is no plain ViT is kept as a module.
+    plain: keep the plain form (no shortcut). Raises ValueError as `measure` does; an image tower
+    that is no plain ViT is kept as a module.
     """
-    visual, text = module.visual, getattr(module, "text", module)
-    reason = _why_not_plain_text(text)
-    if reason:
-        raise ValueError(f"clip.model: its text tower {reason}; choose an OpenAI-style CLIP")
-    reason = _why_not_plain_image(visual)
+    dims = measure(module)
+    visual, text = module.visual, _text_tower(module)
     wide = torch.promote_types(dtype, torch.float32)
 
     def narrow(x: Tensor) -> Tensor:
@@ -56,21 +53,8 @@ def freeze(
             dtype=dtype,
         )
 
-    embed_dim = _embed_dim(text)
-    sizes = {
-        "embed_dim": embed_dim,
-        "image_size": _side(visual),
-        "text_width": text.ln_final.weight.numel(),
-        "text_blocks": len(text.transformer.resblocks),
-        "why_no_image_tower": reason,
-    }
     image = embed_image = None
-    if not reason:
-        sizes |= {
-            "image_width": visual.conv1.out_channels,
-            "image_blocks": len(visual.transformer.resblocks),
-            "num_patches": visual.positional_embedding.shape[0] - 1,
-        }
+    if not dims.why_no_image_tower:
         blocks = visual.transformer.resblocks
         image = tower(blocks, visual.ln_post, visual.proj)
         embed_image = ImageEmbedding(
@@ -79,24 +63,50 @@ def freeze(
             broad(visual.positional_embedding),
             None if isinstance(visual.ln_pre, nn.Identity) else norm(visual.ln_pre),
         )
-    pool = getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "argmax")
     eos = getattr(text, "eos_id", None) or getattr(text, "text_eos_id", None)
     return FrozenCLIP(
-        dims=Dims(**sizes),
+        dims=dims,
         text=tower(text.transformer.resblocks, text.ln_final, text.text_projection),
         embed_text=TextEmbedding(
             narrow(text.token_embedding.weight),
             broad(text.positional_embedding),
-            eos if pool == "eos" else None,
+            eos if _pool(text) == "eos" else None,
         ),
         image=image,
         embed_image=embed_image,
-        image_module=visual.to(device, dtype) if reason else None,
+        image_module=visual.to(device, dtype) if image is None else None,
         scale=math.exp(module.logit_scale.item()),
         tokenizer=tokenizer,
         mean=_statistic(visual, "mean"),
         std=_statistic(visual, "std"),
         plain=plain,
+    )
+
+
+def measure(module: nn.Module) -> Dims:
+    """Return the sizes of an open_clip CLIP, which may be on the meta device.
+
+    Raises ValueError where the text tower is no causal transformer pooled at EOT.
+    """
+    visual, text = module.visual, _text_tower(module)
+    reason = _why_not_plain_text(text)
+    if reason:
+        raise ValueError(f"clip.model: its text tower {reason}; choose an OpenAI-style CLIP")
+    projection, width = text.text_projection, text.ln_final.weight.numel()
+    sizes = {
+        "embed_dim": width if projection is None else projection.shape[1],
+        "image_size": _side(visual),
+        "text_width": width,
+        "text_blocks": len(text.transformer.resblocks),
+    }
+    reason = _why_not_plain_image(visual)
+    if reason:
+        return Dims(**sizes, why_no_image_tower=reason)
+    return Dims(
+        **sizes,
+        image_width=visual.conv1.out_channels,
+        image_blocks=len(visual.transformer.resblocks),
+        num_patches=visual.positional_embedding.shape[0] - 1,
     )
 
 
@@ -142,11 +152,12 @@ def _why_not_plain_image(visual: nn.Module) -> str:
 def _why_not_plain_text(text: nn.Module) -> str:
     if not hasattr(text, "token_embedding") or not hasattr(text, "positional_embedding"):
         return "is no CLIP text transformer"
-    pool = getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "argmax")
     if getattr(text, "attn_mask", None) is None or getattr(text, "cls_emb", None) is not None:
         return "is not causal"
-    if pool not in ("argmax", "eos"):
+    if _pool(text) not in ("argmax", "eos"):
         return "does not pool at the end of the text"
+    if isinstance(text.text_projection, nn.Linear):
+        return "has a projection with a bias"
     return _why_not_plain_blocks(text.transformer)
 
 
@@ -154,11 +165,13 @@ def _is_quick_gelu(activation: nn.Module) -> bool:
     return type(activation).__name__ == "QuickGELU"
 
 
-def _embed_dim(text: nn.Module) -> int:
-    projection = text.text_projection
-    if isinstance(projection, nn.Linear):
-        return projection.out_features
-    return text.ln_final.weight.numel() if projection is None else projection.shape[1]
+def _text_tower(module: nn.Module) -> nn.Module:
+    """Return the text tower, which is part of the module itself in open_clip's CLIP class."""
+    return getattr(module, "text", module)
+
+
+def _pool(text: nn.Module) -> str:
+    return getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "argmax")
 
 
 def _side(visual: nn.Module) -> int:

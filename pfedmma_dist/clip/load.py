@@ -4,49 +4,33 @@ The only file that imports open_clip. Its modules give up their tensors here and
 only an image tower that is no plain ViT (a ResNet, a timm model) is kept as a module.
 """
 
-import copy
 import difflib
 import json
 import logging
-import warnings
-import zipfile
+import socket
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
+from urllib.parse import urlsplit
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pfedmma_dist.clip.freeze import freeze
+from pfedmma_dist.clip.freeze import freeze, measure
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, Tokenizer
+from pfedmma_dist.clip.weights import holds_half, read_weights
 from pfedmma_dist.config import CacheMode, ClipConfig
 
 log = logging.getLogger(__name__)
 
-OPENAI_MARKS = ("input_resolution", "context_length", "vocab_size")
-"""Entries of OpenAI's published archives that no other checkpoint has."""
-
 
 def dims(model: str) -> Dims:
-    """Return the sizes of an open_clip model by name, without building it."""
-    config = _model_config(model)
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    sizes = {
-        "embed_dim": config["embed_dim"],
-        "image_size": vision.get("image_size", 224),
-        "text_width": text.get("width", 512),
-        "text_blocks": text.get("layers", 12),
-    }
-    if "timm_model_name" in vision or not isinstance(vision.get("layers", 12), int):
-        return Dims(**sizes, why_no_image_tower="is no Vision Transformer")
-    return Dims(
-        **sizes,
-        image_width=vision.get("width", 768),
-        image_blocks=vision.get("layers", 12),
-        num_patches=(sizes["image_size"] // vision.get("patch_size", 16)) ** 2,
-    )
+    """Return the sizes of an open_clip model by name, without its weights.
+
+    Raises ValueError where the text tower is no causal transformer pooled at EOT.
+    """
+    with torch.device("meta"):
+        return measure(_module(model, quick_gelu=False))
 
 
 def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
@@ -55,8 +39,9 @@ def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
     Raises ValueError for an unknown model, tag or file, for weights that do not fit the model, and
     for a text tower that is no causal transformer pooled at EOT.
     """
-    module = _build(cfg, seed).eval().requires_grad_(False)
+    dims(cfg.model)  # refuses a text tower before its weights are fetched
     tokenizer = _strict(_tokenizer(cfg.model))
+    module = _build(cfg, seed).eval().requires_grad_(False)
     dtype = getattr(torch, cfg.dtype.value)
     return freeze(module, tokenizer, device, dtype, plain=cfg.cache is CacheMode.off)
 
@@ -75,13 +60,12 @@ def _build(cfg: ClipConfig, seed: int) -> nn.Module:
         state, openai = read_weights(path)
         quick = named_quick or openai
         _say_activation(cfg, named_quick, quick)
-        if not quick and all(torch.equal(v, v.half().float()) for v in state.values()):
+        if not quick and holds_half(state):
             log.warning(
                 "clip.pretrained: %s holds half-precision numbers, as OpenAI's do; if it is "
-                "OpenAI's CLIP in another format, set clip.model=%s-quickgelu, or all logits are "
-                "wrong",
+                "OpenAI's CLIP in another format, choose the -quickgelu form of clip.model, or all "
+                "logits are wrong",
                 path,
-                cfg.model,
             )
         return _filled(cfg, path, state, quick)
     tag = open_clip.get_pretrained_cfg(cfg.model, cfg.pretrained)
@@ -93,8 +77,19 @@ def _build(cfg: ClipConfig, seed: int) -> nn.Module:
         )
     quick = bool(tag.get("quick_gelu", False))
     _say_activation(cfg, named_quick, quick)
+    scaled = tag.get("interpolation") or "bicubic", tag.get("resize_mode") or "shortest"
+    if scaled != ("bicubic", "shortest"):
+        log.warning(
+            "clip.pretrained: %s was trained on images scaled otherwise (%s, %s) than here: "
+            "bicubic, shorter side, centre crop; expect scores below the published ones",
+            cfg.pretrained,
+            *scaled,
+        )
     try:
-        return open_clip.create_model(cfg.model, pretrained=cfg.pretrained, quick_gelu=quick)
+        _find_hub(tag)
+        # the first spares a warning, the second also turns QuickGELU off
+        how = {"force_quick_gelu": quick, "quick_gelu": quick}
+        return open_clip.create_model(cfg.model, pretrained=cfg.pretrained, **how)
     except (RuntimeError, OSError) as error:
         raise ValueError(
             f"clip.pretrained: the weights of {cfg.model}/{cfg.pretrained} could not be fetched "
@@ -103,16 +98,34 @@ def _build(cfg: ClipConfig, seed: int) -> nn.Module:
         ) from error
 
 
+def _find_hub(tag: dict) -> None:
+    """Raise OSError at once where weights lie neither in the hub's cache nor within reach.
+
+    The hub's own client would first try again for 47 s (measured without a network).
+    """
+    from huggingface_hub import constants
+
+    repository = tag.get("hf_hub", "").rpartition("/")[0].replace("/", "--")
+    cached = Path(constants.HF_HUB_CACHE).glob(f"models--{repository}/snapshots/*/*")
+    if repository and not any(cached) and not urllib.request.getproxies():
+        hub = urlsplit(constants.ENDPOINT)
+        socket.create_connection((hub.hostname, hub.port or 443), timeout=5).close()
+
+
 def _module(model: str, quick_gelu: bool) -> nn.Module:
     """Build an open_clip module without weights."""
     import open_clip
 
     config = _model_config(model)
-    if "multimodal_cfg" in config:
-        raise ValueError(f"clip.model: {model} is a CoCa model; choose an OpenAI-style CLIP")
-    custom = config.pop("custom_text", False) or "hf_model_name" in config["text_cfg"]
-    kind = open_clip.CustomTextCLIP if custom else open_clip.CLIP
-    return kind(**{**config, "quick_gelu": quick_gelu})
+    if "multimodal_cfg" in config or "hf_model_name" in config["text_cfg"]:
+        raise ValueError(
+            f"clip.model: the text tower of {model} is not CLIP's own; choose an OpenAI-style CLIP"
+        )
+    kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
+    try:
+        return kind(**{**config, "quick_gelu": quick_gelu})
+    except (TypeError, AssertionError, RuntimeError) as error:
+        raise ValueError(f"clip.model: open_clip cannot build {model}: {error}") from error
 
 
 def _filled(cfg: ClipConfig, path: Path, state: dict[str, Tensor], quick: bool) -> nn.Module:
@@ -129,37 +142,6 @@ def _filled(cfg: ClipConfig, path: Path, state: dict[str, Tensor], quick: bool) 
             f"clip.pretrained: {path} does not hold the weights of clip.model={cfg.model}: {error}"
         ) from error
     return module
-
-
-def read_weights(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Return (state dict in float32, whether it is OpenAI's archive).
-
-    Reads safetensors, TorchScript archives, and what torch's weights-only reader accepts: tensors,
-    no other pickled object.
-    """
-    openai = False
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        elif _is_torchscript(path):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # OpenAI publishes TorchScript alone
-                state, openai = torch.jit.load(str(path), map_location="cpu").state_dict(), True
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, SafetensorError, UnpicklingError, EOFError) as error:
-        raise ValueError(f"clip.pretrained: {path} cannot be read as weights: {error}") from error
-    state = dict(state.get("state_dict", state))
-    state = {key.removeprefix("module."): value for key, value in state.items()}
-    openai = openai or all(mark in state for mark in OPENAI_MARKS)
-    return {key: x.float() for key, x in state.items() if key not in OPENAI_MARKS}, openai
-
-
-def _is_torchscript(path: Path) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any("/code/" in name for name in archive.namelist())
 
 
 def _say_activation(cfg: ClipConfig, named_quick: bool, quick: bool) -> None:
@@ -183,12 +165,12 @@ def _model_config(model: str) -> dict:
 
     if model.endswith(".json"):
         return _own_config(Path(model).expanduser())
-    config = open_clip.get_model_config(model)
-    if config is None:
-        near = difflib.get_close_matches(model, open_clip.list_models(), n=3)
+    known = open_clip.list_models()
+    if model not in known:
+        near = difflib.get_close_matches(model, known, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"clip.model: open_clip knows no model {model!r}{hint}")
-    return copy.deepcopy(config)
+    return open_clip.get_model_config(model)
 
 
 def _own_config(path: Path) -> dict:
@@ -197,9 +179,11 @@ def _own_config(path: Path) -> dict:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"clip.model: {path} cannot be read as JSON: {error}") from error
-    missing = {"embed_dim", "vision_cfg", "text_cfg"} - config.keys()
+    missing = {"embed_dim", "vision_cfg", "text_cfg"} - set(config)
     if missing:
         raise ValueError(f"clip.model: {path} lacks {', '.join(sorted(missing))}")
+    if "hf_tokenizer_name" in config["text_cfg"]:
+        raise ValueError(f"clip.model: {path} names a tokenizer other than CLIP's own")
     return config
 
 
@@ -209,7 +193,13 @@ def _tokenizer(model: str) -> Callable:
     if model.endswith(".json"):
         length = _model_config(model)["text_cfg"].get("context_length", 77)
         return open_clip.SimpleTokenizer(context_length=length)
-    return open_clip.get_tokenizer(model)
+    try:
+        return open_clip.get_tokenizer(model)
+    except (ImportError, OSError) as error:
+        raise ValueError(
+            f"clip.model: the tokenizer of {model} cannot be had: {error}; choose a model with "
+            "CLIP's own tokenizer"
+        ) from error
 
 
 def _strict(tokenizer: Callable) -> Tokenizer:
@@ -217,9 +207,9 @@ def _strict(tokenizer: Callable) -> Tokenizer:
 
     def tokenize(texts: list[str]) -> Tensor:
         ids = tokenizer(texts)
-        longer = tokenizer(texts, context_length=2 * ids.shape[1])
-        for text, has_more in zip(texts, (longer[:, ids.shape[1] :] != 0).any(dim=1), strict=True):
-            if has_more:
+        whole = tokenizer(texts, context_length=2 * ids.shape[1])[:, : ids.shape[1]]
+        for text, cut in zip(texts, (ids != whole).any(dim=1), strict=True):
+            if cut:  # its last token gave way to EOT
                 raise ValueError(
                     f"data: the prompt {text!r} does not fit the {ids.shape[1]} tokens of the text "
                     "tower; shorten the class name, data.template or the method's context"

@@ -120,13 +120,15 @@ class FrozenCLIP:
         return (2, rows, self.image.width)
 
     def image_hash(self) -> str:
-        """Return a sha256 over the weights of the image side, part of a cache's key."""
+        """Return a sha256 over the image side, part of a cache's key."""
         image = self.image
         if image is None:
+            form = repr(self.image_module)
             weights = self.image_module.state_dict().values()
         else:
+            form = f"{image.num_heads} heads, eps {image.final_norm.eps}"
             weights = _tensors([self.embed_image, image.blocks, image.final_norm, image.projection])
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(form.encode())
         for weight in weights:
             flat = weight.detach().cpu().contiguous().flatten()
             digest.update(flat.view(torch.uint8).numpy())

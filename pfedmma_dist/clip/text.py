@@ -44,6 +44,10 @@ class Tree:
             rows=prefix + kept.sum(dim=1).cumsum(dim=0) - 1,
         )
 
+    def to(self, device: torch.device) -> "Tree":
+        """Return the tree on a device."""
+        return Tree(**{name: value.to(device) for name, value in vars(self).items()})
+
 
 class ClassText:
     """The text side of C classes. Holds frozen inputs only, each computed at its first use."""
@@ -110,8 +114,8 @@ class ClassText:
         return self._prompts[num_context]
 
     def _tree(self, texts: list[str]) -> Tree:
-        ids = self.clip.tokenizer(texts).to(self.clip.device)
-        return Tree.grow(ids, self.clip.embed_text.eot_index(ids))
+        ids = self.clip.tokenizer(texts)
+        return Tree.grow(ids, self.clip.embed_text.eot_index(ids)).to(self.clip.device)
 
     def _embed(self, tree: Tree) -> Tensor:
         """Return [1, T, W]."""

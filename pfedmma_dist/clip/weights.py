@@ -1,0 +1,61 @@
+"""Read the weights of a CLIP from a local file, whatever its format, without running a pickle."""
+
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+OPENAI_MARKS = ("input_resolution", "context_length", "vocab_size")
+"""Entries of OpenAI's published archives that no other checkpoint has."""
+
+UNREADABLE = (
+    *(OSError, RuntimeError, ValueError, EOFError, LookupError, AssertionError),
+    *(SafetensorError, UnpicklingError, zipfile.BadZipFile, struct.error),
+)
+"""What the readers raise on damaged and on foreign files, as seen by cutting and flipping bytes."""
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], bool]:
+    """Return (state dict in float32, whether it is OpenAI's archive).
+
+    Reads safetensors, TorchScript archives, and what torch's weights-only reader accepts: tensors,
+    no other pickled object.
+    """
+    openai = False
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        elif _is_torchscript(path):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # OpenAI publishes TorchScript alone
+                state, openai = torch.jit.load(str(path), map_location="cpu").state_dict(), True
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise ValueError(f"clip.pretrained: {path} cannot be read as weights: {error}") from error
+    if isinstance(state, dict):
+        state = state.get("state_dict", state)
+    if not isinstance(state, dict) or not all(isinstance(x, Tensor) for x in state.values()):
+        raise ValueError(f"clip.pretrained: {path} holds no state dict (names with tensors)")
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    openai = openai or all(mark in state for mark in OPENAI_MARKS)
+    return {key: x.float() for key, x in state.items() if key not in OPENAI_MARKS}, openai
+
+
+def holds_half(state: dict[str, Tensor]) -> bool:
+    """Say whether the blocks hold half-precision numbers; OpenAI's norms and embeddings do not."""
+    inner = [x for key, x in state.items() if ".attn." in key or ".mlp." in key]
+    return bool(inner) and all(torch.equal(x, x.half().float()) for x in inner)
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
