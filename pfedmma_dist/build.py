@@ -34,15 +34,8 @@ NAMED = 5
 def assemble(cfg: Config, world: World) -> Federation:
     """Return the federation of a resolved configuration, still without features.
 
-    What a user can mend on any rank becomes one ValueError on all of them. Collective.
+    What a user can mend on any rank becomes one TogetherError on all of them. Collective.
     """
-    try:
-        return _assemble(cfg, world)
-    except TogetherError as error:
-        raise ValueError(str(error)) from error
-
-
-def _assemble(cfg: Config, world: World) -> Federation:
     folder = Path(cfg.clip.cache_folder).expanduser()
     images = together(world, lambda: sources.read(cfg.data, folder), ValueError, OSError)
     if cfg.data.skip_corrupt:
@@ -81,9 +74,14 @@ def attach_features(
     def cached(
         groups: list[cache.Views], mine: list[cache.Views], kinds: list[ImageFeatures], of: str
     ) -> cache.FeatureCache:
-        rows = np.unique(np.concatenate([rows for rows, _ in groups]))
-        key = f"{of} {images.identity(rows)}"
-        found = cache.build(clip, tuple(kinds), groups, pixels, world, budget, key, steps)
+        key = f"{of} {images.identity(np.unique(cache.join(groups)[0]))}"
+        try:
+            found = cache.build(clip, tuple(kinds), groups, pixels, world, budget, key, steps)
+        except OSError as error:
+            raise ValueError(
+                f"clip.cache_folder: cannot write the feature cache ({error}); make room there, "
+                "point clip.cache_folder at another disk, or set clip.cache=off"
+            ) from error
         return found.to_device(cache.join(mine), budget.cache_memory * GIB)
 
     kinds = list(dict.fromkeys([FINAL, federation.method.images]))  # FINAL for zero-shot CLIP
@@ -124,7 +122,7 @@ def _refuse_unreadable(task: Task, world: World) -> None:
     rows = np.union1d(task.train.members, rows_of(task.scopes, clients))
     bad, told = _find_unreadable(task.images, rows, world)
     if len(bad):
-        raise ValueError(
+        raise TogetherError(
             f"data.root: {len(bad)} of {len(rows)} images cannot be read: {told}; mend or remove "
             "them, or set data.skip_corrupt=true to leave them out"
         )
@@ -144,5 +142,6 @@ def _find_unreadable(images: Images, rows: np.ndarray, world: World) -> tuple[np
     marks = torch.zeros(len(images), dtype=torch.int64)
     marks[[row for row, _ in found]] = 1
     bad = world.exact_sum(marks).nonzero().flatten().numpy()
-    texts = gather_texts(world, "; ".join(reason for _, reason in found[:NAMED]))
-    return bad, "; ".join(text for text in texts if text)
+    named = [f"{images.path(row)}: {reason}" for row, reason in found if row in bad[:NAMED]]
+    told = [text for text in gather_texts(world, "; ".join(named)) if text]
+    return bad, "; ".join([*told, "..."] if len(bad) > NAMED else told)

@@ -61,4 +61,4 @@ def count(method: Method) -> tuple[int, Cost]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.leave(main())

@@ -83,4 +83,4 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.leave(main())

@@ -4,14 +4,16 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from pfedmma_dist.arguments import from_yaml
 from pfedmma_dist.config import Config
+from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.run.compare import compare
+from pfedmma_dist.run.checkpoint import candidates
+from pfedmma_dist.run.compare import OPEN, compare
 from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.together import together
+from pfedmma_dist.schema import shown
 from pfedmma_dist.world import World, limit_threads, make_deterministic
-
-SETTLED = (("federation", "first_round_all"), ("federation", "cohort_size"), ("run", "threads"))
-"""Keys whose null is decided at the first start, and kept at every later one."""
 
 
 def tree(cfg: Config) -> dict[str, Any]:
@@ -31,23 +33,44 @@ def flat(cfg: Config) -> dict[str, Any]:
 def settle(cfg: Config, folder: RunFolder, world: World) -> None:
     """Fill the open keys of `cfg` in place and set up this process accordingly.
 
-    Raises ValueError where the folder holds a run of another configuration.
+    TogetherError where the folder holds a run of another configuration. Collective.
     """
-    if folder.config.is_file():
-        saved = OmegaConf.to_container(OmegaConf.load(folder.config))
-        differences = compare(saved, tree(cfg))
-        if differences:
-            told = "; ".join(f"{key}: {was} there, {now} here" for key, was, now in differences)
-            raise ValueError(
-                f"run.folder: {folder.path} holds a run with another configuration ({told}); set "
-                "run.folder to a new folder, or give the same values to go on with that run"
-            )
-        for section, key in SETTLED:
-            if getattr(getattr(cfg, section), key) is None:
-                setattr(getattr(cfg, section), key, saved[section][key])
+    together(world, lambda: _adopt(cfg, folder), ValueError)
     resolve(cfg, world)
     if cfg.run.deterministic:
         make_deterministic()
+
+
+def _adopt(cfg: Config, folder: RunFolder) -> None:
+    """Take over what the folder's run chose for the open keys, if it is the run of `cfg`.
+
+    A run without a checkpoint has nothing to go on from, and may begin anew with other values:
+    those that an error message has just asked for.
+    """
+    if not folder.config.is_file():
+        return
+    try:
+        saved = from_yaml(folder.config, methods=METHODS, sources=SOURCES)
+    except ValueError as error:
+        raise ValueError(
+            f"run.folder: {folder.path} holds no run of this program that can go on ({error}); "
+            "set run.folder to a new folder"
+        ) from error
+    if not folder.result.exists() and not candidates(folder.checkpoints):
+        return
+    differences = compare(tree(saved), tree(cfg))
+    if differences:
+        told = "; ".join(
+            f"{key}: {shown(was)} there, {shown(now)} here" for key, was, now in differences
+        )
+        raise ValueError(
+            f"run.folder: {folder.path} holds a run with another configuration ({told}); set "
+            "run.folder to a new folder, or give the same values to go on with that run"
+        )
+    for key in OPEN:
+        section, name = key.split(".")
+        if getattr(getattr(cfg, section), name) is None:
+            setattr(getattr(cfg, section), name, getattr(getattr(saved, section), name))
 
 
 def resolve(cfg: Config, world: World) -> None:
@@ -57,4 +80,4 @@ def resolve(cfg: Config, world: World) -> None:
     if cfg.federation.cohort_size is None:
         # Measured: lockstep costs a CPU a quarter, and one client at a time leaves a GPU idle.
         cfg.federation.cohort_size = 8 if world.device.type == "cuda" else 1
-    cfg.run.threads = limit_threads(cfg.run.threads, world.host_size)
+    cfg.run.threads = limit_threads(cfg.run.threads, world)

@@ -1,7 +1,8 @@
 """Train a federation: `torchrun --nproc_per_node=N -m pfedmma_dist.train [FILE.yaml] [key=value]`.
 
 The room where everything meets. Exit codes: 0 finished, 2 something to mend, 75 stopped by a signal
-after saving (the same command again goes on from there).
+after saving (the same command again goes on from there), 1 another rank was lost, 128 + N ended at
+once by signal N.
 """
 
 import logging
@@ -19,7 +20,7 @@ from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.federation import Federation, RoundStats
 from pfedmma_dist.run import checkpoint
 from pfedmma_dist.run.environment import environment
-from pfedmma_dist.run.files import write_json, write_text_atomically
+from pfedmma_dist.run.files import write_json, write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.progress import Progress
@@ -28,6 +29,7 @@ from pfedmma_dist.run.report import Report
 from pfedmma_dist.run.signals import STOPPED, StopSignal
 from pfedmma_dist.run.summary import summary
 from pfedmma_dist.run.table import show
+from pfedmma_dist.run.together import together
 from pfedmma_dist.start import flat, settle
 from pfedmma_dist.world import World
 
@@ -41,10 +43,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(cfg: Config, world: World) -> int:
     """Train the run of a configuration, or go on with it."""
-    stop = StopSignal()
-    stop.install()
     folder = RunFolder(run_folder(cfg))
-    folder.claim(world)
+    with StopSignal() as stop:
+        folder.claim(world)
+        try:
+            return _train(cfg, folder, world, stop)
+        finally:
+            folder.release()
+
+
+def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> int:
     console = configure_logging(world, folder)
     settle(cfg, folder, world)
     result = folder.read_result()
@@ -55,15 +63,16 @@ def train(cfg: Config, world: World) -> int:
             world.device.type, cfg.run.threads, folder.path,
         )  # fmt: skip
         federation = assemble(cfg, world)
-        if world.first:
-            write_text_atomically(folder.config, to_yaml(cfg))
-            write_json(folder.environment, environment(world))
+        together(world, lambda: _describe(cfg, folder, world), ValueError)
         rounds = cfg.federation.rounds if federation.layout.num_trained else 0
         with Progress(world, console, rounds) as progress:
             caches = attach_features(federation, progress.step)
             run = _Run(federation, folder, rounds, progress, stop)
             if not run.go_on():
-                log.warning("stopped by a signal and saved; the same command goes on from here")
+                log.warning(
+                    "stopped by a signal and saved after round %d of %d; the same command goes on",
+                    run.done, rounds,
+                )  # fmt: skip
                 return STOPPED
             run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
         result = folder.read_result()
@@ -75,6 +84,14 @@ def train(cfg: Config, world: World) -> int:
         sys.stdout.write(f"run folder   {folder.path}\n")
         sys.stdout.write(f"TensorBoard  tensorboard --logdir {folder.tensorboard}\n")
     return 0
+
+
+def _describe(cfg: Config, folder: RunFolder, world: World) -> None:
+    """Write what the run is and what it runs on, now that nothing speaks against it."""
+    if world.first:
+        with writing(folder.path):
+            write_text_atomically(folder.config, to_yaml(cfg))
+            write_json(folder.environment, environment(world))
 
 
 class _Run:
@@ -97,18 +114,14 @@ class _Run:
         self._load()
         progress.start_round = self.done
         cfg, task = federation.cfg, federation.task
-        self.report = Report(
-            folder,
-            self.world,
-            ClientTable.count(
-                task.num_clients,
-                len(task.class_sets[task.train_classes].names),
-                lambda client: task.labels(task.train_classes, task.train.rows(client)),
-            ),
-            flat(cfg),
-            to_yaml(cfg),
-            self.done - (self.unscored is not None),
+        clients = ClientTable.count(
+            task.num_clients,
+            len(task.class_sets[task.train_classes].names),
+            lambda client: task.labels(task.train_classes, task.train.rows(client)),
         )
+        first_row = self.done - (self.unscored is not None)
+        with writing(folder.path):
+            self.report = Report(folder, self.world, clients, flat(cfg), to_yaml(cfg), first_row)
         self.zero_shot = summary(zero_shot(federation).percent)
         self.scores: Scores | None = None
 
@@ -141,27 +154,28 @@ class _Run:
             scope.name not in scores.percent for scope in federation.task.scopes
         ):
             scores = federation.evaluate(full=True)
-        cost, trained = federation.exchange.cost(), federation.layout.num_trained
-        cfg = federation.cfg
-        self.report.finish(
-            scores.percent,
-            self.zero_shot,
-            [
-                MethodResult.of("zero-shot CLIP", self.zero_shot),
-                MethodResult.of(
-                    cfg.method["name"], summary(scores.percent), trained, cost, self._seconds()
-                ),
-            ],
-            {
-                "method": cfg.method["name"],
-                "data": cfg.data.name,
-                "seed": cfg.seed,
-                "rounds": self.rounds,
-                "ranks": self.world.size,
-                "feature_caches": caches,
-            },
-        )  # fmt: skip
-        self.report.close()
+        cfg, cost = federation.cfg, federation.exchange.cost()
+        results = [
+            MethodResult.of("zero-shot CLIP", self.zero_shot),
+            MethodResult.of(
+                cfg.method["name"],
+                summary(scores.percent),
+                federation.layout.num_trained,
+                cost,
+                self._seconds(),
+            ),
+        ]
+        facts = {
+            "method": cfg.method["name"],
+            "data": cfg.data.name,
+            "seed": cfg.seed,
+            "rounds": self.rounds,
+            "ranks": self.world.size,
+            "feature_caches": caches,
+        }
+        with writing(self.folder.path):
+            self.report.finish(scores.percent, self.zero_shot, results, facts)
+            self.report.close()
         self.world.barrier()
 
     def _record(self, index: int, stats: RoundStats) -> bool:
@@ -184,7 +198,8 @@ class _Run:
             rank_bytes=stats.rank_bytes,
             scores=self.scores.percent if self.scores else {},
         )
-        self.report.round(record)
+        with writing(self.folder.path):
+            self.report.round(record)
         self.progress.round_done(record)
         return self.scores is not None and self.scores.stop
 
@@ -224,4 +239,4 @@ class _Run:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.leave(main())

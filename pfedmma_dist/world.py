@@ -6,7 +6,10 @@ of ranks nor the order of the clients can reach a bit of the result.
 """
 
 import os
+import re
 import socket
+import time
+import uuid
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -31,6 +34,10 @@ def to_fixed(x: Tensor) -> Tensor:
 def from_fixed(x: Tensor) -> Tensor:
     """Return the float64 value of int64 fixed point `x`."""
     return x.double() / SCALE
+
+
+class RankLost(RuntimeError):
+    """Say that a collective failed, as it does where another rank has gone."""
 
 
 @dataclass
@@ -72,9 +79,11 @@ class World:
             torch.cuda.set_device(chosen)
         world = cls(place["rank"], place["size"], chosen)
         if world.size > 1:
+            store = _fresh_store(world.rank, world.size)
             dist.init_process_group(
                 "nccl" if chosen.type == "cuda" else "gloo",
-                init_method="env://",
+                init_method=None if store else "env://",
+                store=store,
                 rank=world.rank,
                 world_size=world.size,
                 timeout=timedelta(hours=2),  # ranks may evaluate for long between two collectives
@@ -107,13 +116,13 @@ class World:
         if self.size == 1:
             return x
         total = x.to(self.device, copy=True)
-        dist.all_reduce(total)
+        _all_reduce(total)
         return total.to(x.device)
 
     def barrier(self) -> None:
         """Wait for all ranks."""
         if self.size > 1:
-            dist.all_reduce(torch.zeros(1, dtype=torch.int64, device=self.device))
+            _all_reduce(torch.zeros(1, dtype=torch.int64, device=self.device))
             if self.device.type == "cuda":
                 torch.cuda.synchronize()
 
@@ -132,24 +141,67 @@ class World:
         return tuple((total == total[self.rank]).all(dim=1).nonzero().flatten().tolist())
 
 
-def limit_threads(threads: int | None, host_size: int) -> int:
+def _fresh_store(rank: int, size: int) -> dist.Store | None:
+    """Return a part of torchrun's store that is new to this start of the ranks; None without one.
+
+    torchrun keeps its store over restarts, addresses of dead ranks included: whoever comes first
+    calls one of them and hangs. Its restart count cannot tell starts apart, since hosts count for
+    themselves (pytorch issue 135712). So rank 0 hands out a name to whoever has started last.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return None
+    store, *_ = next(dist.rendezvous("env://", rank, size, timeout=timedelta(minutes=30)))
+    if rank > 0:
+        start = store.add(f"starts/{rank}", 1)
+        name = store.get(f"name/{rank}/{start}").decode()  # waits for it
+        store.set(f"taken/{rank}/{name}", "")
+    else:
+        name = uuid.uuid4().hex
+        for other in range(1, size):
+            while not store.check([f"taken/{other}/{name}"]):
+                store.set(f"name/{other}/{store.add(f'starts/{other}', 0)}", name)
+                time.sleep(0.02)
+    return dist.PrefixStore(name, store)
+
+
+def _all_reduce(x: Tensor) -> None:
+    """Sum `x` over all ranks in place."""
+    try:
+        dist.all_reduce(x)
+    except RuntimeError as error:
+        raise RankLost(
+            f"stopped, because another rank has gone; what it said last is the reason ({error})"
+        ) from error
+
+
+def limit_threads(threads: int | None, world: World) -> int:
     """Set this rank's CPU threads (None: its share of the cores) and return their number.
 
     Ranks that together ask for more threads than cores spin against each other: measured 12 times
     slower.
     """
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    count = threads or max(1, cores // host_size)
+    count = threads or _own_cores(world)
     torch.set_num_threads(count)
     return count
+
+
+def _own_cores(world: World) -> int:
+    """Return this rank's share of the cores that it may run on."""
+    env = os.environ
+    per_task = int(env.get("SLURM_CPUS_PER_TASK", 0))
+    if per_task and int(env.get("SLURM_STEP_NUM_TASKS", 0)) == world.size:
+        return per_task  # one task a rank: srun may or may not have bound it to its own cores
+    cores = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        cores = len(os.sched_getaffinity(0))
+    return max(1, cores // world.host_size)
 
 
 def make_deterministic() -> None:
     """Ask torch for kernels whose results do not vary from call to call."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
 
 
 def _place() -> dict[str, int]:
@@ -175,7 +227,5 @@ def _place() -> dict[str, int]:
 
 def _first_host(nodes: str) -> str:
     """Return the first name of a SLURM node list: `gpu[03-07,9],cpu1` -> `gpu03`."""
-    head, bracket, rest = nodes.partition("[")
-    if not bracket or "," in head:
-        return nodes.split(",")[0]
-    return head + rest.split("]")[0].split(",")[0].split("-")[0]
+    first = re.split(r",(?![^\[]*\])", nodes)[0]
+    return re.sub(r"\[([^],-]*)[^]]*\]", r"\1", first)

@@ -232,8 +232,20 @@ def test_ranks_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, threads: int | None, host_size: int, expected: int
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    assert limit_threads(threads, host_size) == expected
+    world = World(0, host_size, torch.device("cpu"), tuple(range(host_size)))
+    assert limit_threads(threads, world) == expected
     assert torch.get_num_threads() == expected
+
+
+@pytest.mark.usefixtures("torch_settings")
+def test_a_rank_that_is_a_slurm_task_takes_the_cores_of_its_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(3)), raising=False)
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    world = World(0, 2, torch.device("cpu"), (0, 1))
+    assert limit_threads(None, world) == 3
 
 
 @pytest.mark.usefixtures("torch_settings")

@@ -67,11 +67,6 @@ class Federation:
                 f"{world.size} ranks; set federation.num_shards={world.size} or more, or start "
                 "fewer ranks (a rank hosts whole shards: results do not depend on their number)"
             )
-        if world.size > task.num_clients:
-            raise ValueError(
-                f"data.num_clients: {task.num_clients} clients leave some of {world.size} ranks "
-                f"without one; start {task.num_clients} ranks or fewer"
-            )
         self.cfg, self.task, self.method, self.clip, self.world = cfg, task, method, clip, world
         self.on_cohort: Callable[[int], None] = lambda num_clients: None  # told of progress
         self.texts = {

@@ -9,9 +9,11 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -26,6 +28,8 @@ from pfedmma_dist.world import World
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"round_\d{6,}|\.round_\d{6,}\.old")
+
+T = TypeVar("T")
 
 DAMAGE = (OSError, SafetensorError, ValueError)
 """What reading a missing, cut or altered file can raise."""
@@ -91,43 +95,50 @@ def load(
 ) -> Loaded | None:
     """Return the newest intact checkpoint in `folder`, None where none was ever made.
 
-    A damaged one is passed over with a warning. ValueError where all are damaged, and where the
+    A damaged one is passed over with a warning. TogetherError where all are damaged, and where the
     newest intact one belongs to another parameter layout or number of shards. Collective; changes
     nothing on the disk.
     """
-    names = [path.name for path in _candidates(folder)] if world.first else []
+    names = [path.name for path in candidates(folder)] if world.first else []
     names = _from_first(world, names)
     for name in names:
         path = folder / name
-        try:
-            record = together(world, lambda path=path: manifest.read(path), *DAMAGE)
-            _check_layout(path, record, fingerprint, num_shards)
-            shards, server = together(
-                world, lambda path=path, record=record: _read(path, record, shard_ids), *DAMAGE
-            )
-        except TogetherError as error:
-            if world.first:
-                log.warning("checkpoint %s is damaged, trying the one before: %s", path, error)
+        record = _attempt(world, path, manifest.read)
+        if record is None:
             continue
-        return Loaded(record.round_index, shards, server, record.meta)
+        _check_layout(path, record, fingerprint, num_shards)
+        read = partial(_read, record=record, shard_ids=shard_ids)
+        parts = _attempt(world, path, read)
+        if parts is not None:
+            return Loaded(record.round_index, *parts, record.meta)
     if names:
-        raise ValueError(
+        raise TogetherError(
             f"run.folder: every checkpoint in {folder} is damaged; "
             "restore that folder from a copy, or delete it to start again from round 0"
         )
     return None
 
 
+def _attempt(world: World, path: Path, action: Callable[[Path], T]) -> T | None:
+    """Return `action(path)`, or None with a warning where any rank meets damage."""
+    try:
+        return together(world, lambda: action(path), *DAMAGE)
+    except TogetherError as error:
+        if world.first:
+            log.warning("checkpoint %s is damaged, trying the one before: %s", path, error)
+        return None
+
+
 def _check_layout(path: Path, record: Manifest, fingerprint: str, num_shards: int) -> None:
     saved = record.meta
     shards = saved["num_shards"]
     if shards != num_shards:
-        raise ValueError(
+        raise TogetherError(
             f"federation.num_shards: {path} was saved with {shards} shards, this run has "
             f"{num_shards}; set federation.num_shards={shards}, or another run.folder"
         )
     if saved["fingerprint"] != fingerprint:
-        raise ValueError(
+        raise TogetherError(
             f"run.folder: {path} holds the parameter layout {saved['fingerprint']}, this run has "
             f"{fingerprint}; use the method options and the clip.model of that run, "
             "or set another run.folder"
@@ -182,7 +193,7 @@ def _publish(temporary: Path, final: Path, record: Manifest) -> None:
 def _abandon(folder: Path, temporary: Path) -> str:
     """Remove the unfinished folder and say which checkpoint a restart will use."""
     shutil.rmtree(temporary, ignore_errors=True)
-    for path in _candidates(folder):
+    for path in candidates(folder):
         try:
             record = manifest.read(path)
             for name in record.files:
@@ -199,7 +210,7 @@ def _prune(folder: Path, round_index: int, keep: int) -> None:
     Later rounds are a damaged future that a restart fell back from: they go too, else they would
     push intact ones out.
     """
-    paths = [path for path in _candidates(folder) if not path.name.startswith(".")]
+    paths = [path for path in candidates(folder) if not path.name.startswith(".")]
     kept = [path for path in paths if _round_of(path) <= round_index][:keep]
     for path in set(paths) - set(kept):
         doomed = path.with_name(f".{path.name}.tmp")  # so that a crash leaves no half checkpoint
@@ -210,7 +221,7 @@ def _prune(folder: Path, round_index: int, keep: int) -> None:
         shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _candidates(folder: Path) -> list[Path]:
+def candidates(folder: Path) -> list[Path]:
     """Return the folders that may hold a checkpoint, newest first, the finished before its .old."""
     paths = [path for path in folder.glob("*round_*") if NAME.fullmatch(path.name)]
     return sorted(paths, key=lambda path: (_round_of(path), path.suffix != ".old"), reverse=True)

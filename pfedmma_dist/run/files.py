@@ -3,11 +3,25 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in a ValueError what could not be written in the run folder, here `path` or below."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"run.folder: cannot write to {error.filename or path} ({error.strerror or error}); "
+            "set run.folder to a folder with room that you may write to, or make room there and "
+            "start the same command again to go on"
+        ) from error
 
 
 def write_text_atomically(path: Path, text: str) -> None:

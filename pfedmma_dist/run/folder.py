@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import IO, Any
 
-from pfedmma_dist.run.files import write_text_atomically
+from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
 
@@ -31,21 +31,21 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path / "tensorboard"
         self.figures = self.path / "figures"
+        self.evaluations = self.path / "evaluations"
+        self.jobs = self.path / "submitit"  # logs of the launcher, there before the run
         self.lock_file = self.path / ".lock"
+        self._names = {item.name for item in vars(self).values() if item != self.path}
         self._lock: IO[str] | None = None
 
     def create(self) -> None:
-        """Make the folder and those inside it; ValueError where that is not possible."""
-        try:
+        """Make the folder and those inside it; ValueError where that is not possible, and where
+        the folder belongs to something else."""
+        with writing(self.path):
+            self._refuse_strangers()
             for folder in (self.checkpoints, self.tensorboard, self.figures):
                 folder.mkdir(parents=True, exist_ok=True)
             write_text_atomically(self.path / ".probe", "")
             (self.path / ".probe").unlink()
-        except OSError as error:
-            raise ValueError(
-                f"run.folder: cannot write to {self.path} ({error.strerror or error}); "
-                "set run.folder to a folder that you may write to, on a disk with room"
-            ) from error
 
     def lock(self) -> None:
         """Keep other processes out of the folder until `release` or the end of this process."""
@@ -81,9 +81,9 @@ class RunFolder:
         try:
             together(world, lambda: self._open() if world.first else None, ValueError)
             together(world, self._see, ValueError)
-        except TogetherError as error:
+        except TogetherError:
             self.release()
-            raise ValueError(str(error)) from error
+            raise
 
     def read_result(self) -> dict[str, Any] | None:
         """Return the scores of a finished run, None where the run is not finished."""
@@ -93,7 +93,20 @@ class RunFolder:
 
     def _open(self) -> None:
         self.create()
-        self.lock()
+        with writing(self.lock_file):
+            self.lock()
+
+    def _refuse_strangers(self) -> None:
+        """Refuse a folder in use that no run has locked yet: a run rewrites files of its names."""
+        if not self.path.is_dir() or self.lock_file.exists():
+            return
+        visible = {item.name for item in self.path.iterdir() if not item.name.startswith(".")}
+        strangers = sorted(visible - self._names)
+        if strangers:
+            raise ValueError(
+                f"run.folder: {self.path} holds no run, but {len(strangers)} other things, such as "
+                f"{strangers[0]}; set run.folder to a new or empty folder"
+            )
 
     def _see(self) -> None:
         """Refuse a folder that only the host of rank 0 can see."""

@@ -1,13 +1,17 @@
 """Send log lines to people: rank 0 to the terminal and log.txt, other ranks warnings only."""
 
+import contextlib
 import logging
 import sys
+import threading
 
 from rich.console import Console
 from rich.logging import RichHandler
 
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.world import World
+
+log = logging.getLogger(__name__)
 
 SPEAKERS = ("pfedmma_dist", "__main__", "py.warnings")
 """Loggers we speak through; the root logger stays with whoever embeds us."""
@@ -33,9 +37,10 @@ def configure_logging(world: World, folder: RunFolder | None) -> Console:
         prefix = "" if world.first else f"[rank {world.rank}] "
         handlers[0].setFormatter(logging.Formatter(prefix + PLAIN))
     if world.first and folder is not None:
-        handlers.append(logging.FileHandler(folder.log, encoding="utf-8"))
+        handlers.append(_LogFile(folder.log, encoding="utf-8"))
         handlers[1].setFormatter(logging.Formatter(PLAIN))
     logging.captureWarnings(True)
+    threading.excepthook = _tell_of_thread
     for name in SPEAKERS:
         speaker = logging.getLogger(name)
         for old in speaker.handlers[:]:
@@ -43,11 +48,30 @@ def configure_logging(world: World, folder: RunFolder | None) -> Console:
             old.close()
         speaker.setLevel(logging.INFO if world.first else logging.WARNING)
         speaker.propagate = False  # open_clip gives the root logger a handler of its own
-    for name in SAME_EVERYWHERE:
-        logging.getLogger(name).setLevel(logging.NOTSET if world.first else logging.ERROR)
         for handler in handlers:
             speaker.addHandler(handler)
+    for name in SAME_EVERYWHERE:
+        logging.getLogger(name).setLevel(logging.NOTSET if world.first else logging.ERROR)
     return console
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that a full disk leaves incomplete; the run itself fails where it must save."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Stay silent, where logging would print a traceback for every line."""
+
+    def close(self) -> None:
+        """Close the file, whatever becomes of the lines that found no room."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+def _tell_of_thread(end: threading.ExceptHookArgs) -> None:
+    """Log how a thread ended: in one line where its disk is full, as TensorBoard's may be."""
+    mendable = isinstance(end.exc_value, OSError)
+    trace = None if mendable else (end.exc_type, end.exc_value, end.exc_traceback)
+    log.error("a helper thread stopped: %s", end.exc_value, exc_info=trace)
 
 
 def interactive() -> bool:

@@ -16,8 +16,8 @@ WIDTH = 1024
 T = TypeVar("T")
 
 
-class TogetherError(Exception):
-    """Carry what went wrong on whichever rank; the same text on all of them."""
+class TogetherError(ValueError):
+    """Carry what went wrong on whichever rank; the same text on all of them, rank 0's to tell."""
 
 
 def gather_texts(world: World, text: str) -> list[str]:

@@ -1,0 +1,222 @@
+"""A run that is killed or stopped at any moment goes on to the bits of one that was not."""
+
+import json
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from runs import DRIVER, Lab, call, checkpoints, make_lab, outcome, python, scores, torchrun
+
+from pfedmma_dist import train
+from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.run.signals import SIGNALS, STOPPED
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A lab with the run `whole`, which nothing interrupted."""
+    lab = make_lab(tmp_path_factory.mktemp("restart"))
+    assert call(lab.words("whole")) == 0
+    return lab
+
+
+def interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    round_index: int,
+    mishap: Callable[[], None],
+) -> None:
+    """Let `mishap` happen at the start of `Federation.<name>` in the given round, once."""
+    method = getattr(Federation, name)
+    calls = iter(range(round_index + 1))
+
+    def interrupted(self: Federation, *words: object) -> object:
+        if next(calls, None) == round_index:
+            mishap()
+        return method(self, *words)
+
+    monkeypatch.setattr(Federation, name, interrupted)
+
+
+def send(number: int) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+def test_killed_rank_loses_no_more_than_the_rounds_since_the_checkpoint(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = lab.words("killed")
+    killed = torchrun(2, DRIVER, "kill", 1, 3, *words)
+    assert killed.code != 0
+    assert checkpoints(lab.folder("killed")) == ["round_000002"]
+    assert "]: Traceback" not in killed.err
+    assert "[rank 0] stopped, because another rank has gone" in killed.err
+    assert call(words) == 0
+    assert "going on after round 2 of 4" in capsys.readouterr().err
+    assert outcome(lab.folder("killed")) == outcome(lab.folder("whole"))
+
+
+def test_torchrun_restarts_a_killed_run_by_itself(lab: Lab) -> None:
+    words = lab.words("restarted", run__checkpoint_every=1)
+    ended = torchrun(2, "--max-restarts=1", DRIVER, "kill", 0, 2, *words)
+    assert ended.code == 0
+    assert "going on after round 2 of 4" in ended.err
+    assert outcome(lab.folder("restarted")) == outcome(lab.folder("whole"))
+
+
+def test_asked_process_saves_and_ends_with_the_code_for_try_again(lab: Lab) -> None:
+    ended = python(DRIVER, "term", 0, 1, *lab.words("asked"))
+    assert ended.code == STOPPED
+    assert "saved after round 2 of 4; the same command goes on" in ended.err
+    assert checkpoints(lab.folder("asked")) == ["round_000002"]
+
+
+def test_process_asked_twice_ends_at_once(lab: Lab) -> None:
+    ended = python(DRIVER, "twice", 0, 3, *lab.words("twice"))
+    assert ended.code == 128 + signal.SIGTERM
+    assert checkpoints(lab.folder("twice")) == ["round_000002"]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_stop_signal_in_a_round_is_obeyed_after_it(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    words = lab.words(number.name)
+    with monkeypatch.context() as context:
+        interrupt(context, "round", 2, send(number))
+        assert call(words) == STOPPED
+    assert checkpoints(lab.folder(number.name)) == ["round_000002", "round_000003"]
+    assert call(words) == 0
+    assert outcome(lab.folder(number.name)) == outcome(lab.folder("whole"))
+
+
+def test_echo_of_a_signal_is_not_a_second_one(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as context:
+        interrupt(context, "round", 1, lambda: [send(signal.SIGINT)() for _ in range(3)])
+        assert call(lab.words("echo")) == STOPPED
+    assert checkpoints(lab.folder("echo")) == ["round_000002"]
+
+
+def test_round_that_was_stopped_before_its_scores_gets_them_at_the_next_start(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as context:
+        interrupt(context, "round", 3, send(signal.SIGTERM))
+        assert call(lab.words("unscored")) == STOPPED
+    assert scores(lab.folder("unscored")) == scores(lab.folder("whole"))[:3]
+    assert call(lab.words("unscored")) == 0
+    assert outcome(lab.folder("unscored")) == outcome(lab.folder("whole"))
+
+
+def test_stop_during_the_scores_of_a_round_keeps_them(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as context:
+        interrupt(context, "evaluate", 1, send(signal.SIGTERM))
+        assert call(lab.words("scored")) == STOPPED
+    assert scores(lab.folder("scored")) == scores(lab.folder("whole"))[:2]
+    assert call(lab.words("scored")) == 0
+    assert outcome(lab.folder("scored")) == outcome(lab.folder("whole"))
+
+
+def test_signal_before_the_first_round_has_nothing_to_wait_for(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "zero_shot", lambda federation: send(signal.SIGINT)())
+    with pytest.raises(SystemExit) as ended:
+        call(lab.words("early"))
+    assert ended.value.code == STOPPED
+    assert checkpoints(lab.folder("early")) == []
+
+
+def test_signals_are_left_as_they_were(lab: Lab) -> None:
+    before = [signal.getsignal(number) for number in SIGNALS]
+    call(lab.words("whole"))
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_finished_run_prints_its_result_and_changes_nothing(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = lab.folder("whole")
+    before = {file: file.stat().st_mtime_ns for file in contents(folder)}
+    assert call(lab.words("whole")) == 0
+    assert {file: file.stat().st_mtime_ns for file in contents(folder)} == before
+    printed = capsys.readouterr()
+    assert "holds a finished run" in printed.err
+    assert re.search(r"pfedmma +\d+\.\d\d", printed.out)
+
+
+def test_log_has_a_line_for_every_round(lab: Lab) -> None:
+    text = (lab.folder("whole") / "log.txt").read_text()
+    assert [f"round {done}/4: loss " in text for done in range(1, 5)] == [True] * 4
+
+
+def contents(folder: Path) -> list[Path]:
+    """Return the files of a run but for its lock and its log."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return sorted(file for file in files if file.name not in (".lock", "log.txt"))
+
+
+def test_another_configuration_is_refused_with_the_keys_that_differ(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(lab.words("whole", optim__lr=0.1, method__rank=16)) == 2
+    told = capsys.readouterr().err
+    assert "run.folder:" in told
+    assert "optim.lr: 0.05 there, 0.1 here" in told
+    assert "method.rank: 32 there, 16 here" in told
+
+
+def test_open_keys_adopt_what_the_run_began_with(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as context:
+        interrupt(context, "round", 1, send(signal.SIGTERM))
+        assert call(lab.words("open")) == STOPPED
+    opened = {"federation__cohort_size": "null", "run__threads": "null"}
+    assert call(lab.words("open", **opened)) == 0
+    assert outcome(lab.folder("open")) == outcome(lab.folder("whole"))
+
+
+def test_keys_that_cannot_reach_a_result_may_change_at_a_restart(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as context:
+        interrupt(context, "round", 1, send(signal.SIGTERM))
+        assert call(lab.words("moved")) == STOPPED
+    moved = lab.folder("moved").rename(lab.folder("elsewhere"))
+    assert call(lab.words("elsewhere", run__checkpoint_every=1)) == 0
+    assert outcome(moved) == outcome(lab.folder("whole"))
+
+
+def test_damaged_checkpoint_falls_back_to_the_one_before(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = finished_but_for_its_result(lab, "damaged")
+    shard = folder / "checkpoints" / "round_000004" / "shard_001.safetensors"
+    flipped = bytearray(shard.read_bytes())
+    flipped[-1] ^= 1
+    shard.write_bytes(flipped)
+    assert call(lab.words("damaged")) == 0
+    told = capsys.readouterr().err
+    assert "round_000004 is damaged, trying the one before" in told
+    assert "going on after round 2 of 4" in told
+    assert outcome(folder) == outcome(lab.folder("whole"))
+
+
+def test_run_that_lost_only_its_result_is_scored_again(lab: Lab) -> None:
+    folder = finished_but_for_its_result(lab, "last")
+    assert call(lab.words("last")) == 0
+    assert outcome(folder) == outcome(lab.folder("whole"))
+    assert json.loads((folder / "result.json").read_text())["rounds"] == 4
+
+
+def finished_but_for_its_result(lab: Lab, name: str) -> Path:
+    """Return a copy of the whole run, as a kill in the last second would have left it."""
+    folder = lab.folder(name)
+    shutil.copytree(lab.folder("whole"), folder)
+    (folder / "result.json").unlink()
+    return folder
