@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,15 +27,9 @@ from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.local import train_cohort
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.params import Layout
+from pfedmma_dist.world import keep_freed_memory
 
-NAMES = (
-    "accordion,airplane,anchor,ant,barrel,bass,beaver,binocular,bonsai,brain,brontosaurus,buddha,"
-    "butterfly,camera,cannon,car side,ceiling fan,cellphone,chair,chandelier,cougar body,"
-    "cougar face,crab,crayfish,crocodile,crocodile head,cup,dalmatian,dollar bill,dolphin,"
-    "dragonfly,electric guitar,elephant,emu,euphonium,ewer,face,ferry,flamingo,flamingo head,"
-    "garfield,gerenuk,gramophone,grand piano,hawksbill,headphone,hedgehog,helicopter,ibis,"
-    "inline skate"
-).split(",")  # noqa: SIM905
+NAMES = (Path(__file__).parent / "caltech101_base.txt").read_text().splitlines()
 """The 50 base classes of Caltech-101."""
 
 
@@ -129,6 +124,7 @@ def main() -> None:
     parser.add_argument("--no-plain", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_freed_memory()
     steps = {v[0]: (v, step_of(*v[1:], args)) for v in variants(args)}
     counts = {label: flops(step) / v[4] for label, (v, step) in steps.items()}  # and warms up
     rates = {d: gemm_rate(d, args.device) for d in (Dtype.float32, Dtype.bfloat16)}

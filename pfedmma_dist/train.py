@@ -110,6 +110,7 @@ class _Run:
         self.started = time.perf_counter()
         self.earlier_seconds = 0.0  # of the starts before this one
         self.unscored: RoundStats | None = None  # a round whose scores a signal put off
+        self.rank_bytes: int | None = None  # of one round
         self.done = 0
         self._load()
         progress.start_round = self.done
@@ -171,6 +172,7 @@ class _Run:
             "seed": cfg.seed,
             "rounds": self.rounds,
             "ranks": self.world.size,
+            "rank_bytes_per_round": self.rank_bytes,  # what a rank really handed to the collective
             "feature_caches": caches,
         }
         with writing(self.folder.path):
@@ -183,6 +185,7 @@ class _Run:
         federation, due = self.federation, self.federation.cfg.evaluate
         count = index + 1
         full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
+        self.rank_bytes = stats.rank_bytes
         self.scores = None
         if full or (due.every and count % due.every == 0):
             self.scores = federation.evaluate(full, self.stop)

@@ -193,7 +193,8 @@ def _fill(
             chunks.append((rows[part], views[part]))
             spans.append((done + start, done + start + len(rows[part])))
         done += len(rows)
-    mine = range(world.host_rank, len(chunks), world.host_size)
+    largest_first = sorted(range(len(chunks)), key=lambda j: -len(chunks[j][0]))
+    mine = largest_first[world.host_rank :: world.host_size]
     with steps("encoding images", sum(len(chunks[j][0]) for j in mine)) as advance:
         for j, batch in zip(mine, pixels.stream(chunks[j] for j in mine), strict=True):
             start, stop = spans[j]

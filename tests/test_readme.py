@@ -1,0 +1,36 @@
+"""What the README says can be run and found."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pfedmma_dist.arguments import parse
+from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.methods import METHODS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"-m pfedmma_dist\.train ((?:[^\n#&|`]|\\\n)+)", README.replace("\\\n", " "))
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([\w./]+)\)", README))
+def test_linked_file_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("words", [c for c in COMMANDS if "--" not in c and "FILE" not in c])
+def test_train_command_is_understood(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert parse(words.split(), methods=METHODS, sources=SOURCES) is not None
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem)
+def test_preset_is_understood(path: Path) -> None:
+    assert parse([str(path)], methods=METHODS, sources=SOURCES) is not None
+
+
+def test_every_method_has_a_row_and_a_preset() -> None:
+    for name in METHODS:
+        assert f"| `{name}` |" in README
+        assert (ROOT / "configs" / "method" / f"{name}.yaml").exists()
