@@ -27,7 +27,6 @@ from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.local import train_cohort
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.params import Layout
-from pfedmma_dist.world import keep_freed_memory
 
 NAMES = (Path(__file__).parent / "caltech101_base.txt").read_text().splitlines()
 """The 50 base classes of Caltech-101."""
@@ -124,7 +123,6 @@ def main() -> None:
     parser.add_argument("--no-plain", action="store_true")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    keep_freed_memory()
     steps = {v[0]: (v, step_of(*v[1:], args)) for v in variants(args)}
     counts = {label: flops(step) / v[4] for label, (v, step) in steps.items()}  # and warms up
     rates = {d: gemm_rate(d, args.device) for d in (Dtype.float32, Dtype.bfloat16)}

@@ -13,7 +13,7 @@ from pfedmma_dist.run.compare import OPEN, compare
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.together import together
 from pfedmma_dist.schema import shown
-from pfedmma_dist.world import World, keep_freed_memory, limit_threads, make_deterministic
+from pfedmma_dist.world import World, limit_threads, make_deterministic
 
 
 def tree(cfg: Config) -> dict[str, Any]:
@@ -81,4 +81,3 @@ def resolve(cfg: Config, world: World) -> None:
         # Measured: lockstep costs a CPU a quarter, and one client at a time leaves a GPU idle.
         cfg.federation.cohort_size = 8 if world.device.type == "cuda" else 1
     cfg.run.threads = limit_threads(cfg.run.threads, world)
-    keep_freed_memory()

@@ -5,11 +5,9 @@ rank and for eight. Sums are taken over integers: adding int64 is associative, s
 of ranks nor the order of the clients can reach a bit of the result.
 """
 
-import ctypes
 import os
 import re
 import socket
-import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -24,8 +22,6 @@ FRACTION_BITS = 48
 
 SCALE = float(2**FRACTION_BITS)
 LIMIT = float(2 ** (63 - FRACTION_BITS))
-
-MALLOPT_TRIM_THRESHOLD, MALLOPT_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def to_fixed(x: Tensor) -> Tensor:
@@ -199,17 +195,6 @@ def _own_cores(world: World) -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         cores = len(os.sched_getaffinity(0))
     return max(1, cores // world.host_size)
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to use freed memory again instead of giving it back at every step.
-
-    Activations are larger than what it keeps by default, and fresh pages cost a CPU step a tenth.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(MALLOPT_MMAP_THRESHOLD, 2**30)
-        libc.mallopt(MALLOPT_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def make_deterministic() -> None:

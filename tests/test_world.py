@@ -1,7 +1,6 @@
 """Ranks, exact sums and threads."""
 
 import os
-import resource
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,7 +13,6 @@ from pfedmma_dist.world import (
     RankLost,
     World,
     from_fixed,
-    keep_freed_memory,
     limit_threads,
     make_deterministic,
     to_fixed,
@@ -248,15 +246,6 @@ def test_a_rank_that_is_a_slurm_task_takes_the_cores_of_its_task(
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
     world = World(0, 2, torch.device("cpu"), (0, 1))
     assert limit_threads(None, world) == 3
-
-
-@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="glibc's malloc is Linux's")
-def test_freed_memory_is_used_again() -> None:
-    keep_freed_memory()
-    torch.ones(2**25)  # 128 MiB, which glibc would otherwise give back
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(2**25)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 2**10  # of 2^15 pages
 
 
 @pytest.mark.usefixtures("torch_settings")

@@ -75,7 +75,7 @@ def test_chunks_follow_from_the_groups_alone(
 ) -> None:
     monkeypatch.setattr(cache, "CHUNK", 4)
     built(pixels, ram)
-    assert pixels.chunks == [[7, 3, 11], [5, 4], [20, 21, 22, 23], [24, 25, 26]]
+    assert pixels.chunks == [[20, 21, 22, 23], [7, 3, 11], [24, 25, 26], [5, 4]]  # largest first
 
 
 def test_progress_is_told_in_images(pixels: Noise, ram: ClipConfig) -> None:
@@ -87,7 +87,7 @@ def test_progress_is_told_in_images(pixels: Noise, ram: ClipConfig) -> None:
         yield told.append
 
     build(random_clip(torch.float32), (FINAL,), GROUPS, pixels, World.alone(), ram, "", steps)
-    assert told == [("encoding images", 12), 3, 2, 7]
+    assert told == [("encoding images", 12), 7, 3, 2]
 
 
 def test_memory_keeps_no_name(pixels: Noise, ram: ClipConfig, shared_memory: Path) -> None:
