@@ -22,10 +22,11 @@ POSITIVE = Limit(lambda x: x > 0, "above 0")
 NOT_NEGATIVE = Limit(lambda x: x >= 0, "0 or more")
 AT_LEAST_1 = Limit(lambda x: x >= 1, "1 or more")
 LIMITS = {
+    "seed": Limit(lambda x: 0 <= x < 2**63, "0 or more and below 2^63"),
     "data.num_clients": AT_LEAST_1,
     "data.shots": AT_LEAST_1,
     "data.template": Limit(lambda x: x.count("{}") == 1, "text with exactly one {}"),
-    "data.views": NOT_NEGATIVE,
+    "data.views": Limit(lambda x: 0 <= x < 2**20, "0 or more and below 2^20"),
     "clip.cache_memory": POSITIVE,
     "federation.rounds": AT_LEAST_1,
     "federation.fraction": Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"),
@@ -40,7 +41,7 @@ LIMITS = {
     "evaluate.full_every": NOT_NEGATIVE,
     "evaluate.batch_size": AT_LEAST_1,
     "run.device": Limit(lambda x: x in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
-    "run.threads": AT_LEAST_1,
+    "run.threads": Limit(lambda x: 1 <= x <= 1024, "1 to 1024"),
     "run.checkpoint_every": AT_LEAST_1,
     "run.keep_checkpoints": Limit(lambda x: x >= 2, "2 or more"),
 }

@@ -124,7 +124,7 @@ def _module(model: str, quick_gelu: bool) -> nn.Module:
     kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     try:
         return kind(**{**config, "quick_gelu": quick_gelu})
-    except (TypeError, AssertionError, RuntimeError) as error:
+    except (TypeError, ValueError, ArithmeticError, AssertionError, RuntimeError) as error:
         raise ValueError(f"clip.model: open_clip cannot build {model}: {error}") from error
 
 
@@ -182,6 +182,9 @@ def _own_config(path: Path) -> dict:
     missing = {"embed_dim", "vision_cfg", "text_cfg"} - set(config)
     if missing:
         raise ValueError(f"clip.model: {path} lacks {', '.join(sorted(missing))}")
+    for section in ("vision_cfg", "text_cfg"):
+        if not isinstance(config[section], dict):
+            raise ValueError(f"clip.model: {section} in {path} is no group of sizes")
     if "hf_tokenizer_name" in config["text_cfg"]:
         raise ValueError(f"clip.model: {path} names a tokenizer other than CLIP's own")
     return config

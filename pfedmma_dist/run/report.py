@@ -28,6 +28,9 @@ SCOPES = ("local", "base", "novel")
 HISTOGRAM_EDGES = np.linspace(0.0, 100.0, 21)
 RESULT_TAGS = ("local/mean", "base/mean", "novel/mean", "hm/three_way", "hm/base_novel")
 
+LEFT_OUT = ("run.", "evaluate.", "clip.cache")
+"""Keys that would fill the hparams page and do not tell one experiment from another."""
+
 
 class Report:
     """The records of one run. Open it with the first round that is going to be trained."""
@@ -155,6 +158,7 @@ def _add_hparams(writer: "SummaryWriter", config: Mapping[str, Any]) -> Any:
         if isinstance(value, (int, float)) and not isinstance(value, bool)
         else str(value)
         for key, value in config.items()
+        if not key.startswith(LEFT_OUT)
     }
     experiment, session_start, session_end = hparams(values, dict.fromkeys(RESULT_TAGS, 0.0))
     writer.file_writer.add_summary(experiment)

@@ -159,6 +159,7 @@ def test_models_with_another_text_tower_are_refused_before_a_download(
         ("{", "cannot be read as JSON"),
         ("[1]", "lacks embed_dim, text_cfg, vision_cfg"),
         ('{"embed_dim": 8, "vision_cfg": {}}', "lacks text_cfg"),
+        ('{"embed_dim": 8, "vision_cfg": 5, "text_cfg": {}}', "vision_cfg in .* is no group"),
         ('{"embed_dim": 8, "vision_cfg": {"layerz": 1}, "text_cfg": {}}', "layerz"),
         ('{"embed_dim": 8, "vision_cfg": {}, "text_cfg": {"heads": 7}}', "divisible"),
         (
