@@ -69,7 +69,7 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
             caches = attach_features(federation, progress.step)
             run = _Run(federation, folder, rounds, progress, stop)
             if not run.go_on():
-                log.warning(
+                log.info(
                     "stopped by a signal and saved after round %d of %d; the same command goes on",
                     run.done, rounds,
                 )  # fmt: skip
