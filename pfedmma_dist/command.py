@@ -15,8 +15,6 @@ from pfedmma_dist.run.checkpoint import CheckpointError
 from pfedmma_dist.run.together import TogetherError
 from pfedmma_dist.world import RankLost, World
 
-log = logging.getLogger(__name__)
-
 MEND = 2
 """Exit code of an error that the user can mend; its text names key, value and remedy."""
 

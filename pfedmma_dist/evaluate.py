@@ -5,7 +5,6 @@ with other data, prompts or batch sizes where keys say so. The run itself is lef
 scores go to RUN/evaluations/<hash of the configuration>.json.
 """
 
-import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -24,8 +23,6 @@ from pfedmma_dist.run.summary import summary
 from pfedmma_dist.run.table import show
 from pfedmma_dist.start import flat, resolve
 from pfedmma_dist.world import World
-
-log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -108,8 +108,7 @@ class World:
         return len(self.host_ranks)
 
     def exact_sum(self, x: Tensor) -> Tensor:
-        """Return the sum of int64 `x` over all ranks, on `x`'s device: bit-identical at any
-        size."""
+        """Return the sum of int64 `x` over all ranks, the same bits at any number of them."""
         assert x.dtype == torch.int64
         self.bytes_reduced += x.numel() * x.element_size()
         self.collectives += 1
