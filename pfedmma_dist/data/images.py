@@ -1,115 +1,67 @@
-"""Images: what a data set consists of, known without opening one image file."""
+"""Images: what a data set consists of, known without opening one image."""
 
-import hashlib
-import os
-import struct
-import zlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import torch
-from PIL import Image, UnidentifiedImageError
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
-)
-"""Files that count as images, by lower-case suffix."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
-"""Decoders that are tried, whatever the suffix says. Naming them keeps interpreters such as
-PostScript's out, and makes Pillow's lazy plugin loading safe when threads open the first file."""
-
-BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    IndexError,
-    EOFError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
-"""What Pillow raises on damaged files: seen on 75,000 cut or altered ones, or caught by itself."""
-
-CHECK_SPAN = 64  # images per task of `unreadable`: a million images must not become a million tasks
+from PIL import Image
 
 
-class UnreadableImage(ValueError):
-    """An image file that cannot be decoded to its last byte."""
+class Store(Protocol):
+    """Where the pixels of numbered rows come from: files, or something that draws or keeps them."""
 
-    def __init__(self, path: Path, reason: str):
-        super().__init__(
-            f"data.root: {path} cannot be read as an image: {reason}; replace the file, or set "
-            "data.skip_corrupt=true to leave out such images"
-        )
-        self.reason = reason
+    @property
+    def place(self) -> str:
+        """Name the whole store, for messages."""
+        ...
+
+    @property
+    def span(self) -> int:
+        """Say how many rows are worth opening in one call; other numbers work too."""
+        ...
+
+    def open(self, rows: np.ndarray) -> list[Image.Image]:
+        """Return these rows as RGB images; a row looks the same whatever it is opened with.
+
+        A row that cannot be opened raises ValueError.
+        """
+        ...
+
+    def name(self, row: int) -> str:
+        """Name one row, for messages."""
+        ...
+
+    def identity(self, rows: np.ndarray) -> str:
+        """Return a hex digest of these rows, in their order, without looking at a pixel.
+
+        Features computed from them may be used again as long as it stays the same.
+        """
+        ...
+
+    def unreadable(self, rows: np.ndarray) -> list[tuple[int, str]]:
+        """Return (row, reason) of the rows that `open` would refuse, in the order of `rows`."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A data set as lists: row i is the file `paths[i]` of class `labels[i]`.
+    """A data set as a table over a store. Rows in neither `train` nor `test` are never opened."""
 
-    Rows in neither `train` nor `test` are never read.
-    """
-
-    root: Path
-    paths: tuple[str, ...]  # [N] relative to root, with forward slashes
+    store: Store
     labels: np.ndarray  # [N] int64, positions in class_names
     class_names: tuple[str, ...]  # as they stand in a prompt
     train: np.ndarray  # [n] int64 rows, ascending
     test: np.ndarray  # [m] int64 rows, ascending
+    domains: np.ndarray | None = None  # [N] int64, positions in domain_names
+    domain_names: tuple[str, ...] = ()  # empty where images are not told apart by domain
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.labels)
 
-    def path(self, row: int) -> Path:
-        """Return the file of a row."""
-        return self.root / self.paths[row]
-
-    def open(self, row: int) -> Image.Image:
-        """Decode a row to RGB. A damaged, empty, oversized or foreign file raises ValueError.
-
-        EXIF orientation is ignored, as in the published code.
-        """
-        path = self.path(row)
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                return image.convert("RGB")
-        except BROKEN as error:
-            raise UnreadableImage(path, _reason(path, error)) from error
-
-    def identity(self, rows: np.ndarray) -> str:
-        """Return a hex digest of path, size and modification time of these rows, in their order.
-
-        It tells whether features computed from them may be used again, without reading a pixel.
-        """
-        digest = hashlib.blake2b(digest_size=16)
-        for row in rows:
-            stat = os.stat(os.path.join(self.root, self.paths[row]))
-            digest.update(os.fsencode(self.paths[row]))
-            digest.update(struct.pack("<xqq", stat.st_size, stat.st_mtime_ns))
-        return digest.hexdigest()
-
-
-def unreadable(images: Images, rows: np.ndarray) -> list[tuple[int, str]]:
-    """Decode these rows and return (row, reason) of those that fail, in the order of `rows`."""
-
-    def check(span: np.ndarray) -> Iterator[tuple[int, str]]:
-        for row in span.tolist():
-            try:
-                images.open(row)
-            except UnreadableImage as error:
-                yield row, error.reason
-
-    spans = [rows[start : start + CHECK_SPAN] for start in range(0, len(rows), CHECK_SPAN)]
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow decodes without the GIL
-        found = pool.map(lambda span: list(check(span)), spans)
-        return [failure for failures in found for failure in failures]
+    @property
+    def place(self) -> str:
+        """Name where the images come from, for messages."""
+        return self.store.place
 
 
 def without(images: Images, rows: np.ndarray) -> Images:
@@ -122,11 +74,3 @@ def without(images: Images, rows: np.ndarray) -> Images:
         train=images.train[~np.isin(images.train, rows)],
         test=images.test[~np.isin(images.test, rows)],
     )
-
-
-def _reason(path: Path, error: BaseException) -> str:
-    """Say in a few words what is wrong with a file that did not decode."""
-    if isinstance(error, UnidentifiedImageError):
-        empty = path.stat().st_size == 0
-        return "the file is empty" if empty else f"not an image in one of {', '.join(FORMATS)}"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -2,7 +2,7 @@
 
 The transforms are those of the published code (torchvision's Resize + CenterCrop, and its
 RandomResizedCrop + flip), written in Pillow and numpy. A pixel is a function of (seed, row, view):
-neither the number of threads nor the order of the requests can reach it.
+neither the number of threads nor the order or the grouping of the requests can reach it.
 """
 
 import math
@@ -31,6 +31,8 @@ Box = tuple[int, int, int, int]
 def centre_crop(image: Image.Image, size: int) -> Image.Image:
     """Scale the shorter side to `size` and keep the centre, with torchvision's rounding."""
     width, height = image.size
+    if width == height == size:
+        return image
     if width <= height:
         width, height = size, int(size * height / width)
     else:
@@ -51,7 +53,8 @@ def random_view(image: Image.Image, size: int, generator: np.random.Generator) -
 class PixelLoader:
     """Normalised pixels of (row, view). View 0 is the centre crop, every other a random one.
 
-    It decodes in as many threads as torch computes in, which is this rank's share of the cores.
+    It opens in as many threads as torch computes in, which is this rank's share of the cores, and
+    as many rows at once as the store asks for.
     """
 
     images: Images
@@ -59,12 +62,6 @@ class PixelLoader:
     mean: tuple[float, ...]  # [3] of values in 0..1
     std: tuple[float, ...]  # [3]
     seed: int
-
-    def load(self, row: int, view: int) -> Tensor:
-        """Return one image, [3, size, size] float32."""
-        out = np.empty((3, self.size, self.size), np.float32)
-        self._decode_into(out, row, view)
-        return torch.from_numpy(out)
 
     def batch(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
         """Return these images in their order, [n, 3, size, size] float32."""
@@ -91,30 +88,34 @@ class PixelLoader:
     def _start(
         self, pool: ThreadPoolExecutor, rows: np.ndarray, views: np.ndarray
     ) -> tuple[np.ndarray, list[Future[None]]]:
-        """Put the images of one batch to work, each into its own slot."""
+        """Put the spans of one batch to work, each into its own slots."""
         assert len(rows) == len(views)
         out = np.empty((len(rows), 3, self.size, self.size), np.float32)
-        places = zip(out, rows, views, strict=True)
-        return out, [pool.submit(self._decode_into, *place) for place in places]
+        starts = range(0, len(rows), self.images.store.span)
+        spans = [slice(start, start + self.images.store.span) for start in starts]
+        return out, [pool.submit(self._fill, out[s], rows[s], views[s]) for s in spans]
 
-    def _decode_into(self, out: np.ndarray, row: int, view: int) -> None:
-        """Write one image. In numpy, since torch would start threads of its own in each thread."""
-        assert view >= 0
-        image = self.images.open(row)
-        if view == 0:
-            image = centre_crop(image, self.size)
-        else:
-            image = random_view(image, self.size, rng.generator(self.seed, "augment", row, view))
-        np.divide(np.asarray(image).transpose(2, 0, 1), 255, out=out, dtype=np.float32)
+    def _fill(self, out: np.ndarray, rows: np.ndarray, views: np.ndarray) -> None:
+        """Write a span. In numpy, since torch would start threads of its own in each thread."""
+        assert (views >= 0).all()
+        opened = self.images.store.open(rows)
+        pixels = np.stack([self._view(*each) for each in zip(opened, rows, views, strict=True)])
+        np.divide(pixels.transpose(0, 3, 1, 2), 255, out=out, dtype=np.float32)
         out -= np.asarray(self.mean, np.float32)[:, None, None]
         out /= np.asarray(self.std, np.float32)[:, None, None]
+
+    def _view(self, image: Image.Image, row: int, view: int) -> Image.Image:
+        """Return a view of an opened row."""
+        if view == 0:
+            return centre_crop(image, self.size)
+        return random_view(image, self.size, rng.generator(self.seed, "augment", row, view))
 
 
 def _finish(waiting: deque[tuple[np.ndarray, list[Future[None]]]]) -> Tensor:
     """Return the oldest batch once all its images are there."""
-    out, images = waiting.popleft()
-    for image in images:
-        image.result()
+    out, spans = waiting.popleft()
+    for span in spans:
+        span.result()
     return torch.from_numpy(out)
 
 

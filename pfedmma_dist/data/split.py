@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pfedmma_dist import rng
-from pfedmma_dist.data.images import SUFFIXES, Images
+from pfedmma_dist.data.files import SUFFIXES, Files
+from pfedmma_dist.data.images import Images
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def to_images(root: Path, train: list[Entry], test: list[Entry], source: Path) -
         raise ValueError(f"data.root: {source} lists {twice} twice")
     labels = np.array([label for _, label, _ in (*train, *test)], np.int64)
     rows = np.arange(len(paths), dtype=np.int64)
-    return Images(root, paths, labels, names, rows[: len(train)], rows[len(train) :])
+    return Images(Files(root, paths), labels, names, rows[: len(train)], rows[len(train) :])
 
 
 def read_split(file: Path, root: Path) -> Images:

@@ -9,6 +9,7 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
+from pfedmma_dist.data.files import Files
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.pixels import PixelLoader, _random_box, centre_crop, random_view
 
@@ -21,6 +22,28 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(draw.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
+class Drawn:
+    """A store without files that writes down with how many rows it was opened."""
+
+    def __init__(self, span: int, size: int = 8) -> None:
+        self.span = span
+        self.size = size
+        self.opened: list[int] = []
+
+    def open(self, rows: np.ndarray) -> list[Image.Image]:
+        self.opened.append(len(rows))
+        return [noise(self.size + row, self.size) for row in rows.tolist()]
+
+
+def drawn(store: Drawn, size: int = 8) -> PixelLoader:
+    rows = np.arange(20)
+    return PixelLoader(Images(store, rows * 0, ("a",), rows, rows[:0]), size, MEAN, STD, seed=3)
+
+
+def one(loader: PixelLoader, row: int, view: int) -> torch.Tensor:
+    return loader.batch(np.array([row]), np.array([view]))[0]
+
+
 @pytest.fixture
 def loader(tmp_path: Path) -> PixelLoader:
     """Return a loader of twelve images of different shapes."""
@@ -28,7 +51,7 @@ def loader(tmp_path: Path) -> PixelLoader:
         noise(20 + 3 * row, 40 - row).save(tmp_path / f"{row}.png")
     paths = tuple(f"{row}.png" for row in range(12))
     rows = np.arange(12)
-    images = Images(tmp_path, paths, np.zeros(12, np.int64), ("a",), rows, rows[:0])
+    images = Images(Files(tmp_path, paths), np.zeros(12, np.int64), ("a",), rows, rows[:0])
     return PixelLoader(images, 8, MEAN, STD, seed=3)
 
 
@@ -62,8 +85,8 @@ def test_loaded_view_0_equals_torchvisions_test_transform(loader):
             transforms.Normalize(MEAN, STD),
         ]
     )
-    for row in range(12):
-        assert torch.equal(loader.load(row, 0), theirs(loader.images.open(row)))
+    for row, opened in enumerate(loader.images.store.open(np.arange(12))):
+        assert torch.equal(one(loader, row, 0), theirs(opened))
 
 
 @pytest.mark.parametrize("width, height", [(1, 1000), (1000, 1), (2, 700), (700, 2)])
@@ -118,18 +141,39 @@ def test_half_of_the_random_views_are_flipped():
 def test_view_is_a_function_of_seed_row_and_number(loader):
     again = PixelLoader(loader.images, 8, MEAN, STD, seed=3)
     other = PixelLoader(loader.images, 8, MEAN, STD, seed=4)
-    assert torch.equal(loader.load(5, 2), again.load(5, 2))
-    assert not torch.equal(loader.load(5, 2), loader.load(5, 1))
-    assert not torch.equal(loader.load(5, 2), other.load(5, 2))
-    assert torch.equal(loader.load(5, 0), other.load(5, 0))
+    assert torch.equal(one(loader, 5, 2), one(again, 5, 2))
+    assert not torch.equal(one(loader, 5, 2), one(loader, 5, 1))
+    assert not torch.equal(one(loader, 5, 2), one(other, 5, 2))
+    assert torch.equal(one(loader, 5, 0), one(other, 5, 0))
 
 
 def test_batch_keeps_the_order_and_is_equal_at_any_number_of_threads(loader, threads):
     rows, views = np.array([7, 0, 7, 11, 3, 3]), np.array([0, 1, 2, 0, 1, 1])
-    expected = torch.stack([loader.load(row, view) for row, view in zip(rows, views, strict=True)])
+    expected = torch.stack([one(loader, row, view) for row, view in zip(rows, views, strict=True)])
     for count in (1, 2, 5):
         torch.set_num_threads(count)
         assert torch.equal(loader.batch(rows, views), expected)
+
+
+def test_rows_are_opened_as_many_at_once_as_the_store_asks_for():
+    store = Drawn(span=4)
+    drawn(store).batch(np.arange(10), np.zeros(10, np.int64))
+    assert store.opened == [4, 4, 2]
+
+
+def test_pixels_depend_neither_on_the_span_nor_on_the_order(threads):
+    rows, views = np.arange(20), np.arange(20) % 3
+    order = np.random.default_rng(0).permutation(20)
+    expected = drawn(Drawn(span=1)).batch(rows, views)
+    for span, count in ((3, 1), (7, 2), (64, 5)):
+        torch.set_num_threads(count)
+        turned = drawn(Drawn(span)).batch(rows[order], views[order])
+        assert torch.equal(turned, expected[order])
+
+
+def test_image_of_the_size_of_the_model_is_left_as_it_is():
+    image = noise(8, 8)
+    assert centre_crop(image, 8) is image
 
 
 def test_empty_batch_has_no_images(loader):
@@ -155,8 +199,7 @@ def test_stream_takes_at_most_two_chunks_ahead(loader):
 
 
 def test_stream_raises_when_the_broken_chunk_is_due(loader):
-    broken = loader.images.path(4)
-    broken.write_bytes(b"")
+    Path(loader.images.store.name(4)).write_bytes(b"")
     chunks = [(np.arange(start, start + 2), np.zeros(2, np.int64)) for start in range(0, 12, 2)]
     stream = loader.stream(chunks)
     assert len([next(stream), next(stream)]) == 2

@@ -41,8 +41,8 @@ def many(folder: Path, **counts: int) -> Path:
 def test_split_file_gives_train_and_test_rows(root):
     images = read_split(saved(root, GOOD), root)
     assert images.class_names == ("big cat", "dog")
-    assert [images.paths[row] for row in images.train] == ["a/1.jpg", "b/1.jpg"]
-    assert [images.paths[row] for row in images.test] == ["a/2.jpg", "b/2.jpg"]
+    assert [images.store.paths[row] for row in images.train] == ["a/1.jpg", "b/1.jpg"]
+    assert [images.store.paths[row] for row in images.test] == ["a/2.jpg", "b/2.jpg"]
     assert images.labels.tolist() == [0, 1, 0, 1]
 
 
@@ -100,7 +100,7 @@ def test_drawn_split_is_written_beside_the_cache_only_and_read_back(tmp_path, mo
     [kept] = folder.iterdir()
     assert sorted(root.rglob("*")) == before
     monkeypatch.setattr(split, "rng", None)  # a second draw would fail
-    assert drawn_split("toy", root, names, folder).paths == first.paths
+    assert drawn_split("toy", root, names, folder).store.paths == first.store.paths
     assert list(folder.iterdir()) == [kept]
 
 
@@ -109,7 +109,7 @@ def test_drawn_split_is_the_same_on_another_machine(tmp_path):
         drawn_split("toy", many(tmp_path / name, a=20), {"a": "A"}, tmp_path / f"{name}-splits")
         for name in ("here", "there")
     )
-    assert first.paths == second.paths
+    assert first.store.paths == second.store.paths
 
 
 def test_another_list_of_files_gets_another_split(tmp_path):
