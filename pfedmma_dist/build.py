@@ -14,9 +14,10 @@ from pfedmma_dist.clip.model import FINAL, ImageFeatures
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.config import CacheMode, Config
 from pfedmma_dist.data import sources
-from pfedmma_dist.data.images import Images, unreadable, without
+from pfedmma_dist.data.experiments import TASKS
+from pfedmma_dist.data.images import Images, without
 from pfedmma_dist.data.pixels import PixelLoader
-from pfedmma_dist.data.task import Task, base_to_novel
+from pfedmma_dist.data.task import Task
 from pfedmma_dist.federation.evaluate import Scores, rows_of, score
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
@@ -37,17 +38,20 @@ def assemble(cfg: Config, world: World) -> Federation:
     What a user can mend on any rank becomes one TogetherError on all of them. Collective.
     """
     folder = Path(cfg.clip.cache_folder).expanduser()
-    images = together(world, lambda: sources.read(cfg.data, folder), ValueError, OSError)
+    images = together(world, lambda: sources.read(cfg.data, cfg.seed, folder), ValueError, OSError)
     if cfg.data.skip_corrupt:
         images = _without_unreadable(images, world)
-    task = together(world, lambda: base_to_novel(images, cfg.data, cfg.seed), ValueError)
+    experiment = TASKS[cfg.data.task]
+    task = together(world, lambda: experiment(images, cfg.data, cfg.seed), ValueError)
     if not cfg.data.skip_corrupt:
         _refuse_unreadable(task, world)
 
     def build() -> Federation:
         clip = load(cfg.clip, cfg.seed, world.device)
         name, options = resolve_method(cfg.method, METHODS)
-        return Federation(cfg, task, METHODS[name](options, clip.dims), clip, world)
+        federation = Federation(cfg, task, METHODS[name](options, clip.dims), clip, world)
+        federation.rehearse()
+        return federation
 
     return together(world, build, ValueError)
 
@@ -74,7 +78,7 @@ def attach_features(
     def cached(
         groups: list[cache.Views], mine: list[cache.Views], kinds: list[ImageFeatures], of: str
     ) -> cache.FeatureCache:
-        key = f"{of} {images.identity(np.unique(cache.join(groups)[0]))}"
+        key = f"{of} {images.store.identity(np.unique(cache.join(groups)[0]))}"
         try:
             found = cache.build(clip, tuple(kinds), groups, pixels, world, budget, key, steps)
         except OSError as error:
@@ -138,10 +142,11 @@ def _without_unreadable(images: Images, world: World) -> Images:
 
 def _find_unreadable(images: Images, rows: np.ndarray, world: World) -> tuple[np.ndarray, str]:
     """Return the unreadable rows and a text about the first; the ranks share the work."""
-    found = together(world, lambda: unreadable(images, rows[world.rank :: world.size]), OSError)
+    mine = rows[world.rank :: world.size]
+    found = together(world, lambda: images.store.unreadable(mine), OSError)
     marks = torch.zeros(len(images), dtype=torch.int64)
     marks[[row for row, _ in found]] = 1
     bad = world.exact_sum(marks).nonzero().flatten().numpy()
-    named = [f"{images.path(row)}: {reason}" for row, reason in found if row in bad[:NAMED]]
+    named = [f"{images.store.name(row)}: {reason}" for row, reason in found if row in bad[:NAMED]]
     told = [text for text in gather_texts(world, "; ".join(named)) if text]
     return bad, "; ".join([*told, "..."] if len(bad) > NAMED else told)

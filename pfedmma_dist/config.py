@@ -33,21 +33,38 @@ class Division(Enum):
     balanced = "balanced"
 
 
+class Experiment(Enum):
+    """What makes clients differ, and what they are scored on."""
+
+    base_to_novel = "base_to_novel"
+    feature_shift = "feature_shift"
+    label_shift = "label_shift"
+
+
 @dataclass(kw_only=True)
 class DataConfig:
     """The images, and who owns which of them."""
 
     name: str = "caltech101"
-    """Data set; `--list` prints the known names."""
+    """Data set; `--list` prints the known names. Where neither this nor a file is given, `train`
+    begins with the presets of the embedded world, `glyphs`."""
     root: str = "data"
     """Folder that holds the data sets (for `folder`: the image folder itself)."""
+    task: Experiment = Experiment.base_to_novel
+    """Experiment (pFedMMA, section 5.1): `base_to_novel` deals disjoint classes to clients,
+    `label_shift` divides every class among them, `feature_shift` every class of one domain."""
     num_clients: int = 10
-    """Clients of the federation; 10 in the base-to-novel experiment (pFedMMA, section 5.1)."""
+    """Clients of the federation; 10 in base-to-novel, 30 over 6 domains in feature shift, 100 in
+    label shift (pFedMMA, section 5.1)."""
+    beta: float = 0.5
+    """Dirichlet concentration of label_shift and feature_shift, smaller is more skewed; 0.5
+    (pFedMMA, section 5.1)."""
     shots: int = 16
-    """Training images per class and client, all of them where a class has fewer; 16 (pFedMMA)."""
+    """base_to_novel only: training images per class and client, all of them where a class has
+    fewer; 16 (pFedMMA). The other experiments train on every training image."""
     division: Division = Division.published
-    """How base classes are dealt: `published` (seed 2023, remainder to the last client) or
-    `balanced` (sizes differ by one at most)."""
+    """base_to_novel only: how base classes are dealt, `published` (seed 2023, remainder to the
+    last client) or `balanced` (sizes differ by one at most)."""
     template: str = "a photo of a {}."
     """Prompt of the fixed-text methods; `{}` stands for the class name (pFedMMA, MMA)."""
     views: int = 1
@@ -55,6 +72,16 @@ class DataConfig:
     crops with flips drawn once, 0 draws a fresh one at every step and caches no training image."""
     skip_corrupt: bool = False
     """Leave out unreadable images and say how many, instead of refusing the data set."""
+    difficulty: float = 0.4
+    """glyphs only: strength of rotation, scale, noise and clutter, 0 (easy) to 1 (hard); our
+    choice."""
+    style_gap: float = 1.0
+    """glyphs only: strength of the clients' style, which pretraining never saw; 0 is the style of
+    pretraining; our choice."""
+    train_per_class: int = 64
+    """glyphs only: training images drawn per class; our choice."""
+    test_per_class: int = 16
+    """glyphs only: test images drawn per class; our choice."""
 
 
 @dataclass(kw_only=True)

@@ -60,11 +60,12 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     with Progress(world, console, done) as progress:
         attach_features(federation, progress.step, training=False)
         reference, scores = zero_shot(federation), federation.evaluate(full=True)
+    domains = federation.task.domains
     results = [
-        MethodResult.of("zero-shot CLIP", summary(reference.percent)),
+        MethodResult.of("zero-shot CLIP", summary(reference.percent, domains)),
         MethodResult.of(
             cfg.method["name"],
-            summary(scores.percent),
+            summary(scores.percent, domains),
             federation.layout.num_trained,
             federation.exchange.cost(),
         ),

@@ -35,13 +35,13 @@ def settle(cfg: Config, folder: RunFolder, world: World) -> None:
 
     TogetherError where the folder holds a run of another configuration. Collective.
     """
-    together(world, lambda: _adopt(cfg, folder), ValueError)
+    together(world, lambda: adopt(cfg, folder), ValueError)
     resolve(cfg, world)
     if cfg.run.deterministic:
         make_deterministic()
 
 
-def _adopt(cfg: Config, folder: RunFolder) -> None:
+def adopt(cfg: Config, folder: RunFolder) -> None:
     """Take over what the folder's run chose for the open keys, if it is the run of `cfg`.
 
     A run without a checkpoint has nothing to go on from, and may begin anew with other values:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pfedmma_dist import command
-from pfedmma_dist.arguments import run_folder, to_yaml
+from pfedmma_dist.arguments import run_folder, to_yaml, with_default
 from pfedmma_dist.build import assemble, attach_features, zero_shot
 from pfedmma_dist.config import Config
 from pfedmma_dist.exchange import BYTES
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    return command.run(sys.argv[1:] if argv is None else argv, train)
+    return command.run(with_default(sys.argv[1:] if argv is None else argv), train)
 
 
 def train(cfg: Config, world: World) -> int:
@@ -119,11 +119,15 @@ class _Run:
             task.num_clients,
             len(task.class_sets[task.train_classes].names),
             lambda client: task.labels(task.train_classes, task.train.rows(client)),
+            task.domains,
         )
+        scopes = [scope.name for scope in task.scopes]
         first_row = self.done - (self.unscored is not None)
         with writing(folder.path):
-            self.report = Report(folder, self.world, clients, flat(cfg), to_yaml(cfg), first_row)
-        self.zero_shot = summary(zero_shot(federation).percent)
+            self.report = Report(
+                folder, self.world, clients, scopes, flat(cfg), to_yaml(cfg), first_row
+            )
+        self.zero_shot = summary(zero_shot(federation).percent, task.domains)
         self.scores: Scores | None = None
 
     def go_on(self) -> bool:
@@ -160,7 +164,7 @@ class _Run:
             MethodResult.of("zero-shot CLIP", self.zero_shot),
             MethodResult.of(
                 cfg.method["name"],
-                summary(scores.percent),
+                summary(scores.percent, federation.task.domains),
                 federation.layout.num_trained,
                 cost,
                 self._seconds(),
@@ -169,6 +173,7 @@ class _Run:
         facts = {
             "method": cfg.method["name"],
             "data": cfg.data.name,
+            "task": cfg.data.task.value,
             "seed": cfg.seed,
             "rounds": self.rounds,
             "ranks": self.world.size,

@@ -11,6 +11,7 @@ import torch
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
 from pfedmma_dist.config import Config, FederationConfig
+from pfedmma_dist.data.files import Files
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.partition import Partition
 from pfedmma_dist.data.task import ClassSet, Scope, Task
@@ -91,7 +92,7 @@ def tiny_task() -> Task:
     base = test[labels[test] < NUM_BASE]
     columns = np.arange(len(CLASSES))
     return Task(
-        images=Images(Path(), ("",) * NUM_IMAGES, labels, CLASSES, train, test),
+        images=Images(Files(Path(), ("",) * NUM_IMAGES), labels, CLASSES, train, test),
         class_sets={
             "base": ClassSet("base", CLASSES[:NUM_BASE], np.where(columns < NUM_BASE, columns, -1)),
             "novel": ClassSet(

@@ -72,12 +72,15 @@ def score(
                 batch_size,
             )
             num_images += sum(map(len, wanted))
-            for g, client in enumerate(clients):
-                rows, hits = (wanted[0], correct[0]) if uniform else (wanted[g], correct[g])
-                for index, scope in due:
+            for index, scope in due:
+                asking = clients[:1] if uniform and scope.common else clients
+                for g, client in enumerate(asking):
+                    rows, hits = (wanted[0], correct[0]) if uniform else (wanted[g], correct[g])
                     own = scope.rows_of(int(client))
                     found = hits[np.searchsorted(rows, own)]
                     counts[client, index] = torch.tensor([int(found.sum()), len(own)])
+                if len(asking) < len(clients):  # one answer serves all
+                    counts[clients, index] = counts[clients[0], index]
     riders = torch.tensor([num_images, int(stop())])
     total = world.exact_sum(torch.cat([counts.flatten(), riders]))
     right, of = total[:-2].view(counts.shape).double().unbind(dim=2)
@@ -92,8 +95,11 @@ def score(
 
 def rows_of(scopes: Iterable[Scope], clients: np.ndarray) -> np.ndarray:
     """Return the sorted image rows on which these clients are scored."""
-    rows = [scope.rows_of(int(client)) for scope in scopes for client in clients]
-    return np.unique(np.concatenate([np.empty(0, np.int64), *rows]))
+    rows = [np.empty(0, np.int64)]
+    for scope in scopes:
+        asking = clients[:1] if scope.common else clients
+        rows.extend(scope.rows_of(int(client)) for client in asking)
+    return np.unique(np.concatenate(rows))
 
 
 def _groups(cohorts: list[Cohort], uniform: bool) -> list[np.ndarray]:

@@ -87,6 +87,18 @@ class Federation:
         )
         self.sources: Sources | None = None  # set once the features are there
 
+    def rehearse(self) -> None:
+        """Run the class side of every class set once.
+
+        A prompt that the CLIP cannot take is so refused before the first image is encoded.
+        """
+        params = self.layout.views(self.layout.template(self.cfg.seed)[None].to(self.clip.device))
+        extra = self.exchange.download(np.zeros(1, np.int64), training=False).extra
+        with torch.no_grad():
+            for text in self.texts.values():
+                _ = text.plain  # the reference line, whatever the method
+                self.method.classes(params, self.method.prepare(extra, text), text)
+
     def round(self, round_index: int, stop: Callable[[], bool] = lambda: False) -> RoundStats:
         """Run one communication round (pFedMMA, Algorithm 1).
 

@@ -1,30 +1,26 @@
-"""Three pictures of a run, legible in grey, at ten clients and at hundreds.
+"""Pictures of a run, legible in grey, at ten clients and at hundreds.
 
 Figures are made without pyplot, so no global state of matplotlib is touched; it is imported on the
 first call, since it takes half a second.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pfedmma_dist.run.record import ClientTable
+from pfedmma_dist.run.summary import DOMAIN, OWN, heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-CURVES = {
-    "local_mean_percent": ("Local", "0.0", "-", "o"),
-    "base_mean_percent": ("Base", "0.45", "--", "s"),
-    "novel_mean_percent": ("Novel", "0.45", "-.", "^"),
-    "hm_percent": ("HM", "0.0", ":", "D"),
-}
-"""Column -> label, grey level, dashes, marker: told apart without colour."""
+STYLES = (("0.45", "--", "s"), ("0.45", "-.", "^"), ("0.7", "--", "v"), ("0.7", "-.", "*"))
+"""Grey level, dashes, marker of the scopes after the first: told apart without colour."""
 
 
 def classes_per_client(clients: ClientTable) -> "Figure":
@@ -44,69 +40,108 @@ def classes_per_client(clients: ClientTable) -> "Figure":
     right.set_xlim(0, max(1, int(clients.num_classes.max())) * 1.05)
     for axis in (left.xaxis, left.yaxis, right.xaxis, bar.ax.yaxis):
         _whole_numbers(axis)
+    if clients.domains:
+        _mark_domains(left, clients.domains, drawn)
     return figure
 
 
 def accuracy_over_rounds(
-    metrics: Mapping[str, np.ndarray], zero_shot: Mapping[str, float]
+    metrics: Mapping[str, np.ndarray], scopes: Iterable[str], zero_shot: Mapping[str, float]
 ) -> "Figure":
     """Draw the mean accuracies of the scored rounds, and zero-shot Local as the reference.
 
-    metrics: columns of metrics.csv. zero_shot: its `summary`.
+    metrics: columns of metrics.csv. scopes: what is scored there. zero_shot: its `summary`.
     """
     figure = _figure(7.0, 4.5)
     axes = figure.subplots()
     rounds = metrics["round"] + 1
-    worst = metrics["local_worst_decile_percent"]
+    mean, worst = (metrics[f"{OWN}_{kind}_percent"] for kind in ("mean", "worst_decile"))
     seen = ~np.isnan(worst)
     axes.fill_between(
-        rounds[seen],
-        worst[seen],
-        metrics["local_mean_percent"][seen],
-        color="0.88",
-        label="Local, down to worst tenth of clients",
-    )
-    for column, (label, grey, dashes, marker) in CURVES.items():
-        values = metrics[column]
+        rounds[seen], worst[seen], mean[seen], color="0.88",
+        label=f"{heading(OWN)}, down to worst tenth of clients",
+    )  # fmt: skip
+    others = zip((scope for scope in scopes if scope != OWN), STYLES, strict=False)
+    curves = {
+        f"{OWN}_mean_percent": (heading(OWN), "0.0", "-", "o"),
+        **{f"{scope}_mean_percent": (heading(scope), *style) for scope, style in others},
+        "hm_percent": ("HM", "0.0", ":", "D"),
+    }
+    for column, (name, grey, dashes, marker) in curves.items():
+        values = metrics.get(column, np.full(len(rounds), np.nan))
         seen = ~np.isnan(values)
         if seen.any():
             marked = max(1, int(seen.sum()) // 12)
             axes.plot(
                 rounds[seen], values[seen], dashes, color=grey, marker=marker, markevery=marked,
-                markersize=5, linewidth=1.4, label=label,
+                markersize=5, linewidth=1.4, label=name,
             )  # fmt: skip
-    if "local_mean" in zero_shot:
+    reference = zero_shot.get(f"{OWN}_mean")
+    if reference is not None:
         axes.axhline(
-            zero_shot["local_mean"], color="0.0", linewidth=0.9, dashes=(10, 6),
-            label=f"zero-shot Local, {zero_shot['local_mean']:.1f}",
+            reference, color="0.0", linewidth=0.9, dashes=(10, 6),
+            label=f"zero-shot {heading(OWN)}, {reference:.1f}",
         )  # fmt: skip
     _whole_numbers(axes.xaxis)
-    _label(axes, "rounds trained", "accuracy, mean over clients (%)")
+    _finish(axes, "rounds trained", "accuracy, mean over clients (%)")
     return figure
 
 
-def local_versus_novel(
-    scores: Mapping[str, np.ndarray], zero_shot: Mapping[str, float]
+def own_versus(
+    other: str, scores: Mapping[str, np.ndarray], zero_shot: Mapping[str, float]
 ) -> "Figure":
-    """Draw a point per client: accuracy on its own classes against that on unseen classes."""
+    """Draw a point per client: accuracy on its own test images against that on another scope."""
     figure = _figure(5.5, 4.5)
     axes = figure.subplots()
-    local, novel = scores["local"], scores["novel"]
-    few = len(local) <= 30
+    x, y = scores[OWN], scores[other]
+    few = len(x) <= 30
     axes.plot(
-        local, novel, "o", color="0.35" if few else "0.0", alpha=0.9 if few else 0.3,
-        markersize=6 if few else 4, markeredgewidth=0, label=f"client ({len(local):,})",
+        x, y, "o", color="0.35" if few else "0.0", alpha=0.9 if few else 0.3,
+        markersize=6 if few else 4, markeredgewidth=0, label=f"client ({len(x):,})",
     )  # fmt: skip
     axes.plot(
-        np.nanmean(local), np.nanmean(novel), "P", color="black", markeredgecolor="white",
-        markersize=13, label="mean of clients",
+        np.nanmean(x), np.nanmean(y), "P", color="black", markeredgecolor="white", markersize=13,
+        label="mean of clients",
     )  # fmt: skip
-    if {"local_mean", "novel_mean"} <= zero_shot.keys():
+    keys = f"{OWN}_mean", f"{other}_mean"
+    if set(keys) <= zero_shot.keys():
         axes.plot(
-            zero_shot["local_mean"], zero_shot["novel_mean"], "X", color="white",
-            markeredgecolor="black", markersize=11, label="zero-shot, mean",
+            *(zero_shot[key] for key in keys), "X", color="white", markeredgecolor="black",
+            markersize=11, label="zero-shot, mean",
         )  # fmt: skip
-    _label(axes, "Local accuracy (%)", "Novel accuracy (%)")
+    _finish(axes, *(f"{heading(scope)} accuracy (%)" for scope in (OWN, other)))
+    return figure
+
+
+def domains(
+    own: np.ndarray, domains: Mapping[str, np.ndarray], zero_shot: Mapping[str, float]
+) -> "Figure":
+    """Draw a line per domain: its clients' accuracies on their own test images, and their mean.
+
+    own: [K] percent. domains: name -> its clients.
+    """
+    figure = _figure(7.0, 1.6 + 0.4 * len(domains))
+    axes = figure.subplots()
+    places = np.arange(len(domains))
+    members = list(domains.values())
+    axes.plot(
+        np.concatenate([own[clients] for clients in members]),
+        np.repeat(places, [len(clients) for clients in members]),
+        "|", color="0.5", markersize=10, label="client",
+    )  # fmt: skip
+    axes.plot(
+        [np.nanmean(own[clients]) for clients in members], places, "P", color="black",
+        markeredgecolor="white", markersize=13, label="mean of clients",
+    )  # fmt: skip
+    keys = [f"{DOMAIN}{name}_mean" for name in domains]
+    if set(keys) <= zero_shot.keys():
+        axes.plot(
+            [zero_shot[key] for key in keys], places, "X", color="white", markeredgecolor="black",
+            markersize=9, label="zero-shot, mean",
+        )  # fmt: skip
+    axes.set_yticks(places, list(domains))
+    axes.set_ylim(len(domains) - 0.5, -0.5)
+    _finish(axes, f"{heading(OWN)} accuracy (%)", "")
     return figure
 
 
@@ -132,7 +167,17 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _label(axes: "Axes", x: str, y: str) -> None:
+def _mark_domains(axes: "Axes", domains: Mapping[str, np.ndarray], drawn: int) -> None:
+    """Write the domains' names beside their clients, the first `drawn` of all."""
+    shown = {name: own[own < drawn] for name, own in domains.items() if (own < drawn).any()}
+    axes.set_ylabel(axes.get_ylabel().replace("index", "by domain"))
+    axes.set_yticks([own.mean() for own in shown.values()], list(shown))
+    axes.tick_params(axis="y", length=0)
+    for own in shown.values():
+        axes.axhline(own.max() + 0.5, color="black", linewidth=0.8)
+
+
+def _finish(axes: "Axes", x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(color="0.9", linewidth=0.6)

@@ -1,6 +1,7 @@
 """The table metrics.csv: a row per round, appended as rounds finish, cut back at a resume."""
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
@@ -8,43 +9,63 @@ from typing import IO
 import numpy as np
 
 from pfedmma_dist.run.files import write_text_atomically
+from pfedmma_dist.run.summary import DOMAIN, HARMONIC, OWN
 
-COLUMNS = {
+TIMES = {
     "round": "",
     "loss": "train/loss",
     "samples_per_second": "throughput/samples_per_second",
     "train_seconds": "time/train_seconds",
     "evaluate_seconds": "time/evaluate_seconds",
-    "local_mean_percent": "local/mean",
-    "local_worst_decile_percent": "local/worst_decile",
-    "local_std_percent": "local/std",
-    "base_mean_percent": "base/mean",
-    "novel_mean_percent": "novel/mean",
-    "hm_percent": "hm/three_way",
-    "hm_base_novel_percent": "hm/base_novel",
+}
+COSTS = {
     "client_up_bytes": "traffic/client_up_bytes",
     "client_down_bytes": "traffic/client_down_bytes",
     "rank_bytes": "traffic/rank_bytes",
     "resident_mib": "memory/resident_mib",
     "gpu_mib": "memory/gpu_mib",
 }
-"""Column -> TensorBoard tag. Accuracies are percent (0 to 100), bytes are per round, memory is the
-peak of rank 0 so far. A cell is empty where a round was not scored or no GPU was used."""
+HARMONIC_TAGS = {"hm_percent": "hm/three_way", "hm_base_novel_percent": "hm/base_novel"}
+
+
+def columns(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str]:
+    """Return column -> TensorBoard tag of a run with these test sets and domains.
+
+    Accuracies are percent (0 to 100), bytes are per round, memory is the peak of rank 0 so far. A
+    cell is empty where a round was not scored or no GPU was used.
+    """
+    return {**TIMES, **accuracies(scopes, domains), **COSTS}
+
+
+def accuracies(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str]:
+    """Return those of the columns that hold accuracies."""
+    found = {}
+    for scope in scopes:
+        spread = ("mean", "worst_decile", "std") if scope == OWN else ("mean",)
+        found |= {f"{scope}_{kind}_percent": f"{scope}/{kind}" for kind in spread}
+    found |= {f"{DOMAIN}{name}_mean_percent": f"domain/{name}" for name in domains}
+    if {f"{scope}_mean_percent" for scope in HARMONIC["hm"]} <= found.keys():
+        found |= HARMONIC_TAGS
+    return found
 
 
 class MetricsFile:
     """An open metrics.csv."""
 
-    def __init__(self, path: Path, start_round: int) -> None:
-        """Open `path` for rounds from `start_round` on, dropping rows of an abandoned future."""
-        kept = [row for row in _rows(path) if int(row["round"]) < start_round]
-        lines = [_line(COLUMNS), *(_line(row[name] for name in COLUMNS) for row in kept)]
+    def __init__(self, path: Path, start_round: int, names: Iterable[str]) -> None:
+        """Open `path` for rounds from `start_round` on, dropping rows of an abandoned future.
+
+        names: of the columns.
+        """
+        self.names = list(names)
+        kept = [row for row in _read(path)[1] if int(row["round"]) < start_round]
+        lines = [csv_line(self.names), *(csv_line(row[n] for n in self.names) for row in kept)]
         write_text_atomically(path, "".join(lines))
         self._file: IO[str] = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115
 
     def append(self, row: Mapping[str, int | float | None]) -> None:
         """Add one round; visible to other programs when this returns."""
-        self._file.write(_line(_cell(row.get(name)) for name in COLUMNS))
+        self._file.write(csv_line(_cell(row.get(name)) for name in self.names))
         self._file.flush()
 
     def close(self) -> None:
@@ -54,20 +75,25 @@ class MetricsFile:
 
 def read_metrics(path: Path) -> dict[str, np.ndarray]:
     """Return every column of metrics.csv as float64, nan where a cell is empty."""
-    rows = _rows(path)
-    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in COLUMNS}
+    names, rows = _read(path)
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Return the complete rows; a last line cut off by a crash is none."""
+def csv_line(cells: Iterable[str]) -> str:
+    """Return one line of a table, quoted where a name of the user's has a comma."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns and the complete rows; a last line cut off by a crash is none."""
     if not path.exists():
-        return []
+        return [], []
     with open(path, encoding="utf-8", newline="") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values()]
-
-
-def _line(cells: Iterable[str]) -> str:
-    return ",".join(cells) + "\n"
+        reader = csv.DictReader(file)
+        rows = [row for row in reader if None not in row.values()]
+        return list(reader.fieldnames or ()), rows
 
 
 def _cell(value: int | float | None) -> str:

@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 
 from pfedmma_dist.run.logs import interactive
 from pfedmma_dist.run.record import RoundRecord
-from pfedmma_dist.run.summary import summary
+from pfedmma_dist.run.summary import OWN, summary
 from pfedmma_dist.run.table import duration
 from pfedmma_dist.world import World
 
@@ -90,9 +90,9 @@ class Progress:
         """Log one line about a finished round and move the bar."""
         done = record.round_index + 1
         parts = [f"loss {record.loss:.4f}"]
-        local = summary(record.scores).get("local_mean")
-        if local is not None:
-            parts.append(f"local {local:.2f} %")
+        own = summary(record.scores).get(f"{OWN}_mean")
+        if own is not None:
+            parts.append(f"{OWN} {own:.2f} %")
         parts.append(f"{record.samples_per_second:,.0f} samples/s")
         seconds = record.train_seconds + record.evaluate_seconds
         line = ", ".join([*parts, duration(seconds)])

@@ -1,6 +1,6 @@
 """What the loop hands to the report: facts about clients, rounds and finished methods."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,10 +18,15 @@ class ClientTable:
     sizes: np.ndarray  # [K] int64, training images
     num_classes: np.ndarray  # [K] int64, classes with at least one of them
     class_counts: np.ndarray  # [min(K, DRAWN_CLIENTS), C] int64, images per class
+    domains: Mapping[str, np.ndarray]  # name -> its clients; {}: not told apart by domain
 
     @classmethod
     def count(
-        cls, num_clients: int, num_classes: int, labels: Callable[[int], np.ndarray]
+        cls,
+        num_clients: int,
+        num_classes: int,
+        labels: Callable[[int], np.ndarray],
+        domains: Mapping[str, np.ndarray] | None = None,
     ) -> "ClientTable":
         """Count from `labels(client)`, the training labels of one client."""
         sizes = np.zeros(num_clients, dtype=np.int64)
@@ -32,7 +37,7 @@ class ClientTable:
             sizes[client], classes[client] = counts.sum(), np.count_nonzero(counts)
             if client < len(drawn):
                 drawn[client] = counts
-        return cls(sizes, classes, drawn)
+        return cls(sizes, classes, drawn, domains or {})
 
 
 @dataclass(frozen=True, kw_only=True)

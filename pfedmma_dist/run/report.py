@@ -4,7 +4,7 @@ The only file that imports tensorboard, and that when the report is opened. On o
 first every call does nothing, so callers need no branches.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,16 @@ from pfedmma_dist.run import figures
 from pfedmma_dist.run.environment import memory_mib
 from pfedmma_dist.run.files import write_json, write_text_atomically
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.metrics import COLUMNS, MetricsFile, read_metrics
+from pfedmma_dist.run.metrics import MetricsFile, accuracies, columns, csv_line, read_metrics
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
-from pfedmma_dist.run.summary import summary
+from pfedmma_dist.run.summary import OWN, summary
 from pfedmma_dist.world import World
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch.utils.tensorboard import SummaryWriter
 
-SCOPES = ("local", "base", "novel")
 HISTOGRAM_EDGES = np.linspace(0.0, 100.0, 21)
-RESULT_TAGS = ("local/mean", "base/mean", "novel/mean", "hm/three_way", "hm/base_novel")
 
 LEFT_OUT = ("run.", "evaluate.", "clip.cache")
 """Keys that would fill the hparams page and do not tell one experiment from another."""
@@ -40,22 +38,29 @@ class Report:
         folder: RunFolder,
         world: World,
         clients: ClientTable,
+        scopes: Sequence[str],
         config: Mapping[str, Any],
         config_text: str,
         start_round: int = 0,
     ) -> None:
-        """Open the files. config: dotted key -> value, to compare runs; config_text: the YAML."""
-        self.folder, self.clients = folder, clients
+        """Open the files.
+
+        scopes: all that clients will be scored on. config: dotted key -> value, to compare runs;
+        config_text: the YAML.
+        """
+        self.folder, self.clients, self.scopes = folder, clients, scopes
+        self.columns = columns(scopes, clients.domains)
         self.device: torch.device = world.device
         self.first = world.first
         if not self.first:
             return
         from torch.utils.tensorboard import SummaryWriter
 
-        self.metrics = MetricsFile(folder.metrics, start_round)
+        self.metrics = MetricsFile(folder.metrics, start_round, self.columns)
         self.writer = SummaryWriter(str(folder.tensorboard), purge_step=start_round)
         self.writer.add_text("config", f"```yaml\n{config_text}\n```", start_round)
-        self.session_end = _add_hparams(self.writer, config)
+        tags = accuracies(scopes, clients.domains).values()
+        self.session_end = _add_hparams(self.writer, config, tags)
         self.writer.flush()
 
     def round(self, record: RoundRecord) -> None:
@@ -75,30 +80,37 @@ class Report:
             "resident_mib": resident,
             "gpu_mib": gpu,
         }
-        row |= {f"{name}_percent": value for name, value in summary(record.scores).items()}
+        numbers = summary(record.scores, self.clients.domains)
+        row |= {f"{name}_percent": value for name, value in numbers.items()}
         self.metrics.append(row)
-        for column, tag in COLUMNS.items():
+        for column, tag in self.columns.items():
             value = row.get(column)
             if tag and value is not None:
                 self.writer.add_scalar(tag, value, record.round_index)
-        local = record.scores.get("local", np.empty(0))
-        local = local[~np.isnan(local)]
-        if len(local):
-            self.writer.add_histogram("local/clients", local, record.round_index, HISTOGRAM_EDGES)
+        own = record.scores.get(OWN, np.empty(0))
+        own = own[~np.isnan(own)]
+        if len(own):
+            self.writer.add_histogram(f"{OWN}/clients", own, record.round_index, HISTOGRAM_EDGES)
         self.writer.flush()
 
     def score_clients(self, scores: Mapping[str, np.ndarray]) -> None:
         """Rewrite clients.csv: a row per client, accuracies in percent, empty where not scored."""
         if not self.first:
             return
-        missing = np.full(len(self.clients.sizes), np.nan)
-        columns = [scores.get(scope, missing) for scope in SCOPES]
-        lines = [",".join(["client", "train_images", "classes", *(f"{s}_percent" for s in SCOPES)])]
-        rows = zip(self.clients.sizes, self.clients.num_classes, *columns, strict=True)
-        for client, (size, classes, *values) in enumerate(rows):
-            cells = ("" if np.isnan(value) else f"{value:.8g}" for value in values)
-            lines.append(",".join([str(client), str(size), str(classes), *cells]))
-        write_text_atomically(self.folder.clients, "\n".join(lines) + "\n")
+        num_clients = len(self.clients.sizes)
+        table: dict[str, Sequence[object]] = {"client": range(num_clients)}
+        if self.clients.domains:
+            domain_of = np.empty(num_clients, object)
+            for name, clients in self.clients.domains.items():
+                domain_of[clients] = name
+            table["domain"] = domain_of
+        table |= {"train_images": self.clients.sizes, "classes": self.clients.num_classes}
+        for scope in self.scopes:
+            values = scores.get(scope, np.full(num_clients, np.nan))
+            table[f"{scope}_percent"] = ["" if np.isnan(v) else f"{v:.8g}" for v in values]
+        rows = zip(*table.values(), strict=True)
+        lines = [csv_line(table), *(csv_line(map(str, row)) for row in rows)]
+        write_text_atomically(self.folder.clients, "".join(lines))
 
     def finish(
         self,
@@ -118,10 +130,15 @@ class Report:
         metrics = read_metrics(self.folder.metrics)
         step = int(metrics["round"][-1]) if len(metrics["round"]) else 0
         drawn = {"classes_per_client": figures.classes_per_client(self.clients)}
-        if not np.isnan(metrics["local_mean_percent"]).all():
-            drawn["accuracy_over_rounds"] = figures.accuracy_over_rounds(metrics, zero_shot)
-        if {"local", "novel"} <= scores.keys():
-            drawn["local_versus_novel"] = figures.local_versus_novel(scores, zero_shot)
+        if not np.isnan(metrics[f"{OWN}_mean_percent"]).all():
+            drawn["accuracy_over_rounds"] = figures.accuracy_over_rounds(
+                metrics, self.scopes, zero_shot
+            )
+        other = self.scopes[-1]
+        if {OWN, other} <= scores.keys() and other != OWN:
+            drawn[f"{OWN}_versus_{other}"] = figures.own_versus(other, scores, zero_shot)
+        if OWN in scores and self.clients.domains:
+            drawn["domains"] = figures.domains(scores[OWN], self.clients.domains, zero_shot)
         for name, figure in drawn.items():
             self._keep(name, figure, step)
         self.writer.file_writer.add_summary(self.session_end)
@@ -146,10 +163,11 @@ class Report:
         self.writer.add_image(name, figures.pixels(figure), step, dataformats="HWC")
 
 
-def _add_hparams(writer: "SummaryWriter", config: Mapping[str, Any]) -> Any:
+def _add_hparams(writer: "SummaryWriter", config: Mapping[str, Any], results: Iterable[str]) -> Any:
     """Add the configuration to the hparams page; return the event that marks the session's end.
 
-    SummaryWriter.add_hparams would open a second writer in a folder of its own.
+    results: tags by which runs are compared. SummaryWriter.add_hparams would open a second writer
+    in a folder of its own.
     """
     from torch.utils.tensorboard.summary import hparams
 
@@ -160,7 +178,7 @@ def _add_hparams(writer: "SummaryWriter", config: Mapping[str, Any]) -> Any:
         for key, value in config.items()
         if not key.startswith(LEFT_OUT)
     }
-    experiment, session_start, session_end = hparams(values, dict.fromkeys(RESULT_TAGS, 0.0))
+    experiment, session_start, session_end = hparams(values, dict.fromkeys(results, 0.0))
     writer.file_writer.add_summary(experiment)
     writer.file_writer.add_summary(session_start)
     return session_end

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.metrics import COLUMNS, MetricsFile, read_metrics
+from pfedmma_dist.run.metrics import MetricsFile, columns, read_metrics
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
 from pfedmma_dist.world import World
@@ -21,6 +22,7 @@ SCORES = {
     "base": np.array([40.0, np.nan, 40.0]),
     "novel": np.array([40.0, 40.0, 40.0]),
 }
+COLUMNS = columns(SCORES)
 RESULT = MethodResult(
     name="pfedmma", scores={"local_mean": 80.0}, trained=12, up_numbers=3, down_numbers=3,
     up_bytes=12, down_bytes=12, seconds=1.5,
@@ -34,11 +36,18 @@ def record(round_index: int, scores: dict[str, np.ndarray] = SCORES) -> RoundRec
     )  # fmt: skip
 
 
-def open_report(path: Path, start_round: int = 0, world: World | None = None) -> Report:
+def open_report(
+    path: Path,
+    start_round: int = 0,
+    world: World | None = None,
+    clients: ClientTable = CLIENTS,
+    scopes: Sequence[str] = tuple(SCORES),
+) -> Report:
     folder = RunFolder(path)
     folder.create()
     config = {"seed": 1, "optim.lr": 0.1, "run.deterministic": True, "clip.pretrained": None}
-    return Report(folder, world or World.alone(), CLIENTS, config, "seed: 1\n", start_round)
+    world = world or World.alone()
+    return Report(folder, world, clients, scopes, config, "seed: 1\n", start_round)
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +90,9 @@ def test_metrics_is_readable_while_the_run_goes_on(tmp_path: Path) -> None:
 
 def test_line_cut_off_by_a_crash_is_dropped(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    MetricsFile(path, 0).append({"round": 0, "loss": 1.0})
+    MetricsFile(path, 0, COLUMNS).append({"round": 0, "loss": 1.0})
     path.write_text(path.read_text() + "1,0.5,")
-    MetricsFile(path, 2).append({"round": 2})
+    MetricsFile(path, 2, COLUMNS).append({"round": 2})
     assert read_metrics(path)["round"].tolist() == [0, 2]
     assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
 
@@ -134,6 +143,57 @@ def test_result_holds_the_rows_of_the_table(finished: RunFolder) -> None:
     assert [MethodResult(**row) for row in result["results"]] == [RESULT]
 
 
+SHIFTED = {"local": SCORES["local"], "global": SCORES["novel"]}
+DOMAINS = {"photo, old": np.array([0, 1]), "sketch": np.array([2])}
+
+
+@pytest.fixture(scope="module")
+def shifted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run over two domains, scored in full at the end of two rounds."""
+    folder = RunFolder(tmp_path_factory.mktemp("shifted"))
+    clients = ClientTable.count(3, 4, lambda client: np.array([client, 3]), DOMAINS)
+    with open_report(folder.path, clients=clients, scopes=list(SHIFTED)) as report:
+        report.round(record(0, {"local": SHIFTED["local"]}))
+        report.round(record(1, SHIFTED))
+        zero_shot = {"local_mean": 50.0, "domain_photo, old_mean": 40.0, "domain_sketch_mean": 20.0}
+        report.finish(SHIFTED, zero_shot, [RESULT], {})
+    return folder
+
+
+def test_columns_are_those_of_the_runs_scopes_and_domains(shifted: RunFolder) -> None:
+    metrics = read_metrics(shifted.metrics)
+    assert [name for name in metrics if name.endswith("_percent")] == [
+        "local_mean_percent",
+        "local_worst_decile_percent",
+        "local_std_percent",
+        "global_mean_percent",
+        "domain_photo, old_mean_percent",
+        "domain_sketch_mean_percent",
+    ]
+    assert metrics["domain_photo, old_mean_percent"].tolist() == [90.0, 90.0]
+    np.testing.assert_array_equal(metrics["global_mean_percent"], [np.nan, 40.0])
+
+
+def test_domains_are_drawn_and_have_tags(shifted: RunFolder) -> None:
+    events = EventAccumulator(str(shifted.tensorboard))
+    events.Reload()
+    tags = events.Tags()
+    assert {"domain/sketch", "domain/photo, old", "global/mean"} <= set(tags["scalars"])
+    assert not {tag for tag in tags["scalars"] if tag.startswith(("hm", "base", "novel"))}
+    drawn = {"accuracy_over_rounds", "classes_per_client", "domains", "local_versus_global"}
+    assert set(tags["images"]) == drawn
+    assert {path.stem for path in shifted.figures.iterdir()} == drawn
+
+
+def test_clients_table_names_the_domain(shifted: RunFolder) -> None:
+    assert shifted.clients.read_text().splitlines() == [
+        "client,domain,train_images,classes,local_percent,global_percent",
+        '0,"photo, old",2,2,100,40',
+        '1,"photo, old",2,2,80,40',
+        "2,sketch,2,2,60,40",
+    ]
+
+
 def test_run_that_was_never_scored_has_no_accuracy_figure(tmp_path: Path) -> None:
     with open_report(tmp_path) as report:
         report.round(record(0, {}))
@@ -166,6 +226,6 @@ def test_drawing_leaves_pyplot_alone() -> None:
         "import sys, numpy as np\n"
         "from pfedmma_dist.run import figures\n"
         "scores = {'local': np.ones(3), 'novel': np.ones(3)}\n"
-        "assert figures.pixels(figures.local_versus_novel(scores, {})).shape[2] == 3\n"
+        "assert figures.pixels(figures.own_versus('novel', scores, {})).shape[2] == 3\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

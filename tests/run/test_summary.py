@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pfedmma_dist.run.summary import harmonic_mean, summary
+from pfedmma_dist.run.summary import harmonic_mean, heading, summary
 
 
 def test_numbers_of_four_clients_by_hand() -> None:
@@ -42,3 +42,25 @@ def test_clients_that_were_not_scored_do_not_count() -> None:
 def test_absent_scope_has_no_key() -> None:
     assert summary({"local": np.array([np.nan])}) == {}
     assert "hm" not in summary({"local": np.array([1.0]), "base": np.array([1.0])})
+
+
+def test_domain_means_are_of_the_own_scores_of_its_clients() -> None:
+    scores = {"local": np.array([60.0, 80.0, np.nan, 30.0]), "global": np.full(4, 1.0)}
+    result = summary(scores, {"photo": np.array([0, 1]), "sketch": np.array([2, 3])})
+    assert result["domain_photo_mean"] == 70.0
+    assert result["domain_sketch_mean"] == 30.0  # of the one that was scored
+    assert result["local_mean"] == pytest.approx(170 / 3)
+
+
+def test_domain_nobody_was_scored_on_has_no_key() -> None:
+    domains = {"photo": np.array([0])}
+    assert summary({"local": np.array([np.nan, 1.0])}, domains).keys() == {
+        "local_mean",
+        "local_worst_decile",
+        "local_std",
+    }
+    assert summary({}, domains) == {}
+
+
+def test_headings_are_words() -> None:
+    assert [heading("local"), heading("left_out")] == ["Local", "Left out"]

@@ -1,12 +1,14 @@
 """The final table and the units in it."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from pfedmma_dist.run.record import MethodResult
-from pfedmma_dist.run.table import duration, final_table, show, size
+from pfedmma_dist.run.table import duration, final_table, headings, show, size
 
 ZERO_SHOT = MethodResult(
     name="zero-shot", scores={"local_mean": 90.0}, trained=0, up_numbers=0, down_numbers=0,
@@ -29,6 +31,49 @@ def test_table_fits_eighty_columns_and_marks_missing_scores() -> None:
     zero_shot = next(line for line in lines if "zero-shot" in line).split()
     assert zero_shot[1:6] == ["90.00", "–", "–", "–", "–"]
     assert any("12 KiB" in line for line in lines)
+
+
+DOMAINS = ("photo", "clipart", "sketch", "quickdraw", "painting", "infograph")
+
+
+def shifted(domains: Sequence[str]) -> list[MethodResult]:
+    """Return rows of a run over these domains, every number as wide as it gets."""
+    scores = {f"domain_{name}_mean": 100.0 for name in domains}
+    scores = {"local_mean": 100.0, "local_worst_decile": 99.0, **scores, "global_mean": 100.0}
+    return [replace(row, scores=scores) for row in (ZERO_SHOT, METHOD)]
+
+
+def test_columns_follow_the_scores_that_there_are() -> None:
+    local = ["local_mean", "local_worst_decile", "local_std"]
+    harmonic = ["base_mean", "novel_mean", "hm", "hm_base_novel"]
+    assert list(headings([*local, *harmonic])) == ["local_mean", *harmonic]
+    assert list(headings([*local, "global_mean", "global_std"])) == [*local[:2], "global_mean"]
+    assert headings([*local, "global_mean", "domain_photo_mean", "domain_infograph_mean"]) == {
+        "local_mean": "Local",
+        "domain_photo_mean": "photo",
+        "domain_infograph_mean": "infog-\nraph",
+        "global_mean": "Global",
+    }
+
+
+def test_six_domains_fit_a_hundred_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    show("glyphs", shifted(DOMAINS))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    method = next(line for line in lines if "pfedmma" in line).split()
+    assert method[1:] == ["100.00"] * 8 + ["248,832", "3,072", "3,072", "1:01:15"]
+
+
+def test_domains_that_do_not_fit_get_a_table_of_their_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = [f"hospital {index}" for index in range(12)]
+    show("scans", shifted(names))
+    text = capsys.readouterr().out.splitlines()
+    assert max(map(len, text)) <= 100
+    lines = [line.split() for line in text]
+    assert ["hospital", "11", "100.00", "100.00"] in lines
+    assert ["pfedmma", *["100.00"] * 2, "248,832", "3,072", "3,072", "1:01:15"] in lines
 
 
 def test_show_prints_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from pfedmma_dist.config import DataConfig, Division
+from pfedmma_dist.data.base_to_novel import base_to_novel
+from pfedmma_dist.data.files import Files
 from pfedmma_dist.data.images import Images, without
 from pfedmma_dist.data.partition import deal_classes
-from pfedmma_dist.data.task import Task, base_to_novel
+from pfedmma_dist.data.task import Task
 
 
 def listed(num_classes: int, train: int = 5, test: int = 2) -> Images:
@@ -16,7 +18,7 @@ def listed(num_classes: int, train: int = 5, test: int = 2) -> Images:
     names = tuple(f"class {label}" for label in range(num_classes))
     cut = train * num_classes
     paths = tuple(f"{row}.jpg" for row in rows)
-    return Images(Path("root"), paths, labels, names, rows[:cut], rows[cut:])
+    return Images(Files(Path("root"), paths), labels, names, rows[:cut], rows[cut:])
 
 
 def task_of(images: Images, seed: int = 1, **changes: object) -> Task:

@@ -1,0 +1,76 @@
+"""Whole runs of feature shift and label shift on glyphs: what they end with, and on two ranks."""
+
+import json
+
+import numpy as np
+import pytest
+from runs import Lab, alone, call, make_lab, outcome, torchrun
+
+from pfedmma_dist import evaluate
+from pfedmma_dist.data.glyphs import DOMAINS
+from pfedmma_dist.run.metrics import read_metrics
+
+FEATURE = {
+    "data__name": "glyphs",
+    "data__task": "feature_shift",
+    "data__num_clients": 12,
+    "data__train_per_class": 6,
+    "data__test_per_class": 6,
+    "federation__rounds": 2,
+    "federation__batch_size": 8,
+}
+LABEL = {**FEATURE, "data__task": "label_shift", "data__num_clients": 5, "data__beta": 0.1}
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A run of either kind, in this process."""
+    lab = make_lab(tmp_path_factory.mktemp("shifts"))
+    for name, changes in {"feature": FEATURE, "label": LABEL}.items():
+        assert call(lab.words(name, **changes)) == 0
+    return lab
+
+
+def test_feature_shift_has_the_same_bits_on_two_ranks(lab: Lab) -> None:
+    words = lab.words("two", **FEATURE)
+    assert torchrun(2, "-m", "pfedmma_dist.train", *words).code == 0
+    assert outcome(lab.folder("two")) == outcome(lab.folder("feature"))
+
+
+def test_scores_are_per_domain_and_over_all_clients(lab: Lab) -> None:
+    metrics = read_metrics(lab.folder("feature") / "metrics.csv")
+    columns = [metrics[f"domain_{name}_mean_percent"] for name in DOMAINS]
+    np.testing.assert_allclose(np.mean(columns, axis=0), metrics["local_mean_percent"], rtol=1e-6)
+    result = json.loads((lab.folder("feature") / "result.json").read_text())
+    assert all(
+        {"local_mean", "global_mean", *(f"domain_{name}_mean" for name in DOMAINS)}
+        <= row["scores"].keys()
+        for row in result["results"]
+    )
+
+
+def test_run_ends_with_table_folder_and_tensorboard(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = lab.folder("label")
+    assert call(lab.words("label", **LABEL)) == 0  # finished: its result again
+    lines = capsys.readouterr().out.splitlines()
+    [heading] = [line.split() for line in lines if line.startswith("Method")]
+    assert heading == ["Method", "Local", "10", "%", "Global", "Trained", "Up", "Down", "Time"]
+    assert any("12 KiB" in line for line in lines)
+    assert lines[-2:] == [
+        f"run folder   {folder}",
+        f"TensorBoard  tensorboard --logdir {folder / 'tensorboard'}",
+    ]
+
+
+@pytest.mark.parametrize("name", ["feature", "label"])
+def test_run_can_be_scored_again(lab: Lab, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = lab.folder(name)
+    with alone():
+        assert evaluate.main([str(folder)]) == 0
+    assert "scores of each client" in capsys.readouterr().out
+    [path] = (folder / "evaluations").iterdir()
+    again = json.loads(path.read_text())["results"]
+    before = json.loads((folder / "result.json").read_text())["results"]
+    assert [row["scores"] for row in again] == [row["scores"] for row in before]
