@@ -1,4 +1,4 @@
-"""open_clip models into FrozenCLIP: by name and tag, from a local file, or with random weights.
+"""open_clip models into FrozenCLIP: by name and tag, from a file, or with random weights.
 
 The only file that imports open_clip. Its modules give up their tensors here and are then forgotten;
 only an image tower that is no plain ViT (a ResNet, a timm model) is kept as a module.
@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor, nn
 
+from pfedmma_dist.clip import packaged
 from pfedmma_dist.clip.freeze import freeze, measure
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, Tokenizer
-from pfedmma_dist.clip.weights import holds_half, read_weights
+from pfedmma_dist.clip.tokens import restricted, strict
+from pfedmma_dist.clip.weights import holds_half, read_weights, take_token_ids
 from pfedmma_dist.config import CacheMode, ClipConfig
 
 log = logging.getLogger(__name__)
@@ -39,44 +41,68 @@ def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
     Raises ValueError for an unknown model, tag or file, for weights that do not fit the model, and
     for a text tower that is no causal transformer pooled at EOT.
     """
-    dims(cfg.model)  # refuses a text tower before its weights are fetched
-    tokenizer = _strict(_tokenizer(cfg.model))
-    module = _build(cfg, seed).eval().requires_grad_(False)
+    sizes = dims(cfg.model)  # refuses a text tower before its weights are fetched
+    words = tokenizer(cfg.model)
+    path = packaged.find(cfg.model, cfg.pretrained)
+    if cfg.pretrained is None:
+        module = untrained(cfg.model, seed)
+    elif path is not None:
+        module, stored = _from_file(cfg, path, sizes)
+        if stored is not None:
+            words = restricted(words, stored, packaged.told(path))
+    else:
+        module = _from_tag(cfg)
+    module.eval().requires_grad_(False)
     dtype = getattr(torch, cfg.dtype.value)
-    return freeze(module, tokenizer, device, dtype, plain=cfg.cache is CacheMode.off)
+    return freeze(module, words, device, dtype, plain=cfg.cache is CacheMode.off)
 
 
-def _build(cfg: ClipConfig, seed: int) -> nn.Module:
-    """Return the open_clip module with its weights, QuickGELU where the weights need it."""
+def untrained(model: str, seed: int) -> nn.Module:
+    """Return an open_clip module with open_clip's own random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # open_clip initialises from the global generator
+        return _module(model, _names_quick(model))
+
+
+def tokenizer(model: str) -> Tokenizer:
+    """Return the tokenizer of a model, which refuses texts that are too long."""
+    return strict(_tokenizer(model))
+
+
+def _from_file(cfg: ClipConfig, path: Path, sizes: Dims) -> tuple[nn.Module, Tensor | None]:
+    """Return (module, ids of the tokens it knows, or None: all) with the weights of a file."""
+    state, openai = read_weights(path)
+    stored = take_token_ids(state, path)
+    quick = _names_quick(cfg.model) or openai
+    _say_activation(cfg, quick)
+    if not quick and stored is None and holds_half(state):
+        log.warning(
+            "clip.pretrained: %s holds half-precision numbers, as OpenAI's do; if it is "
+            "OpenAI's CLIP in another format, choose the -quickgelu form of clip.model, or all "
+            "logits are wrong",
+            path,
+        )
+    # A tower kept as a module has buffers of its own; of all others the file gives every tensor.
+    with torch.device("cpu" if sizes.why_no_image_tower else "meta"):
+        module = _module(cfg.model, quick, None if stored is None else len(stored))
+    return _filled(cfg, path, state, module), stored
+
+
+def _from_tag(cfg: ClipConfig) -> nn.Module:
+    """Return the module with weights that open_clip knows by a tag."""
     import open_clip
 
-    named_quick = bool(_model_config(cfg.model).get("quick_gelu", False))
-    if cfg.pretrained is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # open_clip initialises from the global generator
-            return _module(cfg.model, named_quick)
-    path = Path(cfg.pretrained).expanduser()
-    if path.is_file():
-        state, openai = read_weights(path)
-        quick = named_quick or openai
-        _say_activation(cfg, named_quick, quick)
-        if not quick and holds_half(state):
-            log.warning(
-                "clip.pretrained: %s holds half-precision numbers, as OpenAI's do; if it is "
-                "OpenAI's CLIP in another format, choose the -quickgelu form of clip.model, or all "
-                "logits are wrong",
-                path,
-            )
-        return _filled(cfg, path, state, quick)
     tag = open_clip.get_pretrained_cfg(cfg.model, cfg.pretrained)
     if not tag:
-        known = open_clip.list_pretrained_tags_by_model(cfg.model)
+        known = packaged.WEIGHTS.get(cfg.model) or open_clip.list_pretrained_tags_by_model(
+            cfg.model
+        )
         raise ValueError(
             f"clip.pretrained: {cfg.pretrained!r} is neither a file nor a tag of {cfg.model}; "
             f"known tags: {', '.join(known) or 'none'}; null means random weights"
         )
     quick = bool(tag.get("quick_gelu", False))
-    _say_activation(cfg, named_quick, quick)
+    _say_activation(cfg, quick)
     scaled = tag.get("interpolation") or "bicubic", tag.get("resize_mode") or "shortest"
     if scaled != ("bicubic", "shortest"):
         log.warning(
@@ -112,8 +138,11 @@ def _find_hub(tag: dict) -> None:
         socket.create_connection((hub.hostname, hub.port or 443), timeout=5).close()
 
 
-def _module(model: str, quick_gelu: bool) -> nn.Module:
-    """Build an open_clip module without weights."""
+def _module(model: str, quick_gelu: bool, num_tokens: int | None = None) -> nn.Module:
+    """Build an open_clip module without weights.
+
+    num_tokens: rows of its token embedding, where not all are stored; the last is the end of text.
+    """
     import open_clip
 
     config = _model_config(model)
@@ -121,6 +150,8 @@ def _module(model: str, quick_gelu: bool) -> nn.Module:
         raise ValueError(
             f"clip.model: the text tower of {model} is not CLIP's own; choose an OpenAI-style CLIP"
         )
+    if num_tokens is not None:
+        config["text_cfg"] |= {"vocab_size": num_tokens, "eos_id": num_tokens - 1}
     kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     try:
         return kind(**{**config, "quick_gelu": quick_gelu})
@@ -128,11 +159,10 @@ def _module(model: str, quick_gelu: bool) -> nn.Module:
         raise ValueError(f"clip.model: open_clip cannot build {model}: {error}") from error
 
 
-def _filled(cfg: ClipConfig, path: Path, state: dict[str, Tensor], quick: bool) -> nn.Module:
-    """Return the model with a state dict of open_clip's or OpenAI's key names in it."""
+def _filled(cfg: ClipConfig, path: Path, state: dict[str, Tensor], module: nn.Module) -> nn.Module:
+    """Return the module with a state dict of open_clip's or OpenAI's key names in it."""
     import open_clip
 
-    module = _module(cfg.model, quick)
     if hasattr(module, "text") and "positional_embedding" in state:
         state = open_clip.model.convert_to_custom_text_state_dict(state)
     try:
@@ -144,12 +174,16 @@ def _filled(cfg: ClipConfig, path: Path, state: dict[str, Tensor], quick: bool) 
     return module
 
 
-def _say_activation(cfg: ClipConfig, named_quick: bool, quick: bool) -> None:
-    if named_quick != quick:
+def _names_quick(model: str) -> bool:
+    return bool(_model_config(model).get("quick_gelu", False))
+
+
+def _say_activation(cfg: ClipConfig, quick: bool) -> None:
+    if _names_quick(cfg.model) != quick:
         log.warning(
             "clip.model: %s names %s, but the weights %s were trained with %s; using the latter",
             cfg.model,
-            _activation(named_quick),
+            _activation(not quick),
             cfg.pretrained,
             _activation(quick),
         )
@@ -163,9 +197,9 @@ def _model_config(model: str) -> dict:
     """Return a copy of open_clip's configuration of a model."""
     import open_clip
 
-    if model.endswith(".json"):
-        return _own_config(Path(model).expanduser())
-    known = open_clip.list_models()
+    if _is_described(model):
+        return _own_config(packaged.MODELS.get(model) or Path(model).expanduser())
+    known = [*open_clip.list_models(), *packaged.MODELS]
     if model not in known:
         near = difflib.get_close_matches(model, known, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
@@ -174,7 +208,7 @@ def _model_config(model: str) -> dict:
 
 
 def _own_config(path: Path) -> dict:
-    """Read a model of the user's own, in the format of open_clip's model_configs/*.json."""
+    """Read a model in the format of open_clip's model_configs/*.json."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -190,10 +224,15 @@ def _own_config(path: Path) -> dict:
     return config
 
 
+def _is_described(model: str) -> bool:
+    """Say whether a model has a .json of its own, outside open_clip's list."""
+    return model in packaged.MODELS or model.endswith(".json")
+
+
 def _tokenizer(model: str) -> Callable:
     import open_clip
 
-    if model.endswith(".json"):
+    if _is_described(model):
         length = _model_config(model)["text_cfg"].get("context_length", 77)
         return open_clip.SimpleTokenizer(context_length=length)
     try:
@@ -203,20 +242,3 @@ def _tokenizer(model: str) -> Callable:
             f"clip.model: the tokenizer of {model} cannot be had: {error}; choose a model with "
             "CLIP's own tokenizer"
         ) from error
-
-
-def _strict(tokenizer: Callable) -> Tokenizer:
-    """Wrap an open_clip tokenizer, which cuts what is too long, into one that refuses it."""
-
-    def tokenize(texts: list[str]) -> Tensor:
-        ids = tokenizer(texts)
-        whole = tokenizer(texts, context_length=2 * ids.shape[1])[:, : ids.shape[1]]
-        for text, cut in zip(texts, (ids != whole).any(dim=1), strict=True):
-            if cut:  # its last token gave way to EOT
-                raise ValueError(
-                    f"data: the prompt {text!r} does not fit the {ids.shape[1]} tokens of the text "
-                    "tower; shorten the class name, data.template or the method's context"
-                )
-        return ids
-
-    return tokenize

@@ -11,8 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pfedmma_dist.clip.tokens import END, PADDING, START
+
 OPENAI_MARKS = ("input_resolution", "context_length", "vocab_size")
 """Entries of OpenAI's published archives that no other checkpoint has."""
+
+TOKEN_IDS = "token_ids"
+"""Entry of files that hold the embedding of some tokens alone: their ids [n], ascending."""
 
 UNREADABLE = (
     *(OSError, RuntimeError, ValueError, EOFError, LookupError, AssertionError),
@@ -22,7 +27,7 @@ UNREADABLE = (
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Return (state dict in float32, whether it is OpenAI's archive).
+    """Return (state dict with numbers in float32, whether it is OpenAI's archive).
 
     Reads safetensors, TorchScript archives, and what torch's weights-only reader accepts: tensors,
     no other pickled object.
@@ -45,13 +50,28 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], bool]:
         raise ValueError(f"clip.pretrained: {path} holds no state dict (names with tensors)")
     state = {key.removeprefix("module."): value for key, value in state.items()}
     openai = openai or all(mark in state for mark in OPENAI_MARKS)
-    return {key: x.float() for key, x in state.items() if key not in OPENAI_MARKS}, openai
+    state = {key: x for key, x in state.items() if key not in OPENAI_MARKS}
+    return {key: x.float() if x.is_floating_point() else x for key, x in state.items()}, openai
 
 
 def holds_half(state: dict[str, Tensor]) -> bool:
     """Say whether the blocks hold half-precision numbers; OpenAI's norms and embeddings do not."""
     inner = [x for key, x in state.items() if ".attn." in key or ".mlp." in key]
     return bool(inner) and all(torch.equal(x, x.half().float()) for x in inner)
+
+
+def take_token_ids(state: dict[str, Tensor], path: Path) -> Tensor | None:
+    """Remove the ids of the stored tokens from a state dict; None where all tokens are stored."""
+    ids = state.pop(TOKEN_IDS, None)
+    if ids is None:
+        return None
+    known = ids.flatten().tolist()
+    if known != sorted(set(known)) or known[:1] + known[-2:] != [PADDING, START, END]:
+        raise ValueError(
+            f"clip.pretrained: {TOKEN_IDS} of {path} are not ids of CLIP's vocabulary, ascending "
+            f"from {PADDING} to {START} and {END}; write the file with clip.vocabulary.save"
+        )
+    return ids
 
 
 def _is_torchscript(path: Path) -> bool:
