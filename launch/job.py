@@ -114,19 +114,15 @@ def main(argv: list[str]) -> int:
 def _launch(cluster: Cluster, words: list[str], executor: str) -> int:
     from submitit.core.utils import UncompletedJobError
 
-    from pfedmma_dist.arguments import parse, run_folder
+    from launch.plan import check_ranks
+    from pfedmma_dist.arguments import parse, run_folder, with_default
     from pfedmma_dist.data.sources import SOURCES
     from pfedmma_dist.methods import METHODS
 
-    config = parse(words, methods=METHODS, sources=SOURCES)
+    config = parse(with_default(words), methods=METHODS, sources=SOURCES)
     if config is None:
         return 0
-    if cluster.num_ranks > config.federation.num_shards:
-        raise ValueError(
-            f"federation.num_shards: {config.federation.num_shards} shards cannot feed "
-            f"{cluster.num_ranks} ranks; set federation.num_shards={cluster.num_ranks} or ask for "
-            "fewer ranks"
-        )
+    check_ranks(config, cluster.num_ranks)
     if executor == "slurm":
         refuse_without_slurm()
     folder = run_folder(config).absolute()

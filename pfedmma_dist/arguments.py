@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import field, fields, make_dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -19,11 +18,13 @@ from omegaconf import OmegaConf
 from pfedmma_dist.config import Config
 from pfedmma_dist.help import listing, manual
 from pfedmma_dist.limits import check
+from pfedmma_dist.presets import alike, find
 from pfedmma_dist.schema import Layer, Word, hint, leaves, merged, parsed, place, plain, read_yaml
 
 OVERRIDE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
 FLAGS = ("--help", "-h", "--list", "--print-config")
-CONFIGS = (Path("configs"), Path(__file__).parents[1] / "configs")
+EMBEDDED_DATA = "configs/data/glyphs_base_to_novel.yaml"
+EMBEDDED_METHOD = "configs/method/glyphs/{}.yaml"
 
 
 def parse(
@@ -52,6 +53,16 @@ def parse(
         sys.stdout.write(to_yaml(config))
         return None
     return config
+
+
+def with_default(argv: list[str]) -> list[str]:
+    """Put the presets of the embedded world before arguments of `train` that name neither a file
+    nor a data set."""
+    words = [word for word in argv if not word.startswith("-")]
+    if not all(OVERRIDE.fullmatch(word) for word in words) or _last_name(words, "data"):
+        return argv
+    method = EMBEDDED_METHOD.format(_last_name(words, "method") or Config().method["name"])
+    return [EMBEDDED_DATA, *([method] if find(method) else []), *argv]
 
 
 def read(
@@ -171,6 +182,20 @@ def _unknown_option(option: str, where: str, name: str, methods: Mapping[str, ty
     )
 
 
+def _last_name(words: list[str], section: str) -> str | None:
+    """Return the last name that key=value words give to a section."""
+    last = None
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == f"{section}.name":
+            last = value
+        elif key == section:
+            tree = parsed(Word(value))
+            if isinstance(tree, Mapping) and "name" in tree:
+                last = str(tree["name"])
+    return last
+
+
 def _layer(word: str) -> Layer:
     """Return one argument as a nested mapping of keys to values."""
     found = OVERRIDE.fullmatch(word)
@@ -191,15 +216,14 @@ def _layer_of(path: str | Path) -> Layer:
 
 def _file(word: str) -> Path:
     """Return the YAML file that `word` names, or explain what it may have meant."""
-    path = Path(word).expanduser()
-    if path.is_file():
+    path = find(word)
+    if path is not None:
         return path
+    path = Path(word).expanduser()
     if (path / "config.yaml").is_file():
         raise ValueError(f"{word} is a folder; did you mean {path / 'config.yaml'}?")
-    there = sorted(file for folder in CONFIGS for file in folder.rglob("*.yaml"))
-    stems = get_close_matches(path.stem, [file.stem for file in there], cutoff=0.75)
-    near = [str(file) for stem in stems[:1] for file in there if file.stem == stem]
-    meant = f"; did you mean {near[0]}?" if near else ""
+    near = alike(word)
+    meant = f"; did you mean {near}?" if near else ""
     if path.suffix in (".yaml", ".yml"):
         raise ValueError(f"there is no file {word}{meant}")
     raise ValueError(

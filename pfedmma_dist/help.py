@@ -19,13 +19,20 @@ usage: python -m pfedmma_dist.train [FILE.yaml ...] [key=value ...]
 
 Files and key=value words are read from left to right and the last one wins. In a file the keys
 are nested: `federation:` on one line, `  rounds: 50` on the next. Unknown keys and values of a
-wrong type are refused.
+wrong type are refused. A path under configs/ that is not below the working folder is taken from
+the presets installed with the program.
+
+Without a file and without data.name, training begins in the embedded world, that is with
+  configs/data/glyphs_base_to_novel.yaml configs/method/glyphs/<method.name>.yaml
+and no data, weights or network are needed. The defaults listed below are those before any file.
 
   --help, -h      this text
   --list          methods and data sets
   --print-config  the resolved configuration as YAML, without running it
 
 examples
+  python -m pfedmma_dist.train
+  python -m pfedmma_dist.train method.name=promptfl federation.rounds=20
   python -m pfedmma_dist.train data.name=caltech101 data.root=DATA method.name=promptfl
   torchrun --nproc_per_node=2 -m pfedmma_dist.train my.yaml federation.rounds=50 method.rank=16
   python -m pfedmma_dist.train runs/mine/config.yaml     # resume or repeat that run

@@ -20,19 +20,21 @@ ROOMS = {
     "exchange": "world",
     "limits": "config schema",
     "help": "config schema",
-    "arguments": "config help limits schema",
+    "presets": "",
+    "arguments": "config help limits presets schema",
     "clip": "config world",
     "data": "config rng",
     "methods": "clip exchange params",
     "federation": "clip config data.task methods.method params rng world",
     "run": "exchange world",
+    "pretraining": "clip config data rng run.files",
     "start": "arguments config data methods run schema world",
     "command": "arguments config data methods run world",
     "build": "arguments clip config data federation methods params run world",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 
-COMMANDS = ("train", "evaluate", "cost")
+COMMANDS = ("train", "evaluate", "cost", "pretrain")
 """Where everything may meet; imported by nobody but launch."""
 
 OUTSIDE = {

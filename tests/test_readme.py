@@ -12,6 +12,11 @@ from pfedmma_dist.methods import METHODS
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"-m pfedmma_dist\.train ((?:[^\n#&|`]|\\\n)+)", README.replace("\\\n", " "))
+PRESETS = [
+    path
+    for kind in ("data", "method")
+    for path in sorted((ROOT / "configs" / kind).rglob("*.yaml"))
+]
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([\w./]+)\)", README))
@@ -25,7 +30,7 @@ def test_train_command_is_understood(words: str, monkeypatch: pytest.MonkeyPatch
     assert parse(words.split(), methods=METHODS, sources=SOURCES) is not None
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").rglob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PRESETS, ids=lambda p: p.stem)
 def test_preset_is_understood(path: Path) -> None:
     assert parse([str(path)], methods=METHODS, sources=SOURCES) is not None
 

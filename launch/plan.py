@@ -1,0 +1,144 @@
+"""A sweep file becomes a list of runs: `base`, one of the `rows`, one point of the `grid`."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pfedmma_dist.arguments import digest, read, with_default
+from pfedmma_dist.config import Config
+from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.presets import alike, find
+from pfedmma_dist.run.files import write_text_atomically, writing
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.schema import Layer, Word, merged, parsed, read_yaml, shown
+from pfedmma_dist.start import adopt
+
+PLAN = "sweep.csv"
+"""A row per planned run, in the folder of the sweep: id, row, folder, and a column per grid key."""
+
+
+@dataclass(kw_only=True)
+class Sweep:
+    """What a sweep file holds."""
+
+    base: list[str] = field(default_factory=list)
+    """Arguments of every run, as for `train`: files and key=value words."""
+    rows: dict[str, list[str]] = field(default_factory=dict)
+    """Name in the tables -> further arguments of that row's runs."""
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    """Dotted key -> values; every row is run at every combination of them."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep."""
+
+    row: str
+    point: dict[str, Any]  # grid key -> value
+    words: list[str]  # arguments of train, run.folder among them
+    config: Config
+    id: str  # of all that decides the result: the same in every sweep
+
+    @property
+    def folder(self) -> RunFolder:
+        """Return the run folder."""
+        return RunFolder(str(self.config.run.folder))
+
+    @property
+    def name(self) -> str:
+        """Return what the run is called within its sweep."""
+        return self.folder.path.name
+
+
+def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
+    """Return the runs of a sweep file, all of them checked; ValueError where one is not valid.
+
+    words: further arguments of every run. One that names a grid key replaces that key's values:
+    `seed=4` or `seed=[4,5]`; run.folder is the folder of the sweep, not of one run.
+    """
+    path = _sweep_file(file)
+    sweep = merged(Sweep, [Layer(file, read_yaml(path))])
+    rows, grid, overrides = sweep.rows or {path.stem: []}, dict(sweep.grid), []
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in grid:
+            values = parsed(Word(value))
+            grid[key] = values if isinstance(values, list) else [values]
+        else:
+            overrides.append(word)
+    runs = [
+        _planned(file, row, dict(zip(grid, values, strict=True)), [*sweep.base, *own], overrides)
+        for values in product(*grid.values())  # outside, so that all rows soon have a first run
+        for row, own in rows.items()
+    ]
+    if not runs:
+        raise ValueError(f"{file} plans no run: give every key of the grid a value")
+    owners: dict[str, PlannedRun] = {}
+    for run in runs:
+        other = owners.setdefault(run.name, run)
+        if other is not run:
+            raise ValueError(
+                f"{file}: rows {other.row!r} and {run.row!r} would both run in {run.folder.path}; "
+                "give them names that differ in letters or digits, and grid keys different values"
+            )
+    return runs
+
+
+def is_finished(run: PlannedRun) -> bool:
+    """Whether the run's folder holds its result; ValueError where it holds that of another run."""
+    adopt(run.config, run.folder)
+    return run.folder.result.exists()
+
+
+def check_ranks(config: Config, num_ranks: int) -> None:
+    """Refuse more ranks than there are shards to host."""
+    shards = config.federation.num_shards
+    if num_ranks > shards:
+        raise ValueError(
+            f"federation.num_shards: {shards} shards cannot feed {num_ranks} ranks; set "
+            f"federation.num_shards={num_ranks} or ask for fewer ranks"
+        )
+
+
+def write_plan(runs: list[PlannedRun]) -> Path:
+    """Write down what the sweep consists of, and return the folder of the sweep."""
+    folder = runs[0].folder.path.parent
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "row", "folder", *runs[0].point])
+    for run in runs:
+        writer.writerow([run.id, run.row, run.name, *map(shown, run.point.values())])
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text_atomically(folder / PLAN, text.getvalue())
+    return folder
+
+
+def _sweep_file(word: str) -> Path:
+    path = find(word)
+    if path is None:
+        near = alike(word)
+        raise ValueError(f"there is no sweep {word}" + (f"; did you mean {near}?" if near else ""))
+    return path
+
+
+def _planned(
+    file: str, row: str, point: Mapping[str, Any], words: list[str], overrides: list[str]
+) -> PlannedRun:
+    """Return the run of one row at one point."""
+    words = with_default([*words, *(f"{k}={shown(v)}" for k, v in point.items()), *overrides])
+    try:
+        config = read(words, methods=METHODS, sources=SOURCES)
+    except ValueError as error:
+        raise ValueError(f"{file}, row {row!r}: {error}") from error
+    differs = [f"{key.rpartition('.')[2]}{shown(value)}" for key, value in point.items()]
+    name = "-".join(re.sub(r"[^\w.+]+", "_", text).strip("_") for text in (row, *differs))
+    folder = Path(config.run.folder or Path("runs") / Path(file).stem).expanduser() / name
+    config.run.folder = str(folder)
+    return PlannedRun(row, dict(point), [*words, f"run.folder={folder}"], config, digest(config))
