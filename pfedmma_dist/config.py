@@ -80,7 +80,7 @@ class DataConfig:
     pretraining; our choice."""
     train_per_class: int = 64
     """glyphs only: training images drawn per class; our choice."""
-    test_per_class: int = 16
+    test_per_class: int = 32
     """glyphs only: test images drawn per class; our choice."""
 
 
@@ -89,11 +89,11 @@ class ClipConfig:
     """The frozen CLIP."""
 
     model: str = "ViT-B-16"
-    """open_clip model name, or the path of a .json file in the format of open_clip's model
-    configs."""
+    """open_clip model name, `mini-clip` (the embedded world's), or the path of a .json file in the
+    format of open_clip's model configs."""
     pretrained: str | None = "openai"
-    """open_clip tag, or the path of a local file (.safetensors, OpenAI's TorchScript .pt, or a
-    state dict); null means random weights, drawn from the seed."""
+    """open_clip tag, `glyphs` for mini-clip, or the path of a local file (.safetensors, OpenAI's
+    TorchScript .pt, or a state dict); null means random weights, drawn from the seed."""
     dtype: Dtype = Dtype.float32
     """Arithmetic of the frozen towers; adapters, optimiser and sums are float32 whatever it is."""
     cache: CacheMode = CacheMode.auto

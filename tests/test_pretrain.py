@@ -54,7 +54,7 @@ def test_card_says_what_the_file_is(run: Path) -> None:
 
 
 def test_card_scores_all_groups_in_percent(run: Path) -> None:
-    percent = read_card(run)["zero_shot"]["percent"]
+    percent = read_card(run)["accuracy"]["percent"]
     assert list(percent) == ["style gap 0", "style gap 1"]
     groups = {"all", "seen", "unseen", *glyphs.DOMAINS}
     for gap in percent.values():

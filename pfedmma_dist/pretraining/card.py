@@ -84,7 +84,7 @@ def _facts(path: Path, model: Path) -> dict[str, Any]:
         "num_tokens": tokens,
         "bytes": path.stat().st_size,
         "sha256": _sha256(path),
-        "zero_shot": card_scores(clip),
+        "accuracy": card_scores(clip),
     }
 
 
