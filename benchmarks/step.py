@@ -21,15 +21,30 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pfedmma_dist.clip.load import load
-from pfedmma_dist.clip.text import class_text
+from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config import CacheMode, ClipConfig, Dtype, OptimConfig
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.local import train_cohort
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
+from pfedmma_dist.world import World
 
 NAMES = (Path(__file__).parent / "caltech101_base.txt").read_text().splitlines()
 """The 50 base classes of Caltech-101."""
+
+
+TIMED = [
+    "pfedmma",
+    "promptfl",
+    "fedpgp",
+    "fedotp",
+    "pfedmoap",
+    "cocoop",
+    "fedclip",
+    "lora",
+]
+"""The methods that train, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +80,24 @@ def step_of(method_name: str, dtype: Dtype, plain: bool, cohort: int, args: argp
         weight=np.ones(shape, np.float32),
         active=np.ones(cohort, bool),
     )
+    prepared = prepare(method, layout, text, cohort)
     return lambda: train_cohort(
-        method, layout, theta, None, text, Stored(stored), lambda rows: rows % args.classes,
+        method, layout, theta, prepared, text, Stored(stored), lambda rows: rows % args.classes,
         [batch], OptimConfig(),
     )  # fmt: skip
+
+
+@torch.no_grad()
+def prepare(method: Method, layout: Layout, text: ClassText, cohort: int) -> object:
+    """Return what ten clients that have all trained once are handed beside the shared part."""
+    everybody = np.arange(max(10, cohort))
+    exchange = method.exchange(layout, layout.template(0), 0)
+    exchange.download(everybody, training=True)
+    noise = 0.02 * torch.randn(len(everybody), layout.num_shared)
+    even = torch.full((len(everybody),), 1 / len(everybody), dtype=torch.float64)
+    exchange.upload(everybody, noise, even)
+    exchange.sync(World.alone(), torch.zeros(0, dtype=torch.int64), everybody)
+    return method.prepare(exchange.download(everybody[:cohort], training=True).extra, text)
 
 
 def seconds(action: Callable[[], object], device: str) -> float:
@@ -114,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", default="ViT-B-16-quickgelu")
-    parser.add_argument("--methods", nargs="+", default=["pfedmma", "promptfl"])
+    parser.add_argument("--methods", nargs="+", default=TIMED)
     parser.add_argument("--cohorts", nargs="+", type=int, default=[1])
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--classes", type=int, default=50)

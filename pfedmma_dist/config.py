@@ -124,6 +124,10 @@ class FederationConfig:
     """Images per client and step; 32 (pFedMMA scripts)."""
     drop_last: bool = True
     """Leave out an epoch's incomplete last batch where a client fills at least one (Dassl)."""
+    proximal: float = 0.0
+    """FedProx (Li et al., MLSys 2020): mu / 2 times the squared distance of a client's shared
+    parameters from those it downloaded, added to its loss; no effect where nothing is shared. 0.5
+    for prompts (PromptFL's code, where the term is detached and has no gradient; here it has)."""
     num_shards: int = 8
     """Fixed groups of clients; a rank hosts whole shards, so at most num_shards ranks. Part of the
     result's bits, like the seed."""

@@ -2,6 +2,7 @@
 
 Numbers follow from the methods' parameter lists and exchanges at the sizes of clip.model; no
 weights, no data. The method of the configuration has its own options, the others their defaults.
+A second number under a download is the prompt to start from, where a paper counts it apart.
 """
 
 import logging
@@ -49,7 +50,8 @@ def report(cfg: Config, world: World) -> int:
             log.warning("%s is left out: %s", name, error)
             continue
         up, down = size(BYTES * cost.up), size(BYTES * cost.down)
-        table.add_row(name, f"{trained:,}", f"{cost.up:,}", f"{cost.down:,}", up, down)
+        received = f"{cost.down:,}" + (f"\n+ {cost.start:,}" if cost.start else "")
+        table.add_row(name, f"{trained:,}", f"{cost.up:,}", received, up, down)
     Console(width=None if sys.stdout.isatty() else 100).print(table)
     return 0
 
@@ -57,7 +59,7 @@ def report(cfg: Config, world: World) -> int:
 def count(method: Method) -> tuple[int, Cost]:
     """Return (numbers a client trains, numbers that cross the network per client and round)."""
     layout = Layout(method.specs)
-    return layout.num_trained, method.exchange(layout, layout.template(0)).cost()
+    return layout.num_trained, method.exchange(layout, layout.template(0), 0).cost()
 
 
 if __name__ == "__main__":

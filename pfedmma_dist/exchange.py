@@ -1,12 +1,14 @@
 """What crosses the network at a round boundary, and what it costs a client."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.rng import generator
 from pfedmma_dist.world import World, from_fixed, to_fixed
 
 BYTES = 4
@@ -19,6 +21,8 @@ class Cost:
 
     up: int
     down: int
+    start: int = 0
+    """Numbers received to start from, where the method's paper counts them apart from `down`."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Download:
     """What clients receive before they train or are scored."""
 
     shared: Tensor  # [G, S] float32
-    extra: Tensor | None = None  # further numbers, for `Method.prepare`
+    extra: Any = None  # further numbers, for `Method.prepare`
 
 
 class Exchange(Protocol):
@@ -43,8 +47,11 @@ class Exchange(Protocol):
         """Take shared rows [G, S] with weights [G] float64 that add up to 1 over the round."""
         ...
 
-    def sync(self, world: World, riders: Tensor) -> Tensor:
-        """Close the round over all ranks; return the sum of int64 `riders`, which travel along."""
+    def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
+        """Close the round over all ranks; return the sum of int64 `riders`, which travel along.
+
+        participants: sorted clients of the round, over all ranks.
+        """
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -79,7 +86,7 @@ class Average:
         rows = shared.detach().to("cpu", torch.float64)
         self.total += to_fixed(rows * weight[:, None]).sum(dim=0)
 
-    def sync(self, world: World, riders: Tensor) -> Tensor:
+    def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
         """All-reduce the [S] sums, and the riders behind them, in one buffer."""
         total = world.exact_sum(torch.cat([self.total, riders]))
         num_shared = self.total.numel()
@@ -98,3 +105,138 @@ class Average:
     def cost(self) -> Cost:
         """Every shared number goes up once and comes down once."""
         return Cost(up=self.shared.numel(), down=self.shared.numel())
+
+
+class Choice(Enum):
+    """Whose prompts become a client's experts."""
+
+    nearest = "nearest"
+    random = "random"
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """What a client once sent: a constant, alive as long as a client needs it."""
+
+    row: Tensor  # [S] float32
+    derived: dict[Any, Any] = field(default_factory=dict)
+    """What a method computed from the row alone, by what else it took: computed once."""
+
+
+class ExpertPool(Average):
+    """FedAvg beside a pool of all clients' last uploads (pFedMoAP, Luo et al., ICLR 2025).
+
+    A client trains from the mean. From its second participation on it is also handed the uploads of
+    up to E others, as the round before left them: `nearest` in L2 to its own last one, ties by
+    number, or `random`, in an order drawn once for each client. It is scored with what its training
+    left it with: its own upload and the experts of that training; the mean and no expert where it
+    never trained: a gate that saw no expert yet is worth nothing. (Published code adds uploads in
+    the middle of a round.) `Download.extra` is one tuple of `Upload`s per client.
+
+    Every rank holds every upload that is a client's last one or some client's expert, each once: at
+    S = 8,192 32 KiB, and two of them per client where all take part in all rounds (640 KiB at 10
+    clients, 64 MiB at 1,000); 1 + E at worst; none for a client that never trained.
+    """
+
+    uniform = False
+
+    def __init__(self, template: Tensor, num_experts: int, choice: Choice, seed: int) -> None:
+        """template: shared part [S] float32. num_experts: E."""
+        super().__init__(template)
+        self.num_experts, self.choice, self.seed = num_experts, choice, seed
+        self.last: dict[int, Upload] = {}  # by client, where it has trained
+        self.experts: dict[int, tuple[Upload, ...]] = {}  # those it trained with last
+        # Of the open round, by client hosted here: whose uploads it was handed, and its own.
+        self.handed: dict[int, list[int]] = {}
+        self.uploads: dict[int, Tensor] = {}
+
+    def download(self, clients: np.ndarray, *, training: bool) -> Download:
+        """Return mean and new experts for training; for scoring what training left."""
+        if training:
+            chosen = self._choose(clients.tolist())
+            self.handed.update(chosen)
+            experts = [tuple(self.last[other] for other in own) for own in chosen.values()]
+            return Download(self.shared.expand(len(clients), -1), experts)
+        own = [self.last.get(client) for client in clients.tolist()]
+        rows = [self.shared if upload is None else upload.row for upload in own]
+        experts = [self.experts.get(client, ()) for client in clients.tolist()]
+        return Download(torch.stack(rows), experts)
+
+    def upload(self, clients: np.ndarray, shared: Tensor, weight: Tensor) -> None:
+        """Add to the mean, and keep the rows until the round is closed."""
+        super().upload(clients, shared, weight)
+        rows = shared.detach().to("cpu", torch.float32, copy=True)
+        self.uploads.update(zip(clients.tolist(), rows, strict=True))
+
+    def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
+        """All-reduce sums, uploads, their experts' numbers and riders in one buffer.
+
+        Uploads travel as the bits of their float32, two in an int64: other ranks add zeros to them.
+        """
+        clients, num_shared = participants.tolist(), self.shared.numel()
+        rows = torch.zeros(len(clients), num_shared + num_shared % 2)
+        chosen = torch.zeros(len(clients), self.num_experts, dtype=torch.int64)
+        for index, client in enumerate(clients):
+            if client in self.uploads:
+                rows[index, :num_shared] = self.uploads[client]
+                handed = torch.tensor(self.handed[client], dtype=torch.int64)
+                chosen[index] = -1
+                chosen[index, : len(handed)] = handed
+        bits = rows.view(torch.int64)
+        sent = torch.cat([bits.flatten(), chosen.flatten(), riders])
+        total = super().sync(world, sent, participants)
+        bits_sum, chosen_sum, riders = total.split([bits.numel(), chosen.numel(), len(riders)])
+        rows = bits_sum.view(bits.shape).view(torch.float32)[:, :num_shared]
+        for client, own in zip(clients, chosen_sum.view(chosen.shape).tolist(), strict=True):
+            self.experts[client] = tuple(self.last[other] for other in own if other >= 0)
+        for client, row in zip(clients, rows, strict=True):
+            self.last[client] = Upload(row.clone())  # a view would hold the whole round's rows
+        self.handed, self.uploads = {}, {}
+        return riders
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the mean, the uploads [n, S], and which of them [k, 1 + E] clients [k] hold."""
+        clients = sorted(self.last)
+        places: dict[Upload, int] = {}
+        held = torch.full((len(clients), 1 + self.num_experts), -1)
+        for index, client in enumerate(clients):
+            own = (self.last[client], *self.experts[client])
+            for place, upload in enumerate(own):
+                held[index, place] = places.setdefault(upload, len(places))
+        rows = [self.shared.new_empty(0, len(self.shared)), *(u.row[None] for u in places)]
+        numbers = torch.tensor(clients, dtype=torch.int64)
+        return {**super().state(), "clients": numbers, "held": held, "uploads": torch.cat(rows)}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        super().load(state)
+        uploads = [Upload(row.clone()) for row in state["uploads"]]
+        self.last, self.experts = {}, {}
+        for client, held in zip(state["clients"].tolist(), state["held"].tolist(), strict=True):
+            own, *experts = (uploads[place] for place in held if place >= 0)
+            self.last[client], self.experts[client] = own, tuple(experts)
+
+    def cost(self) -> Cost:
+        """The upload, E experts where as many others have trained, and apart from them the mean."""
+        num_shared = self.shared.numel()
+        return Cost(up=num_shared, down=self.num_experts * num_shared, start=num_shared)
+
+    def _choose(self, clients: list[int]) -> dict[int, list[int]]:
+        """Return whose uploads each client gets that trains now, none before its first."""
+        known = sorted(self.last)
+        rows = torch.stack([self.last[other].row for other in known]) if known else self.shared
+        chosen: dict[int, list[int]] = {}
+        for client in clients:
+            order = self._order(client, known, rows) if client in self.last else []
+            chosen[client] = [known[place] for place in order if known[place] != client]
+        return {client: own[: self.num_experts] for client, own in chosen.items()}
+
+    def _order(self, client: int, known: list[int], rows: Tensor) -> list[int]:
+        """Sort the places of the known clients, of last uploads [k, S], for one of them."""
+        if self.choice is Choice.random:
+            keys = generator(self.seed, "experts", client).random(known[-1] + 1)[known]
+        else:
+            # Pair by pair: through a matrix product, equal rows would differ by rounding.
+            mode = "donot_use_mm_for_euclid_dist"
+            keys = torch.cdist(self.last[client].row[None], rows, compute_mode=mode)[0].numpy()
+        return np.argsort(keys, kind="stable").tolist()

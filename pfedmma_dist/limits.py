@@ -37,6 +37,7 @@ LIMITS = {
     "federation.fraction": Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"),
     "federation.local_epochs": AT_LEAST_1,
     "federation.batch_size": AT_LEAST_1,
+    "federation.proximal": NOT_NEGATIVE,
     "federation.num_shards": AT_LEAST_1,
     "federation.cohort_size": AT_LEAST_1,
     "optim.lr": POSITIVE,

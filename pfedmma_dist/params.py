@@ -93,6 +93,12 @@ def kaiming_fan_out(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
     return normal((2.0 / shape[0]) ** 0.5)(rng, shape)
 
 
+def torch_linear(fan_in: int) -> Init:
+    """Return torch's initialiser of weight and bias of a linear layer with this many inputs."""
+    bound = fan_in**-0.5
+    return lambda rng, shape: (2 * torch.from_numpy(rng.random(shape, np.float32)) - 1) * bound
+
+
 def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
     """Return zeros."""
     return torch.zeros(shape)

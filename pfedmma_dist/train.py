@@ -202,7 +202,7 @@ class _Run:
             train_seconds=stats.seconds,
             evaluate_seconds=self.scores.seconds if self.scores else 0.0,
             client_up_bytes=BYTES * cost.up,
-            client_down_bytes=BYTES * cost.down,
+            client_down_bytes=BYTES * (cost.down + cost.start),
             rank_bytes=stats.rank_bytes,
             scores=self.scores.percent if self.scores else {},
         )

@@ -166,7 +166,7 @@ def checkpoints(folder: Path) -> list[str]:
 
 
 def state(folder: Path) -> tuple[str, str]:
-    """Return the sha256 of all client rows by client, and of the shared part, as last saved."""
+    """Return the sha256 of all client rows by client, and of the server, as last saved."""
     newest = folder / "checkpoints" / checkpoints(folder)[-1]
     rows = {
         int(client): row
@@ -176,8 +176,10 @@ def state(folder: Path) -> tuple[str, str]:
     clients = hashlib.sha256()
     for client in sorted(rows):
         clients.update(rows[client].numpy().tobytes())
-    shared = load_file(newest / "server.safetensors")["shared"]
-    return clients.hexdigest(), hashlib.sha256(shared.numpy().tobytes()).hexdigest()
+    server = hashlib.sha256()
+    for _, part in sorted(load_file(newest / "server.safetensors").items()):
+        server.update(part.numpy().tobytes())
+    return clients.hexdigest(), server.hexdigest()
 
 
 def scores(folder: Path) -> list[tuple[str, ...]]:

@@ -32,7 +32,7 @@ def test_mean_is_weighted() -> None:
     rows, weight = uploads()
     expected = (rows.double() * weight[:, None]).sum(dim=0)
     exchange = uploaded(CLIENTS, 1)
-    exchange.sync(World.alone(), NOTHING)
+    exchange.sync(World.alone(), NOTHING, CLIENTS)
     mean = exchange.download(np.array([0]), training=True).shared[0]
     assert mean.dtype == torch.float32
     torch.testing.assert_close(mean.double(), expected, rtol=1e-7, atol=1e-11)
@@ -54,7 +54,7 @@ def test_uploads_are_handed_out_after_the_round_is_closed() -> None:
     exchange = Average(torch.zeros(1))
     exchange.upload(np.array([3]), torch.ones(1, 1), torch.ones(1, dtype=torch.float64))
     assert exchange.download(np.array([0]), training=True).shared.item() == 0
-    exchange.sync(World.alone(), NOTHING)
+    exchange.sync(World.alone(), NOTHING, CLIENTS)
     assert exchange.download(np.array([0]), training=True).shared.item() == 1
 
 
@@ -64,13 +64,13 @@ def test_rounds_do_not_add_up() -> None:
         exchange.upload(
             np.array([3]), torch.full((1, 1), value), torch.ones(1, dtype=torch.float64)
         )
-        exchange.sync(World.alone(), NOTHING)
+        exchange.sync(World.alone(), NOTHING, CLIENTS)
     assert exchange.shared.tolist() == [5.0]
 
 
 def test_riders_travel_in_the_one_collective() -> None:
     world, exchange = World.alone(), Average(torch.zeros(5))
-    assert exchange.sync(world, torch.tensor([7, 8])).tolist() == [7, 8]
+    assert exchange.sync(world, torch.tensor([7, 8]), CLIENTS).tolist() == [7, 8]
     assert world.collectives == 1
     assert world.bytes_reduced == (5 + 2) * 8
 

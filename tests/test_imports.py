@@ -17,7 +17,7 @@ ROOMS = {
     "world": "",
     "schema": "",
     "params": "rng",
-    "exchange": "world",
+    "exchange": "rng world",
     "limits": "config schema",
     "help": "config schema",
     "presets": "",

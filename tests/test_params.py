@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pfedmma_dist.params import Layout, ParamSpec, kaiming_fan_out, normal, zeros
+from pfedmma_dist.params import Layout, ParamSpec, kaiming_fan_out, normal, torch_linear, zeros
 from pfedmma_dist.rng import generator
 
 MIX = ParamSpec("mix", (2,), normal(1.0), shared=True, lr_scale=0.5)
@@ -96,3 +96,12 @@ def test_kaiming_fan_out_has_the_deviation_of_its_outputs(shape: tuple[int, int]
     expected = (2 / shape[0]) ** 0.5
     np.testing.assert_allclose(drawn.std(), expected, rtol=0.02)
     assert abs(drawn.mean()) < 0.02 * expected
+
+
+def test_torch_linear_draws_as_torch_does() -> None:
+    drawn = torch_linear(64)(generator(1, "test"), (128, 64))
+    weight = torch.nn.Linear(64, 128).weight
+    assert drawn.dtype == torch.float32
+    np.testing.assert_allclose(drawn.abs().max(), 1 / 8, rtol=1e-3)
+    np.testing.assert_allclose(drawn.std(), weight.detach().std(), rtol=0.03)
+    assert abs(drawn.mean()) < 2e-3

@@ -1,8 +1,11 @@
 """A tiny random CLIP, a tiny task on noise, and federations of them: no file, no network."""
 
 import functools
+import threading
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import open_clip
@@ -18,6 +21,8 @@ from pfedmma_dist.data.task import ClassSet, Scope, Task
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.world import World
+
+T = TypeVar("T")
 
 GOLDEN = Path(__file__).parent / "golden"
 CLASSES = ("ant", "bee", "cat", "sea horse", "eel", "fox")
@@ -138,3 +143,35 @@ def tiny_federation(
     features = NoiseFeatures(clip)
     made.sources = Sources(train=features, test=features)
     return made
+
+
+class ThreadRank(World):
+    """A rank that is a thread: sums meet at a barrier."""
+
+    def exact_sum(self, x: torch.Tensor) -> torch.Tensor:
+        self.bytes_reduced += x.numel() * x.element_size()
+        self.collectives += 1
+        self.parts[self.rank] = x
+        self.meeting.wait()
+        total = sum(self.parts.values())
+        self.meeting.wait()
+        return total
+
+
+def on_ranks(size: int, work: Callable[[World], T]) -> list[T]:
+    """Do the work on ranks that are threads; return what each of them returned."""
+    parts: dict[int, torch.Tensor] = {}
+    meeting = threading.Barrier(size, timeout=60)
+    found: dict[int, T] = {}
+
+    def one(rank: int) -> None:
+        world = ThreadRank(rank, size, torch.device("cpu"))
+        world.parts, world.meeting = parts, meeting
+        found[rank] = work(world)
+
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [found[rank] for rank in range(size)]

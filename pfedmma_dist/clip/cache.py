@@ -220,7 +220,9 @@ def _key(
 
 
 def _file_name(kind: ImageFeatures) -> str:
-    return "final.bin" if kind.start is None else f"fork{kind.start}.bin"
+    if kind.start is None:
+        return "patches.bin" if kind.patches else "final.bin"
+    return f"{'entry' if kind.entry else 'fork'}{kind.start}.bin"
 
 
 def _keys(views: Views) -> np.ndarray:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.tower import Block, Branch, Norm, Tower
 
 Tokenizer = Callable[[list[str]], Tensor]
@@ -37,9 +38,16 @@ class ImageFeatures:
     start: int | None = None
     """None: the final unit vector [D]. Else the fork [2, T, W] at this block: the block's ln_1
     output and its output without a branch (see `tower.Tower.fork`)."""
+    patches: bool = False
+    """In place of the final vector, that of every patch [M, D]: all tokens but CLS, each through
+    the final norm and the projection. Plain ViTs alone have them."""
+    entry: bool = False
+    """In place of the fork, what enters the block `start` [T, W]: all that stays frozen where parts
+    inside that block are trained."""
 
 
 FINAL = ImageFeatures()
+PATCHES = ImageFeatures(patches=True)
 
 
 @dataclass(frozen=True)
@@ -114,8 +122,12 @@ class FrozenCLIP:
         """Return the shape of one image's features."""
         if self.plain:
             return (3, self.dims.image_size, self.dims.image_size)
+        if kind.patches:
+            return (self.dims.num_patches, self.dims.embed_dim)
         if kind.start is None:
             return (self.dims.embed_dim,)
+        if kind.entry:
+            return (self.dims.num_patches + 1, self.image.width)
         rows = 1 if kind.start == self.image.depth - 1 else self.dims.num_patches + 1
         return (2, rows, self.image.width)
 
@@ -148,11 +160,17 @@ class FrozenCLIP:
             return [final for _ in kinds]
         x, done, found = self.embed_image(pixels), 0, {}
         for kind in sorted((kind for kind in kinds if kind.start is not None), key=_start):
-            x = self.image.run(x, done, kind.start)
+            x, done = self.image.run(x, done, kind.start), kind.start
+            if kind.entry:
+                found[kind] = x
+                continue
             h, out = self.image.fork(x, kind.start)
             rows = self.record_shape(kind)[1]
             found[kind] = torch.stack([h[:, :rows].to(out.dtype), out[:, :rows]], dim=1)
             x, done = out, kind.start + 1
+        if PATCHES in kinds:
+            x, done = self.image.run(x, done, self.image.depth), self.image.depth
+            found[PATCHES] = self.image.head(x[:, 1:])
         if FINAL in kinds:
             last = self.image.depth - 1
             row = x[:, 0] if done > last else self.image.last_row(self.image.run(x, done, last))
@@ -160,14 +178,25 @@ class FrozenCLIP:
         return [found[kind] for kind in kinds]
 
     def encode_image(
-        self, features: Tensor, kind: ImageFeatures, branch: Branch | None = None
+        self,
+        features: Tensor,
+        kind: ImageFeatures,
+        branch: Branch | None = None,
+        inside: Inside = nothing_inside,
     ) -> Tensor:
-        """Map features [N, *record_shape] of a kind to unit vectors [N, D], branch included."""
+        """Map features [N, *record_shape] of a kind to unit vectors, what is trained included.
+
+        They are [N, D], or [N, M, D] of PATCHES. A fork is followed by branches beside blocks, an
+        entry by terms inside them.
+        """
         if self.plain:
-            return self._encode_pixels(features, kind, branch)
+            return self._encode_pixels(features, kind, branch, inside)
         if kind.start is None:
             return features.to(self.wide)
         tower = self.image
+        if kind.entry:
+            x = tower.run(features.to(self.wide), kind.start, tower.depth - 1, inside=inside)
+            return tower.head(tower.last_row(x, inside=inside))
         x = features[:, 1].to(self.wide)
         if branch is not None:
             x = x + branch(kind.start, features[:, 0].to(tower.dtype))
@@ -176,13 +205,16 @@ class FrozenCLIP:
         x = tower.run(x, kind.start + 1, tower.depth - 1, branch)
         return tower.head(tower.last_row(x, branch))
 
-    def _encode_pixels(self, pixels: Tensor, kind: ImageFeatures, branch: Branch | None) -> Tensor:
+    def _encode_pixels(
+        self, pixels: Tensor, kind: ImageFeatures, branch: Branch | None, inside: Inside
+    ) -> Tensor:
         if self.image is None:
             features = self.image_module(pixels.to(self.text.dtype))
             return F.normalize(features.to(self.wide), dim=-1)
         start = self.image.depth if kind.start is None else kind.start
         x = self.image.run(self.embed_image(pixels), 0, start)
-        return self.image.head(self.image.run(x, start, self.image.depth, branch)[:, 0])
+        x = self.image.run(x, start, self.image.depth, branch, inside=inside)
+        return self.image.head(x[:, 1:] if kind.patches else x[:, 0])
 
 
 def _tensors(part: object) -> Iterator[Tensor]:
@@ -194,5 +226,6 @@ def _tensors(part: object) -> Iterator[Tensor]:
             yield from _tensors(inner)
 
 
-def _start(kind: ImageFeatures) -> int:
-    return kind.start
+def _start(kind: ImageFeatures) -> tuple[int, bool]:
+    """Sort by block, its entry before its fork."""
+    return kind.start, not kind.entry

@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.tower import Branch
 
@@ -58,7 +59,9 @@ class ClassText:
         self.names = names
         self.template = template
         self._prompts: dict[int, Tree] = {}
+        self._placeholders: dict[int, Tensor] = {}
         self._forks: dict[int, tuple[Tensor, Tensor]] = {}
+        self._entries: dict[int, Tensor] = {}
 
     @cached_property
     @torch.no_grad()
@@ -82,6 +85,16 @@ class ClassText:
         x = tower.run(x, start + 1, tower.depth - 1, branch, tree.mask)
         return tower.head(tower.last_rows(x, tree.rows, branch, tree.mask))
 
+    def adapted(self, inside: Inside, start: int, num_clients: int) -> Tensor:
+        """Return unit vectors [G, C, D] of the template prompts.
+
+        inside: trained terms inside blocks start .. L - 1, for `num_clients` clients at once.
+        """
+        tower, tree = self.clip.text, self._template_tree
+        x = self._entry(start).expand(num_clients, -1, -1)
+        x = tower.run(x, start, tower.depth - 1, mask=tree.mask, inside=inside)
+        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask, inside=inside))
+
     def with_context(self, context: Tensor) -> Tensor:
         """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>" (CoOp, class token last).
 
@@ -95,6 +108,22 @@ class ClassText:
         x = tower.run(x, 0, tower.depth - 1, mask=tree.mask)
         return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
 
+    def context_bytes(self, num_context: int) -> int:
+        """Estimate what `with_context` keeps for the gradient of one context."""
+        return self.clip.text.kept_bytes(len(self._prompt(num_context).ids))
+
+    @torch.no_grad()
+    def placeholder(self, num_context: int) -> Tensor:
+        """Return unit vectors [C, D] of "<SOT> X X X name. <EOT>", an X for each context vector.
+
+        It is what `with_context` replaces the context in, run once as it stands.
+        """
+        if num_context not in self._placeholders:
+            ids = self.clip.tokenizer([" ".join(["X"] * num_context)]).to(self.clip.device)
+            context = self.clip.embed_text.token[ids[:, 1 : 1 + num_context]]
+            self._placeholders[num_context] = self.with_context(context)[0]
+        return self._placeholders[num_context]
+
     @cached_property
     def _template_tree(self) -> Tree:
         return self._tree([self.template.format(name) for name in self.names])
@@ -103,9 +132,15 @@ class ClassText:
     def _fork(self, start: int) -> tuple[Tensor, Tensor]:
         if start not in self._forks:
             tower, tree = self.clip.text, self._template_tree
-            x = tower.run(self._embed(tree), 0, start, mask=tree.mask)
-            self._forks[start] = tower.fork(x, start, tree.mask)
+            self._forks[start] = tower.fork(self._entry(start), start, tree.mask)
         return self._forks[start]
+
+    @torch.no_grad()
+    def _entry(self, start: int) -> Tensor:
+        if start not in self._entries:
+            tree = self._template_tree
+            self._entries[start] = self.clip.text.run(self._embed(tree), 0, start, mask=tree.mask)
+        return self._entries[start]
 
     def _prompt(self, num_context: int) -> Tree:
         if num_context not in self._prompts:
@@ -134,6 +169,13 @@ class PlainText(ClassText):
             x = self.clip.text.run(self._whole(ids), 0, start, mask=self._causal)
         return self._encode(x.repeat(num_clients, 1, 1), ids, start, branch)
 
+    def adapted(self, inside: Inside, start: int, num_clients: int) -> Tensor:
+        """Return unit vectors [G, C, D] of the template prompts."""
+        ids = self._ids([self.template.format(name) for name in self.names])
+        with torch.no_grad():
+            x = self.clip.text.run(self._whole(ids), 0, start, mask=self._causal)
+        return self._encode(x.repeat(num_clients, 1, 1), ids, start, None, inside)
+
     def with_context(self, context: Tensor) -> Tensor:
         """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>"."""
         num_clients, num_context = context.shape[:2]
@@ -144,9 +186,20 @@ class PlainText(ClassText):
         x = torch.cat([x[:, :1], context, x[:, 1 + num_context :]], dim=1)
         return self._encode(x, ids, 0, None)
 
-    def _encode(self, x: Tensor, ids: Tensor, start: int, branch: Branch | None) -> Tensor:
+    def context_bytes(self, num_context: int) -> int:
+        """Estimate what `with_context` keeps for the gradient of one context."""
+        return self.clip.text.kept_bytes(len(self.names) * len(self.clip.embed_text.position))
+
+    def _encode(
+        self,
+        x: Tensor,
+        ids: Tensor,
+        start: int,
+        branch: Branch | None,
+        inside: Inside = nothing_inside,
+    ) -> Tensor:
         tower = self.clip.text
-        x = tower.run(x, start, tower.depth, branch, self._causal)
+        x = tower.run(x, start, tower.depth, branch, self._causal, inside)
         row = self.clip.embed_text.eot_index(ids).repeat(len(x) // len(ids))
         pooled = x[torch.arange(len(x), device=x.device), row]
         return tower.head(pooled).unflatten(0, (-1, len(ids)))

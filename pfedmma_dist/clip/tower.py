@@ -1,23 +1,29 @@
 """A frozen pre-norm transformer tower, run with as little work as its exact result allows.
 
 `x` is the residual stream [N, T, W], kept in float32 (float64 in tests); matrix products run in the
-tower's dtype. A `branch` is a trained part beside a block: it reads the block's ln_1 output and is
-added to the block's output (MMA, Yang et al., CVPR 2024). Its shortcuts are exact:
+tower's dtype. What is trained in a tower stands at one of two places. A `branch` is beside a block:
+it reads the block's ln_1 output and is added to the block's output (MMA, Yang et al., CVPR 2024).
+`inside` are low-rank terms beside the matrices of a block's attention (LoRA, Hu et al., ICLR 2022).
+The shortcuts are exact:
 
 * `fork`: the branch stands *beside* its block, so of the first block with a branch both the ln_1
-  output and the frozen output are constants of the image.
+  output and the frozen output are constants of the image. Of the first block with a part inside,
+  its input is.
 * `last_row`, `last_rows`: of the last block only the pooled rows are read, CLS or EOT. With one
-  query an image, W_k and W_v are applied to it and to its result in place of all tokens.
+  query an image, W_k and W_v, low-rank terms included, are applied to it and to its result in
+  place of all tokens.
 * `mask`: sequences that share their first tokens run as one tree, the common prefix once.
 * QuickGELU x * sigmoid(1.702 x) = silu(1.702 x) / 1.702, the factors folded into the two matrices.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from pfedmma_dist.clip.low_rank import Inside, LowRank, nothing_inside
 
 Branch = Callable[[int, Tensor], Tensor]
 """(block index, ln_1 output [N, T, W]) -> what is added to the block's output, of the same
@@ -84,6 +90,16 @@ class Tower:
         """W."""
         return self.blocks[0].out_bias.numel()
 
+    def kept_bytes(self, num_tokens: int) -> int:
+        """Estimate what all blocks over this many tokens keep for the backward pass.
+
+        By token and block: the inputs of two norms; queries, keys, values, their mix and the hidden
+        units, which are four times as wide. Attention weights are not kept by fused kernels.
+        """
+        wide = torch.promote_types(self.dtype, torch.float32)
+        per_number = 2 * wide.itemsize + 8 * self.dtype.itemsize
+        return num_tokens * self.depth * self.width * per_number
+
     def fold_quick_gelu(self) -> None:
         """Turn QuickGELU into SiLU by folding its factor into the matrices around it."""
         if self.activation is not _quick_gelu:
@@ -104,6 +120,7 @@ class Tower:
         stop: int,
         branch: Branch | None = None,
         mask: Tensor | None = None,
+        inside: Inside = nothing_inside,
     ) -> Tensor:
         """Run blocks start .. stop - 1 on all tokens: [N, T, W] -> [N, T, W].
 
@@ -112,7 +129,7 @@ class Tower:
         for index in range(start, stop):
             block = self.blocks[index]
             h = self._normed(block.ln_1, x)
-            x = x + self._attention(block, h, h, mask)
+            x = x + self._attention(block, h, h, mask, inside(index))
             x = x + self._mlp(block, x)
             if branch is not None:
                 x = x + branch(index, h)
@@ -124,27 +141,42 @@ class Tower:
         return h, self.run(x, index, index + 1, mask=mask)
 
     def last_rows(
-        self, x: Tensor, rows: Tensor, branch: Branch | None = None, mask: Tensor | None = None
+        self,
+        x: Tensor,
+        rows: Tensor,
+        branch: Branch | None = None,
+        mask: Tensor | None = None,
+        inside: Inside = nothing_inside,
     ) -> Tensor:
         """Run the last block for some tokens alone: [N, T, W], [C] -> [N, C, W]."""
-        block = self.blocks[-1]
+        block, terms = self.blocks[-1], inside(self.depth - 1)
         h = self._normed(block.ln_1, x)
         own = h[:, rows]
-        out = x[:, rows] + self._attention(block, own, h, None if mask is None else mask[rows])
+        mask = None if mask is None else mask[rows]
+        out = x[:, rows] + self._attention(block, own, h, mask, terms)
         out = out + self._mlp(block, out)
         return out if branch is None else out + branch(self.depth - 1, own)
 
-    def last_row(self, x: Tensor, branch: Branch | None = None) -> Tensor:
+    def last_row(
+        self, x: Tensor, branch: Branch | None = None, inside: Inside = nothing_inside
+    ) -> Tensor:
         """Run the last block for token 0 alone, reading all: [N, T, W] -> [N, W]."""
-        block, width = self.blocks[-1], self.width
+        block, width, terms = self.blocks[-1], self.width, inside(self.depth - 1)
         h = self._normed(block.ln_1, x)
         q_weight, k_weight, v_weight = block.qkv_weight.view(3, self.num_heads, -1, width)
         q_bias, _, v_bias = block.qkv_bias.view(3, self.num_heads, -1)
         q = torch.einsum("nw,hdw->nhd", h[:, 0], q_weight) + q_bias
-        q = torch.einsum("nhd,hdw->nhw", q * q.shape[-1] ** -0.5, k_weight)  # q . b_k: no matter
-        attention = _softmax(q @ h.transpose(1, 2))  # [N, H, T]
-        mixed = torch.einsum("nhw,hdw->nhd", attention @ h, v_weight) + v_bias
-        out = x[:, 0] + F.linear(mixed.flatten(1), block.out_weight, block.out_bias)
+        if "q" in terms:
+            q = q + terms["q"](h[:, :1]).view(q.shape)
+        q = q * q.shape[-1] ** -0.5
+        asked = torch.einsum("nhd,hdw->nhw", q, k_weight)  # q . b_k: no matter
+        if "k" in terms:
+            asked = asked + terms["k"].back_of_heads(q)
+        read = _softmax(asked @ h.transpose(1, 2)) @ h  # [N, H, W]
+        mixed = torch.einsum("nhw,hdw->nhd", read, v_weight) + v_bias
+        if "v" in terms:
+            mixed = mixed + terms["v"].of_heads(read)
+        out = x[:, 0] + self._merge(block, mixed.flatten(1)[:, None], terms)[:, 0]
         out = out + self._mlp(block, out)
         return out if branch is None else out + branch(self.depth - 1, h[:, :1])[:, 0]
 
@@ -160,21 +192,37 @@ class Tower:
         hidden = F.linear(self._normed(block.ln_2, x), block.fc_weight, block.fc_bias)
         return F.linear(self.activation(hidden), block.proj_weight, block.proj_bias)
 
-    def _attention(self, block: Block, own: Tensor, h: Tensor, mask: Tensor | None) -> Tensor:
+    def _attention(
+        self,
+        block: Block,
+        own: Tensor,
+        h: Tensor,
+        mask: Tensor | None,
+        terms: Mapping[str, LowRank],
+    ) -> Tensor:
         """Let tokens `own` [N, C, W] read tokens `h` [N, T, W]; usually they are the same."""
+        weight, bias, width = block.qkv_weight, block.qkv_bias, self.width
         if own is h:
-            qkv = F.linear(h, block.qkv_weight, block.qkv_bias)
-            q, k, v = self._heads(qkv, 3)
+            q, k, v = self._maps(h, weight, bias, "qkv", terms)
         else:
-            width = self.width
-            (q,) = self._heads(F.linear(own, block.qkv_weight[:width], block.qkv_bias[:width]), 1)
-            k, v = self._heads(F.linear(h, block.qkv_weight[width:], block.qkv_bias[width:]), 2)
+            (q,) = self._maps(own, weight[:width], bias[:width], "q", terms)
+            k, v = self._maps(h, weight[width:], bias[width:], "kv", terms)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return F.linear(mixed.transpose(1, 2).flatten(2), block.out_weight, block.out_bias)
+        return self._merge(block, mixed.transpose(1, 2).flatten(2), terms)
 
-    def _heads(self, x: Tensor, parts: int) -> Tensor:
-        """Split [N, T, parts * W] into [parts, N, H, T, W / H]."""
-        return x.unflatten(2, (parts, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    def _maps(
+        self, x: Tensor, weight: Tensor, bias: Tensor, names: str, terms: Mapping[str, LowRank]
+    ) -> list[Tensor]:
+        """Map tokens [N, T, W] to queries, keys or values [N, H, T, W / H], as named."""
+        parts = F.linear(x, weight, bias).chunk(len(names), dim=2)
+        pairs = zip(names, parts, strict=True)
+        added = [part + terms[name](x) if name in terms else part for name, part in pairs]
+        return [part.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in added]
+
+    def _merge(self, block: Block, mixed: Tensor, terms: Mapping[str, LowRank]) -> Tensor:
+        """Map what all heads have read [N, T, W] to what attention adds to the stream."""
+        out = F.linear(mixed, block.out_weight, block.out_bias)
+        return out + terms["o"](mixed) if "o" in terms else out
 
 
 def _quick_gelu(x: Tensor) -> Tensor:

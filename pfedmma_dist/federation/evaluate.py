@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.world import World
 
-Start = Callable[[np.ndarray], tuple[Tensor, Tensor | None]]
+Start = Callable[[np.ndarray], tuple[Tensor, Any]]
 """Clients [G] -> (theta [G, P + S], further download)."""
 
 
@@ -112,7 +113,7 @@ def _groups(cohorts: list[Cohort], uniform: bool) -> list[np.ndarray]:
 def _classify(
     method: Method,
     layout: Layout,
-    held: tuple[Tensor, Tensor | None],
+    held: tuple[Tensor, Any],
     text: ClassText,
     features: Features,
     wanted: list[np.ndarray],  # [G] sorted image rows of each client

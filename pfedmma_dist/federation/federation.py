@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,8 +75,8 @@ class Federation:
             for name, classes in task.class_sets.items()
         }
         self.layout = Layout(method.specs)
-        template = self.layout.template(cfg.seed)
-        self.exchange = method.exchange(self.layout, template)
+        template = method.template(self.layout, cfg.seed, clip)
+        self.exchange = method.exchange(self.layout, template, cfg.seed)
         self.sizes = task.train.sizes()
         self.steps = steps_per_epoch(self.sizes, cfg.federation) * cfg.federation.local_epochs
         self.shards = assign_shards(self.steps, cfg.federation.num_shards)
@@ -130,6 +131,7 @@ class Federation:
                     cfg.data.views,
                 ),
                 cfg.optim,
+                cfg.federation.proximal,
             )
             check_finite(result, cohort.clients, round_index, cfg.optim)
             weight = torch.from_numpy(self.sizes[cohort.clients] / total)
@@ -142,7 +144,7 @@ class Federation:
             num_samples += result.num_samples
             self.on_cohort(len(cohort.clients))
         riders = torch.stack([loss, torch.tensor(num_samples), torch.tensor(int(stop()))])
-        riders = self.exchange.sync(self.world, riders)  # the only collective of the round
+        riders = self.exchange.sync(self.world, riders, chosen)  # the round's only collective
         return RoundStats(
             loss=float(from_fixed(riders[0])),
             num_participants=len(chosen),
@@ -197,7 +199,7 @@ class Federation:
             )
         ]
 
-    def start(self, clients: np.ndarray, *, training: bool) -> tuple[Tensor, Tensor | None]:
+    def start(self, clients: np.ndarray, *, training: bool) -> tuple[Tensor, Any]:
         """Return the rows theta [G, P + S] that clients hold after a download, and what else
         came."""
         download = self.exchange.download(clients, training=training)

@@ -37,14 +37,23 @@ def train_cohort(
     label_of: Callable[[np.ndarray], np.ndarray],
     batches: Iterable[Batch],
     optim: OptimConfig,
+    proximal: float = 0.0,
 ) -> LocalResult:
     """Run each client's steps from its row of theta.
+
+    proximal: FedProx's mu; a client's loss gains mu / 2 |shared - start of shared|^2. The gradient
+    of that term is exact and, as that of the weight decay, is not scaled by `grad_scale`: it acts
+    on the parameters themselves and not through the model.
 
     The optimiser's state begins and ends here: published simulators let momentum run on from one
     client to the next, which makes results depend on the visiting order.
     """
     lr = optim.lr * layout.spread("lr_scale").to(theta.device)
     grad_scale = layout.spread("grad_scale").to(theta.device)
+    start, pull = theta, proximal * layout.spread("shared").to(theta.device)  # [P + S], 0 on P
+    trains = torch.ones_like(theta, dtype=torch.bool)
+    for name, rests in method.resting(prepared).items():
+        layout.views(trains)[name][rests.to(theta.device)] = False
     momentum = torch.zeros_like(theta)
     loss_sum = torch.zeros(len(theta), device=theta.device)
     num_steps = torch.zeros(len(theta), device=theta.device)
@@ -56,8 +65,12 @@ def train_cohort(
         # The sum joins no two clients: the gradient of a row is that of its own loss.
         (grad,) = torch.autograd.grad(torch.where(active, loss, 0.0).sum(), leaf)
         update = grad * grad_scale + optim.weight_decay * theta
+        if proximal:
+            moved = theta - start
+            update = update + pull * moved
+            loss = loss.detach() + 0.5 * (pull * moved.square()).sum(dim=1)
         momentum = optim.momentum * momentum + update
-        theta = torch.where(active[:, None], theta - lr * momentum, theta)
+        theta = torch.where(active[:, None] & trains, theta - lr * momentum, theta)
         loss_sum += torch.where(active, loss.detach(), 0.0)
         num_steps += active
         num_samples += int(batch.weight[batch.active].sum())

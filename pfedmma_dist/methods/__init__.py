@@ -1,8 +1,25 @@
 """The methods by name. To add one, write its file and import it here."""
 
+from pfedmma_dist.methods.cocoop import CoCoOp
+from pfedmma_dist.methods.fedclip import FedCLIP
+from pfedmma_dist.methods.fedotp import FedOTP
+from pfedmma_dist.methods.fedpgp import FedPGP
+from pfedmma_dist.methods.lora import LoRA
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA
+from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.zero_shot import ZeroShot
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (ZeroShot, PromptFL, PFedMMA)}
+ALL: tuple[type[Method], ...] = (
+    ZeroShot,
+    PromptFL,
+    FedPGP,
+    FedOTP,
+    PFedMoAP,
+    CoCoOp,
+    FedCLIP,
+    LoRA,
+    PFedMMA,
+)
+METHODS = {method.name: method for method in ALL}

@@ -34,6 +34,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.model import FINAL, Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
@@ -57,16 +58,26 @@ class Method:
     def __init__(self, options: Any, dims: Dims) -> None:
         """options: an instance of `Options`. dims: the sizes of the CLIP; no weights are needed."""
 
-    def exchange(self, layout: Layout, template: Tensor) -> Exchange:
-        """Return the server; `template` [P + S] is where every client starts."""
+    def exchange(self, layout: Layout, template: Tensor, seed: int) -> Exchange:
+        """Return the server; `template` [P + S] is where every client starts, `seed` the run's."""
         return Average(template[layout.num_private :])
 
-    def prepare(self, extra: Tensor | None, text: ClassText) -> Any:
+    def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
+        """Return the row [P + S] that every client starts from: the draws of `specs`, unless a
+        method starts from something of the CLIP's own."""
+        return layout.template(seed)
+
+    def prepare(self, extra: Any, text: ClassText) -> Any:
         """Turn what was downloaded beside the shared part into what `classes` reads.
 
         Called once per cohort and round, without gradients.
         """
         return None
+
+    def resting(self, prepared: Any) -> dict[str, Tensor]:
+        """Return, by name, the clients [G] bool whose parameter sits this round out: it keeps its
+        bits, weight decay included."""
+        return {}
 
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Any:
         """Return the class side, for instance unit vectors [G, C, D].
@@ -88,10 +99,16 @@ class Method:
 
 
 def encode(
-    clip: FrozenCLIP, images: Tensor, kind: ImageFeatures, branch: Branch | None = None
+    clip: FrozenCLIP,
+    images: Tensor,
+    kind: ImageFeatures,
+    branch: Branch | None = None,
+    inside: Inside = nothing_inside,
 ) -> Tensor:
-    """Map image features [G, B, *record_shape] to unit vectors [G, B, D]."""
-    return clip.encode_image(images.flatten(0, 1), kind, branch).unflatten(0, images.shape[:2])
+    """Map image features [G, B, *record_shape] to unit vectors [G, B, D], or, where these are of
+    patches, [G, B, M, D]."""
+    encoded = clip.encode_image(images.flatten(0, 1), kind, branch, inside)
+    return encoded.unflatten(0, images.shape[:2])
 
 
 def cosine_logits(

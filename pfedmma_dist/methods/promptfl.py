@@ -6,7 +6,6 @@ receives 8,192 numbers.
 """
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from torch import Tensor
@@ -14,14 +13,8 @@ from torch import Tensor
 from pfedmma_dist.clip.model import Dims
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.method import Method
+from pfedmma_dist.methods.share import Share
 from pfedmma_dist.params import ParamSpec, normal
-
-
-class Share(Enum):
-    """What of the prompt crosses the network."""
-
-    all = "all"
-    none = "none"
 
 
 @dataclass(kw_only=True)

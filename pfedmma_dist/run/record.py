@@ -73,6 +73,7 @@ class MethodResult:
     down_numbers: int
     up_bytes: int
     down_bytes: int
+    start_numbers: int = 0  # received beside them to start from, where the paper counts it apart
     seconds: float | None = None  # wall clock of the whole run
 
     @classmethod
@@ -94,5 +95,6 @@ class MethodResult:
             down_numbers=down,
             up_bytes=BYTES * up,
             down_bytes=BYTES * down,
+            start_numbers=cost.start,
             seconds=seconds,
         )

@@ -220,3 +220,15 @@ def assert_near(out: Tensor, expected: Tensor) -> None:
     """Compare unit vectors in bfloat16 and in float32: a cosine of 0.999 or more."""
     assert out.dtype == torch.float32
     assert float((out * expected).sum(dim=-1).min().detach()) > 0.999
+
+
+@pytest.mark.parametrize("num_context", [1, 3])
+def test_a_placeholder_is_the_prompt_that_writes_an_x_for_every_vector(
+    names: tuple[str, ...], plain: bool, num_context: int
+) -> None:
+    clip = random_clip(torch.float64, plain=plain)
+    text, words = class_text(clip, names, TEMPLATE), "X " * num_context + "{}."
+    placeholder = text.placeholder(num_context)
+    assert_same(placeholder, class_text(clip, names, words).plain)
+    assert text.placeholder(num_context) is placeholder  # frozen, so computed once
+    assert not placeholder.requires_grad

@@ -1,15 +1,16 @@
 """Rounds: what is averaged, what stays, what is counted, and that nothing else is remembered."""
 
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from tiny import SIZES, tiny_federation
+from tiny import SIZES, on_ranks, tiny_federation
 from torch import Tensor
 
-from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.evaluate import Scores
+from pfedmma_dist.federation.federation import Federation, RoundStats
+from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.world import World
@@ -17,6 +18,7 @@ from pfedmma_dist.world import World
 EVERYBODY = np.arange(len(SIZES))
 NUM_SHARED = 3 * 32 * 32
 HALF = {"fraction": 0.5}
+TRAINED = [method for method in METHODS.values() if tiny_federation(method).layout.num_trained]
 
 
 def private_rows(federation: Federation) -> Tensor:
@@ -24,9 +26,18 @@ def private_rows(federation: Federation) -> Tensor:
 
 
 def same_state(a: Federation, b: Federation) -> bool:
-    return torch.equal(private_rows(a), private_rows(b)) and torch.equal(
-        a.exchange.shared, b.exchange.shared
-    )
+    return torch.equal(private_rows(a), private_rows(b)) and same_server(a, b)
+
+
+def same_server(a: Federation, b: Federation) -> bool:
+    ours, theirs = a.exchange.state(), b.exchange.state()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def assert_same_scores(a: Scores, b: Scores) -> None:
+    assert a.percent.keys() == b.percent.keys()
+    for name, percent in a.percent.items():
+        np.testing.assert_array_equal(percent, b.percent[name])
 
 
 def test_round_has_one_collective_of_the_shared_numbers_and_three() -> None:
@@ -61,6 +72,18 @@ def test_shared_part_becomes_the_mean_by_sample_count(method: type) -> None:
     total = sum(SIZES[client] for client in chosen)
     mean = sum(SIZES[client] / total * uploads[client] for client in chosen)
     np.testing.assert_allclose(federation.exchange.shared.numpy(), mean, rtol=1e-7, atol=1e-14)
+
+
+@pytest.mark.parametrize("method", [PFedMMA, PromptFL])
+def test_proximal_term_holds_the_shared_part_of_any_method_near_the_download(method: type) -> None:
+    moved, losses = [], []
+    for mu in (0.0, 10.0):
+        federation = tiny_federation(method, proximal=mu, local_epochs=8)
+        start = federation.exchange.shared
+        losses.append(federation.round(0).loss)
+        moved.append((federation.exchange.shared - start).norm())
+    assert 0 < moved[1] < 0.95 * moved[0]
+    assert losses[1] > losses[0]
 
 
 def test_loss_is_the_mean_by_sample_count() -> None:
@@ -111,7 +134,7 @@ def test_first_round_takes_all_where_asked() -> None:
     assert federation.round(1).num_participants == 3
 
 
-@pytest.mark.parametrize("method", [PFedMMA, PromptFL])
+@pytest.mark.parametrize("method", TRAINED)
 def test_resumed_rounds_have_the_bits_of_uninterrupted_ones(method: type) -> None:
     through, first, second = (tiny_federation(method, **HALF) for _ in range(3))
     losses = [through.round(index).loss for index in range(4)]
@@ -120,6 +143,8 @@ def test_resumed_rounds_have_the_bits_of_uninterrupted_ones(method: type) -> Non
     second.load(*first.state())
     assert [second.round(index).loss for index in (2, 3)] == losses[2:]
     assert same_state(second, through)
+    again, scores = (federation.evaluate(full=True) for federation in (second, through))
+    assert_same_scores(again, scores)
 
 
 def test_scoring_leaves_no_trace() -> None:
@@ -131,8 +156,9 @@ def test_scoring_leaves_no_trace() -> None:
     assert same_state(through, other)
 
 
-def test_size_of_cohorts_changes_rounding_alone() -> None:
-    one, six = (tiny_federation(PFedMMA, cohort_size=size, num_shards=1) for size in (1, 6))
+@pytest.mark.parametrize("method", TRAINED)
+def test_size_of_cohorts_changes_rounding_alone(method: type) -> None:
+    one, six = (tiny_federation(method, cohort_size=size, num_shards=1) for size in (1, 6))
     for federation in (one, six):
         federation.round(0)
         federation.round(1)
@@ -140,47 +166,24 @@ def test_size_of_cohorts_changes_rounding_alone() -> None:
     torch.testing.assert_close(one.exchange.shared, six.exchange.shared, rtol=0, atol=1e-5)
 
 
-class ThreadRank(World):
-    """A rank that is a thread: sums meet at a barrier."""
-
-    def exact_sum(self, x: Tensor) -> Tensor:
-        self.parts[self.rank] = x
-        self.meeting.wait()
-        total = sum(self.parts.values())
-        self.meeting.wait()
-        return total
-
-
 @pytest.mark.parametrize("size", [2, 3])
-def test_ranks_together_have_the_bits_of_one(size: int) -> None:
-    alone = tiny_federation(PFedMMA, **HALF)
-    expected = [alone.round(index) for index in range(2)]
-    scores = alone.evaluate(full=True)
-    parts, meeting = {}, threading.Barrier(size, timeout=60)
-    ranks, stats, found = [], {}, {}
-    for rank in range(size):
-        world = ThreadRank(rank, size, torch.device("cpu"))
-        world.parts, world.meeting = parts, meeting
-        ranks.append(tiny_federation(PFedMMA, world, **HALF))
+@pytest.mark.parametrize("method", TRAINED)
+def test_ranks_together_have_the_bits_of_one(method: type, size: int) -> None:
+    def work(world: World) -> tuple[Federation, list[RoundStats], Scores]:
+        federation = tiny_federation(method, world, **HALF)
+        return federation, [federation.round(i) for i in range(3)], federation.evaluate(full=True)
 
-    def work(rank: int) -> None:
-        stats[rank] = [ranks[rank].round(index) for index in range(2)]
-        found[rank] = ranks[rank].evaluate(full=True)
-
-    threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for rank, federation in enumerate(ranks):
-        assert torch.equal(federation.exchange.shared, alone.exchange.shared)
+    alone, expected, scores = work(World.alone())
+    ranks = on_ranks(size, work)
+    for federation, stats, found in ranks:
+        assert same_server(federation, alone)
         hosted = np.concatenate([federation.shards[shard] for shard in federation.hosted])
         assert torch.equal(federation.clients.gather(hosted), alone.clients.gather(hosted))
-        assert [s.loss for s in stats[rank]] == [s.loss for s in expected]
-        assert [s.num_samples for s in stats[rank]] == [s.num_samples for s in expected]
-        for name, percent in scores.percent.items():
-            np.testing.assert_array_equal(found[rank].percent[name], percent)
-    assert sorted(np.concatenate([r.shards[s] for r in ranks for s in r.hosted])) == list(EVERYBODY)
+        for name in ("loss", "num_samples", "rank_bytes"):
+            assert [getattr(s, name) for s in stats] == [getattr(s, name) for s in expected]
+        assert_same_scores(found, scores)
+    hosted = [r.shards[s] for r, _, _ in ranks for s in r.hosted]
+    assert sorted(np.concatenate(hosted)) == list(EVERYBODY)
 
 
 def test_shards_do_not_depend_on_the_rank() -> None:

@@ -34,14 +34,22 @@ def steps_of(clients: np.ndarray = CLIENTS) -> list[Batch]:
     return list(batches([OWN[client] for client in clients], clients, CFG, 1, 0, 1))
 
 
-def train(theta: Tensor, steps: list[Batch], optim: OptimConfig = OPTIM) -> LocalResult:
+def train(
+    theta: Tensor, steps: list[Batch], optim: OptimConfig = OPTIM, proximal: float = 0.0
+) -> LocalResult:
     return train_cohort(
-        METHOD, LAYOUT, theta, None, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, steps, optim
-    )
+        METHOD, LAYOUT, theta, None, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, steps, optim,
+        proximal,
+    )  # fmt: skip
 
 
-def train_slowly(row: Tensor, steps: list[Batch], g: int) -> tuple[Tensor, float, int]:
-    """Run one client with torch.optim.SGD on parameters of its own: (row, mean loss, images)."""
+def train_slowly(
+    row: Tensor, steps: list[Batch], g: int, proximal: float = 0.0
+) -> tuple[Tensor, float, int]:
+    """Run one client with torch.optim.SGD on parameters of its own: (row, mean loss, images).
+
+    The proximal term, on the bias that is shared, is part of the loss that autograd sees.
+    """
     weight = row[: CLASSES * WIDTH].view(CLASSES, WIDTH).clone().requires_grad_()
     bias = row[CLASSES * WIDTH :].clone().requires_grad_()
     optimizer = torch.optim.SGD(
@@ -58,6 +66,7 @@ def train_slowly(row: Tensor, steps: list[Batch], g: int) -> tuple[Tensor, float
         logits = NUMBERS[rows] @ weight.T + bias
         loss = F.cross_entropy(logits, torch.from_numpy(LABELS[rows]))
         loss = loss + 0.25 * weight.square().sum()
+        loss = loss + proximal / 2 * (bias - row[CLASSES * WIDTH :]).square().sum()
         optimizer.zero_grad()
         loss.backward()
         weight.grad *= 4.0
@@ -68,14 +77,49 @@ def train_slowly(row: Tensor, steps: list[Batch], g: int) -> tuple[Tensor, float
     return row, float(np.mean(losses)), num_images
 
 
-def test_cohort_equals_a_slow_loop_over_its_clients() -> None:
+@pytest.mark.parametrize("proximal", [0.0, 2.0])
+def test_cohort_equals_a_slow_loop_over_its_clients(proximal: float) -> None:
     theta, steps = rows_of_theta(), steps_of()
-    result = train(theta, steps)
-    slow = [train_slowly(row, steps, g) for g, row in enumerate(theta)]
+    result = train(theta, steps, proximal=proximal)
+    slow = [train_slowly(row, steps, g, proximal) for g, row in enumerate(theta)]
     for g, (row, loss, _) in enumerate(slow):
         torch.testing.assert_close(result.theta[g], row, rtol=0, atol=1e-12)
         assert result.loss[g].item() == pytest.approx(loss, rel=1e-6)
     assert result.num_samples == sum(num_images for _, _, num_images in slow) == 3 * 20
+
+
+def test_proximal_term_draws_the_shared_part_alone_back_to_its_start() -> None:
+    theta, steps = rows_of_theta(), steps_of() * 10
+    free, held = (train(theta, steps, proximal=mu).theta - theta for mu in (0.0, 8.0))
+    own, shared = slice(CLASSES * WIDTH), slice(CLASSES * WIDTH, None)
+    assert (held[:, shared].norm(dim=1) < 0.5 * free[:, shared].norm(dim=1)).all()
+    assert (held[:, own].norm(dim=1) > 0.9 * free[:, own].norm(dim=1)).all()
+
+
+def test_first_step_is_at_no_distance_and_the_second_is() -> None:
+    theta, steps = rows_of_theta(), steps_of()
+    free, held = ([train(theta, steps[:n], proximal=mu) for n in (1, 2)] for mu in (0.0, 2.0))
+    assert torch.equal(free[0].theta, held[0].theta)
+    assert torch.equal(free[0].loss, held[0].loss)
+    distance = (free[0].theta - theta)[:, CLASSES * WIDTH :].square().sum(dim=1)
+    torch.testing.assert_close(held[1].loss - free[1].loss, (2.0 / 2 * distance / 2).float())
+
+
+def test_proximal_gradient_is_not_scaled_with_the_models() -> None:
+    """As weight decay; a method's `grad_scale` is about the way of its gradient through the model."""
+    specs = tuple(replace(spec, shared=True) for spec in METHOD.specs)
+    method, layout = Linear(CLASSES, WIDTH), Layout(specs)
+    theta, steps = rows_of_theta(), steps_of()[:2]
+    first = train(theta, steps[:1]).theta
+    free, held = (
+        train_cohort(
+            method, layout, theta, None, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, steps, OPTIM,
+            mu,
+        ).theta
+        for mu in (0.0, 2.0)
+    )  # fmt: skip
+    lr = OPTIM.lr * layout.spread("lr_scale")
+    torch.testing.assert_close(free - held, lr * 2.0 * (first - theta))
 
 
 def test_client_alone_trains_as_in_a_cohort() -> None:

@@ -10,15 +10,18 @@ import torch
 from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip
 from torch import Tensor
 
-from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config import FederationConfig, OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
 from pfedmma_dist.federation.local import LocalResult, client_losses, train_cohort
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.params import Layout
+from pfedmma_dist.world import World
 
 OWN = [np.arange(10), np.arange(10, 13), np.arange(13, 19)]
 CLIENTS = np.arange(3)
+EVERYBODY = np.arange(12)
+"""Those that took part in the round before: the three and some more."""
 CFG = FederationConfig(batch_size=4, drop_last=False)  # 3, 1 and 2 steps, each client padded once
 STEPS = list(batches(OWN, CLIENTS, CFG, seed=1, round_index=0, num_views=1))
 LABELS = np.arange(19) % NUM_BASE
@@ -53,14 +56,23 @@ class Setting:
         self.clip = tiny_clip(self.dtype, plain=self.plain)
         self.method = METHODS[self.name](METHODS[self.name].Options(**self.chosen), self.clip.dims)
         self.layout = Layout(self.method.specs)
-        self.text = ClassText(self.clip, CLASSES[:NUM_BASE], "a photo of a {}.")
+        self.text = class_text(self.clip, CLASSES[:NUM_BASE], "a photo of a {}.")
         self.features = NoiseFeatures(self.clip)
-        noise = np.random.default_rng(1).standard_normal((3, self.layout.num_trained))
+        rng = np.random.default_rng(1)
+        noise = rng.standard_normal((3, self.layout.num_trained))
         self.theta = self.layout.template(1) + 0.1 * torch.from_numpy(noise).to(self.clip.wide)
 
+        self.exchange = self.method.exchange(self.layout, self.layout.template(1), 1)
+        self.exchange.download(EVERYBODY, training=True)
+        rows = rng.standard_normal((len(EVERYBODY), self.layout.num_shared))
+        even = torch.full((len(EVERYBODY),), 1 / len(EVERYBODY), dtype=torch.float64)
+        self.exchange.upload(EVERYBODY, torch.from_numpy(0.1 * rows), even)
+        self.exchange.sync(World.alone(), torch.zeros(0, dtype=torch.int64), EVERYBODY)
+
+    @torch.no_grad()
     def prepared(self, clients: np.ndarray) -> Any:
-        exchange = self.method.exchange(self.layout, self.layout.template(1))
-        return self.method.prepare(exchange.download(clients, training=True).extra, self.text)
+        extra = self.exchange.download(clients, training=True).extra
+        return self.method.prepare(extra, self.text)
 
     def logits(self, theta: Tensor, rows: np.ndarray, clients: np.ndarray = CLIENTS) -> Tensor:
         params = self.layout.views(theta)

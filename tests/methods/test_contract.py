@@ -157,4 +157,4 @@ def test_counts_are_those_of_the_specs(setting: Setting) -> None:
     shared = sum(sizes[spec.name] for spec in setting.method.specs if spec.shared)
     layout = setting.layout
     assert (layout.num_trained, layout.num_shared) == (sum(sizes.values()), shared)
-    assert setting.method.exchange(layout, layout.template(1)).cost().up == shared
+    assert setting.method.exchange(layout, layout.template(1), 1).cost().up == shared

@@ -3,11 +3,20 @@
 import pytest
 
 from pfedmma_dist.clip.load import dims
+from pfedmma_dist.methods.cocoop import CoCoOp
+from pfedmma_dist.methods.fedclip import FedCLIP
+from pfedmma_dist.methods.fedotp import FedOTP
+from pfedmma_dist.methods.fedotp import Share as TwoPrompts
+from pfedmma_dist.methods.fedpgp import FedPGP
+from pfedmma_dist.methods.fedpgp import Share as PersonalPart
+from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.lora import Share as Matrices
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmma import Share as Adapters
+from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
-from pfedmma_dist.methods.promptfl import Share as Prompts
+from pfedmma_dist.methods.share import Share
 from pfedmma_dist.methods.zero_shot import ZeroShot
 from pfedmma_dist.params import Layout
 
@@ -19,7 +28,7 @@ def costs(kind: type[Method], **options: object) -> tuple[int, int, int]:
     """Return the numbers (trained, sent, received) of a client and round."""
     method = kind(kind.Options(**options), dims("ViT-B-16"))
     layout = Layout(method.specs)
-    cost = method.exchange(layout, layout.template(0)).cost()
+    cost = method.exchange(layout, layout.template(0), 0).cost()
     return layout.num_trained, cost.up, cost.down
 
 
@@ -51,7 +60,58 @@ def test_promptfl() -> None:
 
 
 def test_local_prompts_send_nothing() -> None:
-    assert costs(PromptFL, share=Prompts.none) == (8_192, 0, 0)
+    assert costs(PromptFL, share=Share.none) == (8_192, 0, 0)
+
+
+def test_fedpgp() -> None:
+    assert costs(FedPGP) == (12_416, 8_192, 8_192)
+    assert costs(FedPGP, bottleneck=4)[0] == 10_304
+
+
+@pytest.mark.parametrize(("share", "sent"), [("all", 12_416), ("none", 0)])
+def test_ablations_of_fedpgp_train_the_same_and_send_what_they_say(share: str, sent: int) -> None:
+    assert costs(FedPGP, share=PersonalPart[share]) == (12_416, sent, sent)
+
+
+def test_fedotp() -> None:
+    assert costs(FedOTP) == (16_384, 8_192, 8_192)
+
+
+@pytest.mark.parametrize(("share", "sent"), [("all", 16_384), ("none", 0)])
+def test_ablations_of_fedotp_train_the_same_and_send_what_they_say(share: str, sent: int) -> None:
+    assert costs(FedOTP, share=TwoPrompts[share]) == (16_384, sent, sent)
+
+
+def test_pfedmoap() -> None:
+    assert costs(PFedMoAP) == (74_240, 8_192, 73_728)
+
+
+def test_prompt_that_pfedmoap_starts_from_is_counted_apart() -> None:
+    method = PFedMoAP(PFedMoAP.Options(), dims("ViT-B-16"))
+    layout = Layout(method.specs)
+    assert method.exchange(layout, layout.template(0), 0).cost().start == 8_192
+    for kind in (PFedMMA, PromptFL, FedPGP):
+        method = kind(kind.Options(), dims("ViT-B-16"))
+        layout = Layout(method.specs)
+        assert method.exchange(layout, layout.template(0), 0).cost().start == 0
+
+
+def test_cocoop() -> None:
+    assert costs(CoCoOp) == (41_504, 41_504, 41_504)
+    assert costs(CoCoOp, ctx_init="a photo of a") == (35_360, 35_360, 35_360)
+    assert costs(CoCoOp, share=Share.none) == (41_504, 0, 0)
+
+
+def test_fedclip() -> None:
+    assert costs(FedCLIP) == (525_312, 525_312, 525_312)
+    assert costs(FedCLIP, share=Share.none) == (525_312, 0, 0)
+
+
+@pytest.mark.parametrize("share", Matrices)
+def test_lora_sends_the_matrices_it_shares(share: Matrices) -> None:
+    half = 3 * 2 * 8 * (768 + 512)  # A of q and v, 8 wide, in 3 blocks of both towers; B as large
+    sent = {Matrices.all: 2 * half, Matrices.A: half, Matrices.none: 0}[share]
+    assert costs(LoRA, share=share) == (2 * half, sent, sent)
 
 
 def test_zero_shot() -> None:

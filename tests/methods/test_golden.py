@@ -5,15 +5,21 @@ import re
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from tiny import golden
 
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config import OptimConfig
+from pfedmma_dist.exchange import Upload
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.local import client_losses, train_cohort
+from pfedmma_dist.methods.cocoop import CoCoOp, CoCoOpOptions
+from pfedmma_dist.methods.fedotp import FedOTP, FedOTPOptions, Transport
+from pfedmma_dist.methods.fedpgp import FedPGP, FedPGPOptions
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
+from pfedmma_dist.methods.pfedmoap import PFedMoAP, PFedMoAPOptions
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
@@ -22,6 +28,7 @@ INPUTS = golden("inputs")
 NAMES = tuple(name.replace("_", " ") for name in INPUTS["classnames"].tolist())
 LABELS = INPUTS["labels"].astype(np.int64)
 COHORTS = [1, 3]
+PGP_KEYS = {"sigma": "prompt_learner.sigma", "u": "prompt_learner.U", "v": "prompt_learner.V"}
 
 
 class GoldenFeatures:
@@ -51,24 +58,29 @@ def rows_from(layout: Layout, arrays: dict, prefix: str, key_of, num_clients: in
     return torch.cat(flat).repeat(num_clients, 1)
 
 
-def check(method: Method, clip: FrozenCLIP, arrays: dict, key_of, num_clients: int) -> None:
+def check(
+    method: Method, clip: FrozenCLIP, arrays: dict, key_of, num_clients: int,
+    extra: object = None, atol: float = 2e-5,
+) -> None:  # fmt: skip
     """Compare logits, loss, gradient, and parameters after one and three steps."""
     layout = Layout(method.specs)
     text, features = class_text(clip, NAMES, "a photo of a {}."), GoldenFeatures(clip)
     theta = rows_from(layout, arrays, "init", key_of, num_clients)
+    with torch.no_grad():
+        prepared = method.prepare(extra, text)
     batch = batch_of(num_clients)
     label_of = LABELS.__getitem__
 
     params = layout.views(theta)
     images = features.rows(method.images, (batch.rows.reshape(-1), None))
     images = images.unflatten(0, batch.rows.shape)
-    logits = method.logits(params, method.classes(params, None, text), images, clip)
+    logits = method.logits(params, method.classes(params, prepared, text), images, clip)
     expected = torch.from_numpy(arrays["logits"])
     for own in logits:
-        torch.testing.assert_close(own, expected, atol=2e-5, rtol=0)
+        torch.testing.assert_close(own, expected, atol=atol, rtol=0)
 
     leaf = theta.clone().requires_grad_()
-    loss = client_losses(method, layout, leaf, None, text, features, label_of, batch)
+    loss = client_losses(method, layout, leaf, prepared, text, features, label_of, batch)
     np.testing.assert_allclose(loss.detach().numpy(), arrays["loss"], atol=2e-5)
     loss.sum().backward()
     grad = leaf.grad * layout.spread("grad_scale")
@@ -78,7 +90,7 @@ def check(method: Method, clip: FrozenCLIP, arrays: dict, key_of, num_clients: i
     optim = OptimConfig(lr=float(arrays["lr"]), momentum=0.9, weight_decay=5e-4)
     for steps in (1, 3):
         result = train_cohort(
-            method, layout, theta, None, text, features, label_of, [batch] * steps, optim
+            method, layout, theta, prepared, text, features, label_of, [batch] * steps, optim
         )
         expected = rows_from(layout, arrays, f"step{steps}", key_of, num_clients)
         torch.testing.assert_close(result.theta, expected, atol=1e-6, rtol=0)
@@ -123,6 +135,106 @@ def test_promptfl_equals_the_published_code(golden_clip: FrozenCLIP, num_clients
     method = PromptFL(PromptFLOptions(), golden_clip.dims)
     arrays = golden("promptfl")
     check(method, golden_clip, arrays, lambda spec: "prompt_learner.ctx", num_clients)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize(("name", "words"), [("cocoop", None), ("cocoop_ctxinit", "a photo of a")])
+def test_cocoop_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, words: str | None, num_clients: int
+) -> None:
+    method, arrays = CoCoOp(CoCoOpOptions(ctx_init=words), golden_clip.dims), golden(name)
+    layers = {"down": "linear1", "up": "linear2"}
+
+    def key_of(spec: str) -> str:
+        if spec == "context":
+            return "prompt_learner.ctx"
+        _, layer, *bias = spec.split(".")
+        return f"prompt_learner.meta_net.{layers[layer]}.{bias[0] if bias else 'weight'}"
+
+    if words:
+        layout = Layout(method.specs)
+        start = layout.views(method.template(layout, 1, golden_clip)[None])["context"][0]
+        torch.testing.assert_close(start, torch.from_numpy(arrays[f"init/{key_of('context')}"]))
+    check(method, golden_clip, arrays, key_of, num_clients)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+def test_fedpgp_equals_the_published_code(golden_clip: FrozenCLIP, num_clients: int) -> None:
+    method = FedPGP(FedPGPOptions(), golden_clip.dims)
+    check(method, golden_clip, golden("fedpgp"), PGP_KEYS.__getitem__, num_clients)
+
+
+def test_two_clients_of_fedpgp_are_the_two_prompts_that_its_published_code_stacks(
+    golden_clip: FrozenCLIP,
+) -> None:
+    method = FedPGP(FedPGPOptions(bottleneck=4), golden_clip.dims)
+    layout, arrays = Layout(method.specs), golden("fedpgp_N2")
+    text, features = class_text(golden_clip, NAMES, "a photo of a {}."), GoldenFeatures(golden_clip)
+
+    def rows(prefix: str) -> torch.Tensor:
+        arrays_of = (torch.from_numpy(arrays[f"{prefix}/{PGP_KEYS[s.name]}"]) for s in layout.specs)
+        return torch.cat([x.flatten(1) for x in arrays_of], dim=1)
+
+    theta = rows("init").requires_grad_()
+    params = layout.views(theta)
+    images = torch.stack([features.rows(method.images, (np.arange(6), None))] * 2)
+    classes = method.classes(params, None, text)
+    logits = torch.cat([*method.logits(params, classes, images, golden_clip)], dim=1)
+    expected = torch.from_numpy(arrays["logits"])
+    torch.testing.assert_close(logits, expected, atol=2e-5, rtol=0)
+    loss = F.cross_entropy(logits, torch.from_numpy(LABELS))
+    loss = loss + method.penalty(params, classes, text).mean()
+    np.testing.assert_allclose(loss.item(), arrays["loss"], atol=2e-5)
+    loss.backward()
+    torch.testing.assert_close(theta.grad, rows("grad"), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize(
+    ("name", "options", "atol"),
+    [
+        ("fedotp_cot", {}, 1e-4),  # its problems stop together, after 65 iterations
+        ("fedotp_cot", {"threshold": 0, "max_iter": 65}, 2e-5),
+        ("fedotp_cot_tight", {"threshold": 1e-9, "max_iter": 1000}, 2e-5),
+        ("fedotp_cot_full", {"gamma": 1.0}, 2e-5),
+        ("fedotp_sinkhorn", {"ot": Transport.sinkhorn}, 2e-5),
+    ],
+)
+def test_fedotp_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, options: dict, atol: float, num_clients: int
+) -> None:
+    method = FedOTP(FedOTPOptions(**options), golden_clip.dims)
+    arrays = golden(name)
+    for part in ("init", "grad", "step1", "step3"):
+        both = arrays[f"{part}/prompt_learner.ctx"]
+        arrays |= {f"{part}/common": both[0], f"{part}/own": both[1]}
+    check(method, golden_clip, arrays, str, num_clients, atol=atol)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize("name", ["pfedmoap", "pfedmoap_first_round"])
+def test_pfedmoap_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, num_clients: int
+) -> None:
+    arrays = golden(name)
+    lr, lr_gate = float(arrays["lr_prompt"]), float(arrays["lr_gating"])
+    options = PFedMoAPOptions(
+        num_experts=3, gate_width=8, heads=int(arrays["heads"]), gate_lr_scale=lr_gate / lr
+    )
+    assert (options.scaling, options.local_weight) == (arrays["scaling"], arrays["lmbda"])
+    method = PFedMoAP(options, golden_clip.dims)
+
+    def key_of(spec: str) -> str:
+        if spec == "context":
+            return "prompt_learner.ctx"
+        _, part, *bias = spec.split(".")
+        return f"gating.W_{part[0]}.{bias[0] if bias else 'weight'}"
+
+    for spec in method.specs:  # a gate without experts has no gradient there
+        arrays.setdefault(f"grad/{key_of(spec.name)}", np.zeros(spec.shape, np.float32))
+    experts = torch.from_numpy(arrays.get("experts", np.zeros((0, 16, 64), np.float32)))
+    extra = [tuple(Upload(row) for row in experts.flatten(1))] * num_clients
+    check(method, golden_clip, arrays | {"lr": lr}, key_of, num_clients, extra)
 
 
 def test_zero_shot_equals_the_published_code(golden_clip: FrozenCLIP) -> None:

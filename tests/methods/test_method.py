@@ -44,4 +44,4 @@ def test_shared_tail_of_the_template_goes_to_the_server(toy: type[Method]) -> No
     federation = tiny_federation(toy, options=toy.Options(num_classes=4))
     template = torch.arange(6.0)
     layout = type(federation.layout)((*federation.method.specs, ParamSpec("own", (2,), zeros)))
-    assert federation.method.exchange(layout, template).shared.tolist() == [2, 3, 4, 5]
+    assert federation.method.exchange(layout, template, 0).shared.tolist() == [2, 3, 4, 5]

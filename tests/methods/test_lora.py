@@ -1,0 +1,124 @@
+"""LoRA: where it starts, what its options do, and one step of it as merged weights take it."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from setting import LABELS, STEPS, Setting
+from torch import Tensor
+
+from pfedmma_dist.clip.load import dims
+from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.text import class_text
+from pfedmma_dist.clip.tower import Tower
+from pfedmma_dist.methods.lora import LoRA, LoRAOptions, Share
+from pfedmma_dist.params import Layout
+
+SMALL = {"blocks": 2, "rank": 3, "alpha": 12.0}
+
+
+def merged(tower: Tower, params: dict[str, Tensor], side: str, letters: str) -> Tower:
+    """Return a tower whose top blocks hold W + alpha / r * B A in place of W."""
+    blocks = list(tower.blocks)
+    for level in range(2):
+        index = tower.depth - 2 + level
+        block, width = blocks[index], tower.width
+        for letter in letters:
+            place = f"{level}.{side}.{letter}"
+            product = 12.0 / 3 * params[f"B.{place}"][0] @ params[f"A.{place}"][0]
+            if letter == "o":
+                block = replace(block, out_weight=block.out_weight + product)
+                continue
+            above = "qkv".index(letter) * width
+            product = F.pad(product, (0, 0, above, 2 * width - above))
+            block = replace(block, qkv_weight=block.qkv_weight + product)
+        blocks[index] = block
+    return Tower(
+        blocks, tower.num_heads, tower.final_norm, tower.projection, quick_gelu=True,
+        dtype=tower.dtype,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("letters", ["qv", "k", "o", "qkvo"])
+@pytest.mark.parametrize("plain", [False, True], ids=["shortcuts", "plain"])
+def test_loss_and_gradient_are_those_of_merged_weights(plain: bool, letters: str) -> None:
+    setting = Setting("lora", SMALL | {"projections": letters}, plain=plain)
+    reference = Setting("zero_shot", {}, plain=True)
+    slow, rows = reference.clip, STEPS[0].rows
+    row = setting.theta[:1].clone().requires_grad_()
+    params = setting.layout.views(row)
+    towers = {
+        side: merged(getattr(slow, side), params, side, letters) for side in ("image", "text")
+    }
+    clip = FrozenCLIP(**{**vars(slow), **towers})
+    text = class_text(clip, setting.text.names, setting.text.template)
+    classes = text.branched(None, 0, 1)
+    pixels = reference.features.rows(reference.method.images, (rows[0], None))
+    images = clip.encode_image(pixels, setting.method.images)
+    loss = F.cross_entropy(clip.scale * images @ classes[0].T, torch.from_numpy(LABELS[rows[0]]))
+    assert torch.allclose(setting.losses(setting.theta, STEPS[0])[0], loss, rtol=0, atol=1e-10)
+    ours = setting.gradient(setting.theta, STEPS[0])[:1]
+    torch.testing.assert_close(ours, torch.autograd.grad(loss, row)[0], rtol=0, atol=1e-10)
+
+
+def test_every_client_starts_as_the_untouched_clip() -> None:
+    setting, reference = Setting("lora", SMALL), Setting("zero_shot", {})
+    start = setting.layout.template(1).to(setting.dtype).repeat(3, 1)
+    params = setting.layout.views(start)
+    assert all((x != 0).any() == name.startswith("A.") for name, x in params.items())
+    expected = reference.logits(reference.theta, STEPS[0].rows)
+    torch.testing.assert_close(setting.logits(start, STEPS[0].rows), expected, rtol=0, atol=1e-12)
+
+
+def test_a_starts_as_torch_starts_a_linear_layer() -> None:
+    layout = Layout(LoRA(LoRAOptions(), dims("ViT-B-16")).specs)
+    started = layout.views(layout.template(1)[None])
+    for name, fan_in in [("A.0.image.q", 768), ("A.2.text.v", 512)]:
+        np.testing.assert_allclose(started[name].abs().max(), fan_in**-0.5, rtol=0.01)
+
+
+@pytest.mark.parametrize(("share", "parts"), [("all", "AB"), ("A", "A"), ("none", "")])
+def test_shared_are_the_matrices_that_are_named(share: str, parts: str) -> None:
+    method = LoRA(LoRAOptions(share=Share[share]), dims("ViT-B-16"))
+    assert {spec.name[0] for spec in method.specs if spec.shared} == set(parts)
+    assert {spec.name[0] for spec in method.specs} == {"A", "B"}
+
+
+def test_rank_and_alpha_make_the_scale() -> None:
+    theta = Setting("lora", SMALL).theta
+    logits = [
+        Setting("lora", SMALL | {"alpha": alpha}).logits(theta, STEPS[0].rows)
+        for alpha in (12.0, 24.0)
+    ]
+    doubled = Setting("lora", SMALL)
+    twice = theta.clone()
+    for name, value in doubled.layout.views(twice).items():  # views: they move the row
+        value.mul_(2.0 if name.startswith("B.") else 1.0)
+    assert not torch.allclose(*logits)
+    torch.testing.assert_close(doubled.logits(twice, STEPS[0].rows), logits[1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"blocks": 0}, "method.blocks: 0; set 1 or more"),
+        ({"blocks": 13}, "method.blocks: 13; the smaller tower has 12"),
+        ({"rank": 0}, "method.rank: 0; set 1 or more"),
+        ({"alpha": 0.0}, "method.alpha: 0.0; set a positive scale"),
+        ({"projections": ""}, "method.projections: ''; write some of the letters q, k, v and o"),
+        ({"projections": "qx"}, "method.projections: 'qx'; write some of the letters"),
+        ({"projections": "qq"}, "method.projections: 'qq'; write some of the letters"),
+    ],
+    ids=str,
+)
+def test_options_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LoRA(LoRAOptions(**options), dims("ViT-B-16"))
+
+
+def test_image_tower_that_is_no_vit_is_refused_with_the_reason() -> None:
+    with pytest.raises(ValueError, match="clip.model is no Vision Transformer; choose a ViT"):
+        LoRA(LoRAOptions(), dims("RN50"))
