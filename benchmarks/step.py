@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pfedmma_dist.clip.load import load
+from pfedmma_dist.clip.load import dims, load
 from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config import CacheMode, ClipConfig, Dtype, OptimConfig
 from pfedmma_dist.federation.cohort import Batch
@@ -32,19 +32,6 @@ from pfedmma_dist.world import World
 
 NAMES = (Path(__file__).parent / "caltech101_base.txt").read_text().splitlines()
 """The 50 base classes of Caltech-101."""
-
-
-TIMED = [
-    "pfedmma",
-    "promptfl",
-    "fedpgp",
-    "fedotp",
-    "pfedmoap",
-    "cocoop",
-    "fedclip",
-    "lora",
-]
-"""The methods that train, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +87,11 @@ def prepare(method: Method, layout: Layout, text: ClassText, cohort: int) -> obj
     return method.prepare(exchange.download(everybody[:cohort], training=True).extra, text)
 
 
+def trained(model: str) -> list[str]:
+    """Return the methods that train something."""
+    return [name for name, kind in METHODS.items() if kind(kind.Options(), dims(model)).specs]
+
+
 def seconds(action: Callable[[], object], device: str) -> float:
     """Return the CPU seconds, or the GPU's wall seconds, of one call."""
     if device == "cuda":
@@ -143,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", default="ViT-B-16-quickgelu")
-    parser.add_argument("--methods", nargs="+", default=TIMED)
+    parser.add_argument("--methods", nargs="+", help="default: all that train")
     parser.add_argument("--cohorts", nargs="+", type=int, default=[1])
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--classes", type=int, default=50)
@@ -151,6 +143,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-plain", action="store_true")
     args = parser.parse_args()
+    args.methods = args.methods or trained(args.model)
     torch.set_num_threads(args.threads)
     steps = {v[0]: (v, step_of(*v[1:], args)) for v in variants(args)}
     counts = {label: flops(step) / v[4] for label, (v, step) in steps.items()}  # and warms up

@@ -57,11 +57,12 @@ def assemble(cfg: Config, world: World) -> Federation:
 
 
 def attach_features(
-    federation: Federation, steps: cache.Steps, *, training: bool = True
+    federation: Federation, steps: cache.Steps, *, training: bool = True, testing: bool = True
 ) -> list[cache.FeatureCache]:
     """Give a federation its frozen features and return the caches that hold them. Collective.
 
     Test and training images have a cache each: the former serves every seed and every division.
+    What is not asked for is encoded when it is read.
     """
     cfg, clip = federation.cfg, federation.clip
     images = federation.task.images
@@ -89,16 +90,19 @@ def attach_features(
         return found.to_device(cache.join(mine), budget.cache_memory * GIB)
 
     kinds = list(dict.fromkeys([FINAL, federation.method.images]))  # FINAL for zero-shot CLIP
-    tested = cached(host_test, test, kinds, "centre crop")
-    federation.sources = Sources(train=fresh, test=tested)
-    if not training or cfg.data.views == 0:
-        return [tested]
-    if tested.place != "disk":
-        budget = replace(budget, cache_memory=max(0, budget.cache_memory - tested.num_bytes / GIB))
-    of = "centre crop" if cfg.data.views == 1 else f"augmented, seed {cfg.seed}"
-    trained = cached(host_train, train, [federation.method.images], of)
-    federation.sources = Sources(train=trained, test=tested)
-    return [tested, trained]
+    caches, in_train, in_test = [], fresh, fresh
+    if testing:
+        in_test = cached(host_test, test, kinds, "centre crop")
+        caches.append(in_test)
+        if in_test.place != "disk":
+            left = budget.cache_memory - in_test.num_bytes / GIB
+            budget = replace(budget, cache_memory=max(0, left))
+    if training and cfg.data.views > 0:
+        of = "centre crop" if cfg.data.views == 1 else f"augmented, seed {cfg.seed}"
+        in_train = cached(host_train, train, [federation.method.images], of)
+        caches.append(in_train)
+    federation.sources = Sources(train=in_train, test=in_test)
+    return caches
 
 
 def zero_shot(federation: Federation) -> Scores:

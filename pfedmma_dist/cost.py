@@ -3,43 +3,60 @@
 Numbers follow from the methods' parameter lists and exchanges at the sizes of clip.model; no
 weights, no data. The method of the configuration has its own options, the others their defaults.
 A second number under a download is the prompt to start from, where a paper counts it apart.
+
+--measure also trains a few rounds of each on this machine and adds seconds per round, peak memory
+and GFLOP per client and step; without a file and without data.name in the embedded world. Weights
+may be random (clip.pretrained=null); with clip.cache=disk methods share encoded images.
 """
 
 import logging
 import sys
+from dataclasses import replace
+from functools import partial
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from pfedmma_dist import command
-from pfedmma_dist.arguments import resolve_method
+from pfedmma_dist.arguments import resolve_method, with_default
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.config import Config
 from pfedmma_dist.exchange import BYTES, Cost
+from pfedmma_dist.measure import measure
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
-from pfedmma_dist.run.table import size
+from pfedmma_dist.run.table import duration, size
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
 
+MEASURE = "--measure"
+HEADINGS = ("Method", "Trained", "Upload", "Download", "Upload", "Download")
+MEASURED = ("Round", "Peak", "GFLOP\n/ step")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    return command.run(sys.argv[1:] if argv is None else argv, report)
+    words = sys.argv[1:] if argv is None else argv
+    rest = [word for word in words if word != MEASURE]
+    if rest == words:
+        return command.run(words, report)
+    return command.run(with_default(rest), partial(report, measured=True))
 
 
-def report(cfg: Config, world: World) -> int:
+def report(cfg: Config, world: World, *, measured: bool = False) -> int:
     """Print the cost table of every method at the sizes of one model."""
+    if measured and world.size > 1:
+        raise ValueError(f"{MEASURE}: {world.size} ranks would measure each other; start one")
     if not world.first:
         return 0
     sizes = dims(cfg.clip.model)
     table = Table(
         title=f"per client and round, {cfg.clip.model}", title_justify="left", box=box.SIMPLE_HEAD
     )
-    for heading in ("Method", "Trained", "Upload", "Download", "Upload", "Download"):
+    for heading in HEADINGS + (MEASURED if measured else ()):
         table.add_column(heading, justify="left" if heading == "Method" else "right")
     for name, kind in METHODS.items():
         chosen = name == cfg.method["name"]
@@ -51,7 +68,10 @@ def report(cfg: Config, world: World) -> int:
             continue
         up, down = size(BYTES * cost.up), size(BYTES * cost.down)
         received = f"{cost.down:,}" + (f"\n+ {cost.start:,}" if cost.start else "")
-        table.add_row(name, f"{trained:,}", f"{cost.up:,}", received, up, down)
+        table.add_row(
+            name, f"{trained:,}", f"{cost.up:,}", received, up, down,
+            *(_rounds(name, cfg) if measured and trained else ()),
+        )  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 100).print(table)
     return 0
 
@@ -60,6 +80,14 @@ def count(method: Method) -> tuple[int, Cost]:
     """Return (numbers a client trains, numbers that cross the network per client and round)."""
     layout = Layout(method.specs)
     return layout.num_trained, method.exchange(layout, layout.template(0), 0).cost()
+
+
+def _rounds(name: str, cfg: Config) -> tuple[str, ...]:
+    """Return the measured columns of a method."""
+    method = cfg.method if name == cfg.method["name"] else {"name": name}
+    log.info("training a few rounds of %s", name)
+    found = measure(replace(cfg, method=method))
+    return duration(found.seconds), f"{found.mib:,.0f} MiB", f"{found.flop / 1e9:,.3g}"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ ROOMS = {
     "start": "arguments config data methods run schema world",
     "command": "arguments config data methods run world",
     "build": "arguments clip config data federation methods params run world",
+    "measure": "build config run start world",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 

@@ -106,7 +106,7 @@ def test_first_step_is_at_no_distance_and_the_second_is() -> None:
 
 
 def test_proximal_gradient_is_not_scaled_with_the_models() -> None:
-    """As weight decay; a method's `grad_scale` is about the way of its gradient through the model."""
+    """As weight decay: `grad_scale` is about a gradient's way through the model."""
     specs = tuple(replace(spec, shared=True) for spec in METHOD.specs)
     method, layout = Linear(CLASSES, WIDTH), Layout(specs)
     theta, steps = rows_of_theta(), steps_of()[:2]

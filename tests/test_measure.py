@@ -1,0 +1,52 @@
+"""What `cost --measure` tells: rounds that were really trained."""
+
+from pathlib import Path
+
+import pytest
+from runs import alone, make_lab
+
+from pfedmma_dist import cost, measure
+from pfedmma_dist.arguments import read
+from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.measure import Measured, rounds
+from pfedmma_dist.methods import METHODS
+
+
+@pytest.fixture
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(measure, "TIMED", 1)
+    lab = make_lab(tmp_path)
+    return [word for word in lab.words("none") if not word.startswith("run.folder")]
+
+
+def measured(words: list[str]) -> Measured:
+    with alone():
+        return rounds(read(words, methods=METHODS, sources=SOURCES))
+
+
+def test_rounds_have_time_memory_and_arithmetic(words: list[str]) -> None:
+    found = measured(words)
+    assert 0 < found.seconds < 60
+    assert found.mib > 50
+    assert found.flop > 1e6
+
+
+def test_arithmetic_is_of_one_step_however_many_there_are(words: list[str]) -> None:
+    once, twice = (measured([*words, f"federation.local_epochs={n}"]).flop for n in (1, 2))
+    assert once == twice
+
+
+def test_plain_form_needs_more_arithmetic(words: list[str]) -> None:
+    assert measured([*words, "clip.cache=off"]).flop > 1.5 * measured(words).flop
+
+
+def test_table_has_the_measured_columns(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        cost, "METHODS", {name: METHODS[name] for name in ("zero_shot", "promptfl")}
+    )
+    with alone():
+        assert cost.main(["--measure", *words]) == 0
+    [row] = [line for line in capsys.readouterr().out.splitlines() if "promptfl" in line]
+    assert "MiB" in row
