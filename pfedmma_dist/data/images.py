@@ -54,6 +54,9 @@ class Images:
     test: np.ndarray  # [m] int64 rows, ascending
     domains: np.ndarray | None = None  # [N] int64, positions in domain_names
     domain_names: tuple[str, ...] = ()  # empty where images are not told apart by domain
+    owners: np.ndarray | None = None  # [N] int64, positions in owner_names: natural clients
+    owner_names: tuple[str, ...] = ()  # empty where images do not come with a client
+    superclasses: np.ndarray | None = None  # [C] int64, the coarse class of each class
 
     def __len__(self) -> int:
         return len(self.labels)
