@@ -28,7 +28,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import PATCHES, Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.method import Method, encode
+from pfedmma_dist.methods.method import Method, encode, need_vit
 from pfedmma_dist.params import ParamSpec, normal
 
 
@@ -42,12 +42,9 @@ class Transport(Enum):
 class Share(Enum):
     """Which prompts cross the network."""
 
-    common = "common"
-    all = "all"
-    none = "none"
-
-
-SHARED_PARTS = {Share.common: ("common",), Share.all: ("common", "own"), Share.none: ()}
+    common = ("common",)
+    all = ("common", "own")
+    none = ()
 
 
 @dataclass(kw_only=True)
@@ -94,14 +91,9 @@ class FedOTP(Method):
     images = PATCHES
 
     def __init__(self, options: FedOTPOptions, dims: Dims) -> None:
-        if dims.why_no_image_tower:
-            raise ValueError(
-                "method.name: fedotp reads the patch tokens of the image tower, and that of "
-                f"clip.model {dims.why_no_image_tower}; choose a ViT of OpenAI's kind, such as "
-                "ViT-B-16"
-            )
+        need_vit("fedotp reads the patch tokens of", dims)
         self.options = options
-        shape, shared = (options.num_context, dims.text_width), SHARED_PARTS[options.share]
+        shape, shared = (options.num_context, dims.text_width), options.share.value
         self.specs = tuple(
             ParamSpec(name, shape, normal(0.02), shared=name in shared)
             for name in ("common", "own")

@@ -39,12 +39,9 @@ class Anchor(Enum):
 class Share(Enum):
     """Which parts of the prompt cross the network."""
 
-    sigma = "sigma"
-    all = "all"
-    none = "none"
-
-
-SHARED_PARTS = {Share.sigma: ("sigma",), Share.all: ("sigma", "u", "v"), Share.none: ()}
+    sigma = ("sigma",)
+    all = ("sigma", "u", "v")
+    none = ()
 
 
 @dataclass(kw_only=True)
@@ -86,7 +83,7 @@ class FedPGP(Method):
 
     def __init__(self, options: FedPGPOptions, dims: Dims) -> None:
         self.options = options
-        rank, shared = options.bottleneck, SHARED_PARTS[options.share]
+        rank, shared = options.bottleneck, options.share.value
         shapes = {
             "sigma": (options.num_context, dims.text_width),
             "u": (options.num_context, rank),

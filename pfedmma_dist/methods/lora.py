@@ -21,7 +21,7 @@ from torch import Tensor
 from pfedmma_dist.clip.low_rank import Inside, LowRank
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.method import Method, cosine_logits, encode
+from pfedmma_dist.methods.method import Method, cosine_logits, encode, top_blocks
 from pfedmma_dist.params import ParamSpec, torch_linear, zeros
 
 TOWERS = ("image", "text")
@@ -30,12 +30,9 @@ TOWERS = ("image", "text")
 class Share(Enum):
     """Which of the two matrices cross the network."""
 
-    all = "all"
-    A = "A"
-    none = "none"
-
-
-SHARED_PARTS = {Share.all: "AB", Share.A: "A", Share.none: ""}
+    all = ("A", "B")
+    A = ("A",)
+    none = ()
 
 
 @dataclass(kw_only=True)
@@ -76,21 +73,13 @@ class LoRA(Method):
     Options = LoRAOptions
 
     def __init__(self, options: LoRAOptions, dims: Dims) -> None:
-        if dims.why_no_image_tower:
-            raise ValueError(
-                "method.name: lora trains inside the image tower, and that of clip.model "
-                f"{dims.why_no_image_tower}; choose a ViT of OpenAI's kind, such as ViT-B-16"
-            )
-        depth = min(dims.image_blocks, dims.text_blocks)
-        if options.blocks > depth:
-            raise ValueError(f"method.blocks: {options.blocks}; the smaller tower has {depth}")
         self.options = options
-        self.images = ImageFeatures(start=dims.image_blocks - options.blocks, entry=True)
-        self.text_start = dims.text_blocks - options.blocks
+        image_start, self.text_start = top_blocks(self.name, options.blocks, dims)
+        self.images = ImageFeatures(start=image_start, entry=True)
         self.specs = tuple(self._specs(dims))
 
     def _specs(self, dims: Dims) -> list[ParamSpec]:
-        rank, shared = self.options.rank, SHARED_PARTS[self.options.share]
+        rank, shared = self.options.rank, self.options.share.value
         specs = []
         for level in range(self.options.blocks):  # 0 is the lowest adapted block
             for tower, width in zip(TOWERS, (dims.image_width, dims.text_width), strict=True):

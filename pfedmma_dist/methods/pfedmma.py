@@ -25,25 +25,17 @@ from torch import Tensor
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
-from pfedmma_dist.methods.method import Method, cosine_logits, encode
+from pfedmma_dist.methods.method import Method, cosine_logits, encode, top_blocks
 from pfedmma_dist.params import ParamSpec, kaiming_fan_out, zeros
 
 
 class Share(Enum):
     """Which adapter matrices cross the network."""
 
-    shared = "shared"
-    all = "all"
-    none = "none"
-    up_down = "up_down"
-
-
-SHARED_PARTS = {
-    Share.shared: ("mix",),
-    Share.all: ("down", "mix", "up"),
-    Share.none: (),
-    Share.up_down: ("down", "up"),
-}
+    shared = ("mix",)
+    all = ("down", "mix", "up")
+    none = ()
+    up_down = ("down", "up")
 
 
 @dataclass(kw_only=True)
@@ -80,17 +72,9 @@ class PFedMMA(Method):
     first_round_all = True
 
     def __init__(self, options: PFedMMAOptions, dims: Dims) -> None:
-        if dims.why_no_image_tower:
-            raise ValueError(
-                "method.name: pfedmma trains inside the image tower, and that of clip.model "
-                f"{dims.why_no_image_tower}; choose a ViT of OpenAI's kind, such as ViT-B-16"
-            )
-        depth = min(dims.image_blocks, dims.text_blocks)
-        if options.blocks > depth:
-            raise ValueError(f"method.blocks: {options.blocks}; the smaller tower has {depth}")
         self.options = options
-        self.images = ImageFeatures(start=dims.image_blocks - options.blocks)
-        self.text_start = dims.text_blocks - options.blocks
+        image_start, self.text_start = top_blocks(self.name, options.blocks, dims)
+        self.images = ImageFeatures(start=image_start)
         self.specs = tuple(self._specs(dims))
 
     def _specs(self, dims: Dims) -> list[ParamSpec]:
@@ -104,7 +88,7 @@ class PFedMMA(Method):
             for name, shape in shapes.items():
                 part = name.partition(".")[0]
                 common = {
-                    "shared": part in SHARED_PARTS[self.options.share],
+                    "shared": part in self.options.share.value,
                     "grad_scale": 1.0 / self.options.alpha,
                 }
                 specs.append(ParamSpec(name, shape, kaiming_fan_out, **common))

@@ -74,7 +74,7 @@ def test_shared_part_becomes_the_mean_by_sample_count(method: type) -> None:
     np.testing.assert_allclose(federation.exchange.shared.numpy(), mean, rtol=1e-7, atol=1e-14)
 
 
-@pytest.mark.parametrize("method", [PFedMMA, PromptFL])
+@pytest.mark.parametrize("method", TRAINED)
 def test_proximal_term_holds_the_shared_part_of_any_method_near_the_download(method: type) -> None:
     moved, losses = [], []
     for mu in (0.0, 10.0):

@@ -15,21 +15,21 @@ from pfedmma_dist.methods import METHODS
 from pfedmma_dist.schema import plain
 
 
-def other_value(value: Any) -> Any:
-    """Return another value of an option's type."""
+def other_values(value: Any) -> list[Any]:
+    """Return all other members of an enum, one other value of any other type."""
     match value:
         case bool():
-            return not value
+            return [not value]
         case Enum():
-            return next(member for member in type(value) if member is not value)
+            return [member for member in type(value) if member is not value]
         case int():
-            return max(1, value // 8) if value > 1 else value + 1
+            return [max(1, value // 8) if value > 1 else value + 1]
         case float():
-            return value / 2  # a share stays one
+            return [value / 2]  # a share stays one
         case str() if len(value) > 1:
-            return value[:-1]
+            return [value[:-1]]
         case None:
-            return "a photo of a"  # of a text that may be absent
+            return ["a photo of a"]  # of a text that may be absent
     raise TypeError(f"say here what another value than {value!r} would be")
 
 
@@ -39,16 +39,21 @@ RESOURCES = ("memory",)
 ONE = Batch(**{name: value[:1] for name, value in vars(STEPS[0]).items()})
 """One client's step."""
 
-OPTIONS = [(name, field.name) for name in METHODS for field in fields(METHODS[name].Options)]
+OPTIONS = [
+    (name, field.name, other)
+    for name in METHODS
+    for field in fields(METHODS[name].Options)
+    for other in other_values(field.default)
+]
 
 
 @pytest.mark.parametrize(
-    ("name", "option"), [words for words in OPTIONS if words[1] not in RESOURCES]
+    ("name", "option", "other"), [words for words in OPTIONS if words[1] not in RESOURCES]
 )
-def test_option_changes_what_is_trained_sent_or_computed(name: str, option: str) -> None:
-    kind = METHODS[name]
-    default = Setting(name, {})
-    changed = Setting(name, {option: other_value(getattr(kind.Options(), option))})
+def test_option_changes_what_is_trained_sent_or_computed(
+    name: str, option: str, other: Any
+) -> None:
+    default, changed = Setting(name, {}), Setting(name, {option: other})
 
     def told(setting: Setting) -> list[tuple]:
         return [(s.name, s.shape, s.shared, s.lr_scale, s.grad_scale) for s in setting.method.specs]
@@ -60,10 +65,9 @@ def test_option_changes_what_is_trained_sent_or_computed(name: str, option: str)
     assert not same
 
 
-@pytest.mark.parametrize(("name", "option"), OPTIONS)
-def test_option_survives_the_configuration(name: str, option: str) -> None:
-    kind = METHODS[name]
-    options = kind.Options(**{option: other_value(getattr(kind.Options(), option))})
+@pytest.mark.parametrize(("name", "option", "other"), OPTIONS)
+def test_option_survives_the_configuration(name: str, option: str, other: Any) -> None:
+    options = METHODS[name].Options(**{option: other})
     written = {field.name: plain(getattr(options, field.name)) for field in fields(options)}
     assert resolve_method({"name": name, **written}, METHODS) == (name, options)
     assert resolve_method({"name": name, option: written[option]}, METHODS) == (name, options)
