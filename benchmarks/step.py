@@ -1,14 +1,18 @@
 """Time one local training step: the plain form against the default, and against the GEMM floor.
 
     python benchmarks/step.py                      # on a CPU: one thread, process CPU seconds
+    python benchmarks/step.py --methods cocoop --batch 2     # plain: 100 prompts of 77 tokens
     python benchmarks/step.py --device cuda --cohorts 1 4 8 16
 
 Variants are timed in turn (A B C A B C ...), so that a machine whose speed drifts slows all of
-them. The floor is the step's own matrix FLOPs, counted by torch, over the rate of one large matrix
-product measured in the same run. Weights are random: a step costs the same whatever they are.
+them. What is computed once for a run or a round (FedPGP's frozen class vectors, those of pFedMoAP's
+experts) is no part of a step, in the plain form either. The floor is the step's own
+matrix FLOPs, counted by torch, over the rate of one large matrix product measured in the same run.
+Weights are random: a step costs the same whatever they are.
 """
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +25,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pfedmma_dist.clip.load import dims, load
+from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config import CacheMode, ClipConfig, Dtype, OptimConfig
 from pfedmma_dist.federation.cohort import Batch
@@ -32,6 +37,8 @@ from pfedmma_dist.world import World
 
 NAMES = (Path(__file__).parent / "caltech101_base.txt").read_text().splitlines()
 """The 50 base classes of Caltech-101."""
+
+DTYPES = (Dtype.float32, Dtype.bfloat16)
 
 
 @dataclass(frozen=True)
@@ -45,11 +52,19 @@ class Stored:
         return self.features[torch.from_numpy(views[0]).to(self.features.device)]
 
 
-def step_of(method_name: str, dtype: Dtype, plain: bool, cohort: int, args: argparse.Namespace):
-    """Return a function that trains one step of a cohort."""
-    device = torch.device(args.device)
+@functools.cache
+def frozen(model: str, dtype: Dtype, plain: bool, device: str) -> FrozenCLIP:
+    """Return one form of the CLIP; a copy for every variant would not fit the memory."""
     mode = CacheMode.off if plain else CacheMode.auto
-    clip = load(ClipConfig(model=args.model, pretrained=None, dtype=dtype, cache=mode), 0, device)
+    cfg = ClipConfig(model=model, pretrained=None, dtype=dtype, cache=mode)
+    return load(cfg, 0, torch.device(device))
+
+
+def step_of(
+    method_name: str, dtype: Dtype, plain: bool, cohort: int, args: argparse.Namespace
+) -> Callable[[], object]:
+    """Return a function that trains one step of a cohort."""
+    clip = frozen(args.model, dtype, plain, args.device)
     kind = METHODS[method_name]
     method = kind(kind.Options(), clip.dims)
     layout = Layout(method.specs)
@@ -59,7 +74,7 @@ def step_of(method_name: str, dtype: Dtype, plain: bool, cohort: int, args: argp
     if not plain:
         stored = stored.to(getattr(torch, dtype.value))
     text = class_text(clip, tuple(NAMES[: args.classes]), "a photo of a {}.")
-    theta = layout.template(0).repeat(cohort, 1).to(device)
+    theta = layout.template(0).repeat(cohort, 1).to(clip.device)
     shape = (cohort, args.batch)
     batch = Batch(
         rows=np.tile(np.arange(args.batch), (cohort, 1)),
@@ -115,7 +130,8 @@ def gemm_rate(dtype: Dtype, device: str) -> float:
 
 
 def flops(action: Callable[[], object]) -> int:
-    """Count the matrix FLOPs of one call."""
+    """Count the matrix FLOPs of one call, after one that warms up."""
+    action()
     with FlopCounterMode(display=False) as counter:
         action()
     return counter.get_total_flops()
@@ -123,8 +139,8 @@ def flops(action: Callable[[], object]) -> int:
 
 def variants(args: argparse.Namespace) -> Iterator[tuple[str, str, Dtype, bool, int]]:
     """Yield (label, method, dtype, plain, cohort)."""
-    for method, dtype in product(args.methods, (Dtype.float32, Dtype.bfloat16)):
-        if not args.no_plain:
+    for method, dtype in product(args.methods, DTYPES):
+        if dtype in args.plain:
             yield f"{method} plain {dtype.value}", method, dtype, True, 1
         for cohort in args.cohorts:
             yield f"{method} default {dtype.value} G={cohort}", method, dtype, False, cohort
@@ -141,13 +157,19 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--no-plain", action="store_true")
+    parser.add_argument(
+        "--plain",
+        nargs="*",
+        type=Dtype,
+        default=[*DTYPES],
+        help="dtypes of the plain form; default: both",
+    )
     args = parser.parse_args()
     args.methods = args.methods or trained(args.model)
     torch.set_num_threads(args.threads)
     steps = {v[0]: (v, step_of(*v[1:], args)) for v in variants(args)}
-    counts = {label: flops(step) / v[4] for label, (v, step) in steps.items()}  # and warms up
-    rates = {d: gemm_rate(d, args.device) for d in (Dtype.float32, Dtype.bfloat16)}
+    counts = {label: flops(step) / v[4] for label, (v, step) in steps.items()}
+    rates = {d: gemm_rate(d, args.device) for d in DTYPES}
     times: dict[str, list[float]] = {label: [] for label in steps}
     for _ in range(args.repeats):
         for label, (v, step) in steps.items():

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.method import Method, encode
+from pfedmma_dist.methods.method import Method, at_least_one, encode
 from pfedmma_dist.methods.share import Share
 from pfedmma_dist.params import Layout, ParamSpec, normal, torch_linear
 
@@ -45,8 +45,7 @@ class CoCoOpOptions:
     again is computed."""
 
     def __post_init__(self) -> None:
-        if self.num_context < 1:
-            raise ValueError(f"method.num_context: {self.num_context}; set 1 or more")
+        at_least_one(self, "num_context")
         if self.ctx_init is not None and not self.ctx_init.split():
             raise ValueError("method.ctx_init: no word in it; write some, or null for random draws")
         if not self.memory > 0:

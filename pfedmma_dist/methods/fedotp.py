@@ -28,7 +28,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import PATCHES, Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.method import Method, encode, need_vit
+from pfedmma_dist.methods.method import Method, at_least_one, encode, need_vit
 from pfedmma_dist.params import ParamSpec, normal
 
 
@@ -70,14 +70,11 @@ class FedOTPOptions:
     prompts)."""
 
     def __post_init__(self) -> None:
-        if self.num_context < 1:
-            raise ValueError(f"method.num_context: {self.num_context}; set 1 or more")
+        at_least_one(self, "num_context", "max_iter")
         if not 0 < self.gamma <= 1:
             raise ValueError(f"method.gamma: {self.gamma}; set a mass in (0, 1], such as 0.8")
         if not self.eps > 0:
             raise ValueError(f"method.eps: {self.eps}; set more than 0, such as 0.1")
-        if self.max_iter < 1:
-            raise ValueError(f"method.max_iter: {self.max_iter}; set 1 or more")
         if not self.threshold >= 0:
             raise ValueError(f"method.threshold: {self.threshold}; set 0 or more, such as 1e-3")
 

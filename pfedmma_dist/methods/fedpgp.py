@@ -25,7 +25,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import Dims
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.method import Method
+from pfedmma_dist.methods.method import Method, at_least_one
 from pfedmma_dist.params import ParamSpec, normal
 
 
@@ -64,10 +64,7 @@ class FedPGPOptions:
     nothing (local prompts)."""
 
     def __post_init__(self) -> None:
-        if self.num_context < 1:
-            raise ValueError(f"method.num_context: {self.num_context}; set 1 or more")
-        if self.bottleneck < 1:
-            raise ValueError(f"method.bottleneck: {self.bottleneck}; set 1 or more")
+        at_least_one(self, "num_context", "bottleneck")
         if not self.mu >= 0:
             raise ValueError(f"method.mu: {self.mu}; set 0 or more, such as 0.5")
         if not self.temperature > 0:

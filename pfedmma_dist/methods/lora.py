@@ -21,7 +21,7 @@ from torch import Tensor
 from pfedmma_dist.clip.low_rank import Inside, LowRank
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.method import Method, cosine_logits, encode, top_blocks
+from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, encode, top_blocks
 from pfedmma_dist.params import ParamSpec, torch_linear, zeros
 
 TOWERS = ("image", "text")
@@ -52,10 +52,7 @@ class LoRAOptions:
     """What is averaged: `all` A and B (FedIT), `A` (FedSA-LoRA), `none` nothing (local LoRA)."""
 
     def __post_init__(self) -> None:
-        if self.blocks < 1:
-            raise ValueError(f"method.blocks: {self.blocks}; set 1 or more")
-        if self.rank < 1:
-            raise ValueError(f"method.rank: {self.rank}; set 1 or more")
+        at_least_one(self, "blocks", "rank")
         if not self.alpha > 0:
             raise ValueError(f"method.alpha: {self.alpha}; set a positive scale, such as 16")
         letters = set(self.projections)

@@ -98,6 +98,13 @@ class Method:
         return None
 
 
+def at_least_one(options: Any, *names: str) -> None:
+    """Refuse options that count something and are below 1."""
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ValueError(f"method.{name}: {getattr(options, name)}; set 1 or more")
+
+
 def need_vit(claim: str, dims: Dims) -> None:
     """Refuse a CLIP whose image tower our code cannot run; claim: what a method does in it."""
     if dims.why_no_image_tower:

@@ -25,7 +25,7 @@ from torch import Tensor
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
-from pfedmma_dist.methods.method import Method, cosine_logits, encode, top_blocks
+from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, encode, top_blocks
 from pfedmma_dist.params import ParamSpec, kaiming_fan_out, zeros
 
 
@@ -56,10 +56,7 @@ class PFedMMAOptions:
     `none` nothing (local MMA), `up_down` all but the projection."""
 
     def __post_init__(self) -> None:
-        if self.blocks < 1:
-            raise ValueError(f"method.blocks: {self.blocks}; set 1 or more")
-        if self.rank < 1:
-            raise ValueError(f"method.rank: {self.rank}; set 1 or more")
+        at_least_one(self, "blocks", "rank")
         if not self.alpha > 0:
             raise ValueError(f"method.alpha: {self.alpha}; set a positive scale, such as 1e-3")
 

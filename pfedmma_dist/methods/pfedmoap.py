@@ -28,7 +28,7 @@ from torch import Tensor
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.exchange import Choice, Exchange, ExpertPool, Upload
-from pfedmma_dist.methods.method import Method, cosine_logits, encode
+from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, encode
 from pfedmma_dist.params import Layout, ParamSpec, normal, torch_linear
 
 GATE = ("query", "key", "value", "out")
@@ -59,9 +59,7 @@ class PFedMoAPOptions:
     """Learning rate of the gate over that of the context; 5: 0.01 and 0.002 (released code)."""
 
     def __post_init__(self) -> None:
-        for name in ("num_context", "num_experts", "gate_width", "heads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"method.{name}: {getattr(self, name)}; set 1 or more")
+        at_least_one(self, "num_context", "num_experts", "gate_width", "heads")
         for name in ("scaling", "local_weight", "gate_lr_scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"method.{name}: {getattr(self, name)}; set more than 0")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import Dims
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.method import Method
+from pfedmma_dist.methods.method import Method, at_least_one
 from pfedmma_dist.methods.share import Share
 from pfedmma_dist.params import ParamSpec, normal
 
@@ -27,8 +27,7 @@ class PromptFLOptions:
     """`all` averages the context; `none` trains each client's alone (local CoOp)."""
 
     def __post_init__(self) -> None:
-        if self.num_context < 1:
-            raise ValueError(f"method.num_context: {self.num_context}; set 1 or more")
+        at_least_one(self, "num_context")
 
 
 class PromptFL(Method):
