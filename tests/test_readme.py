@@ -8,6 +8,7 @@ import pytest
 from pfedmma_dist.arguments import parse
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.schema import read_yaml
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,3 +40,9 @@ def test_every_method_has_a_row_and_a_preset() -> None:
     for name in METHODS:
         assert f"| `{name}` |" in README
         assert (ROOT / "configs" / "method" / f"{name}.yaml").exists()
+
+
+def test_quick_compare_runs_every_method_as_set_for_the_glyphs() -> None:
+    rows = read_yaml(ROOT / "configs" / "sweep" / "quick_compare.yaml")["rows"]
+    named = {f"configs/method/glyphs/{name}.yaml" for name in METHODS}
+    assert {words[0] for words in rows.values()} == named
