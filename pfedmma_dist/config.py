@@ -33,6 +33,17 @@ class Division(Enum):
     balanced = "balanced"
 
 
+class Dealing(Enum):
+    """How images are dealt to clients."""
+
+    dirichlet = "dirichlet"
+    pachinko = "pachinko"
+    classes = "classes"
+    superclass = "superclass"
+    iid = "iid"
+    natural = "natural"
+
+
 class Experiment(Enum):
     """What makes clients differ, and what they are scored on."""
 
@@ -53,12 +64,29 @@ class DataConfig:
     task: Experiment = Experiment.base_to_novel
     """Experiment (pFedMMA, section 5.1): `base_to_novel` deals disjoint classes to clients,
     `label_shift` divides every class among them, `feature_shift` every class of one domain."""
-    num_clients: int = 10
+    num_clients: int | None = 10
     """Clients of the federation; 10 in base-to-novel, 30 over 6 domains in feature shift, 100 in
-    label shift (pFedMMA, section 5.1)."""
+    label shift (pFedMMA, section 5.1). null means as many as the images come with."""
+    partition: Dealing = Dealing.dirichlet
+    """How label_shift deals all images and feature_shift those of each domain: `dirichlet` divides
+    every class by Dir(beta); `pachinko` has clients prefer superclasses by Dir(beta); `classes`
+    gives each client classes_per_client classes; `superclass` gives it one superclass; `iid` deals
+    at random; `natural` (label_shift only) leaves images with the clients they come with. Published
+    as noniid-labeldir, noniid-labeldir100, noniid-labeluni, iid-label100 and homo."""
     beta: float = 0.5
     """Dirichlet concentration of label_shift and feature_shift, smaller is more skewed; 0.5
     (pFedMMA, section 5.1)."""
+    classes_per_client: int = 2
+    """partition=classes only: classes of each client; 2 on CIFAR-10, 10 on CIFAR-100 (pFedMMA's
+    code)."""
+    held_out: str | None = None
+    """feature_shift only: a domain that no client has, and on whose test images every client is
+    scored besides (leave one domain out)."""
+    compat: bool = False
+    """Divide as the published code does, number for number: label_shift by dirichlet, pachinko,
+    classes or iid, feature_shift by dirichlet, and the shots of base_to_novel. Seeds are the run's
+    in label_shift (pachinko: 12345, the run's only numbers the clients), 0 in every domain of
+    feature_shift, 2023 in base_to_novel. Images must be listed in the published code's order."""
     shots: int = 16
     """base_to_novel only: training images per class and client, all of them where a class has
     fewer; 16 (pFedMMA). The other experiments train on every training image."""

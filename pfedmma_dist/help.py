@@ -108,7 +108,7 @@ def _heading(name: str, doc: str | None) -> str:
 
 def _entry(leaf: Leaf, doc: str) -> str:
     title = f"  {leaf.key}={shown(leaf.default)}"
-    return f"{title:<48}{leaf.expected}\n" + _wrap(doc, " " * 6, " " * 6)
+    return _wrap(f"{title:<48}{leaf.expected}", "", " " * 48) + _wrap(doc, " " * 6, " " * 6)
 
 
 def _table(table: Mapping[str, Any]) -> str:

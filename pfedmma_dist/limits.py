@@ -25,6 +25,7 @@ LIMITS = {
     "seed": Limit(lambda x: 0 <= x < 2**63, "0 or more and below 2^63"),
     "data.num_clients": AT_LEAST_1,
     "data.beta": Limit(lambda x: 1e-6 <= x <= 1e6, "1e-6 to 1e6"),
+    "data.classes_per_client": AT_LEAST_1,
     "data.shots": AT_LEAST_1,
     "data.template": Limit(lambda x: x.count("{}") == 1, "text with exactly one {}"),
     "data.views": Limit(lambda x: 0 <= x < 2**20, "0 or more and below 2^20"),

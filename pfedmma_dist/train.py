@@ -58,11 +58,13 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
     result = folder.read_result()
     if result is None:
         log.info(
-            "%s on %s: %d clients, %d rank(s) on %s with %d thread(s), into %s",
-            cfg.method["name"], cfg.data.name, cfg.data.num_clients, world.size,
-            world.device.type, cfg.run.threads, folder.path,
+            "%s on %s: %d rank(s) on %s with %d thread(s), into %s",
+            cfg.method["name"], cfg.data.name, world.size, world.device.type, cfg.run.threads,
+            folder.path,
         )  # fmt: skip
         federation = assemble(cfg, world)
+        sizes = federation.sizes
+        log.info("%d clients with %d to %d training images", len(sizes), sizes.min(), sizes.max())
         together(world, lambda: _describe(cfg, folder, world), ValueError)
         rounds = cfg.federation.rounds if federation.layout.num_trained else 0
         with Progress(world, console, rounds) as progress:

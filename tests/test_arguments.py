@@ -248,6 +248,7 @@ def test_a_file_whose_folder_holds_an_equals_sign_is_a_file(write) -> None:
         "run.checkpoint_every=0", "run.keep_checkpoints=1", "run.threads=1025", "seed=-1",
         "seed=9223372036854775808", "data.views=1048576", "data.beta=0", "data.difficulty=1.1",
         "data.style_gap=-1", "data.train_per_class=0", "data.test_per_class=0",
+        "data.classes_per_client=0",
     ],
 )  # fmt: skip
 def test_value_outside_its_limits_is_refused(word: str) -> None:

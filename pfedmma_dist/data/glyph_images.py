@@ -96,4 +96,5 @@ def glyph_images(cfg: DataConfig, seed: int, splits: Path) -> Images:
         test=rows[store.num_train :],
         domains=store.domains(rows),
         domain_names=glyphs.DOMAINS,
+        superclasses=glyphs.CLASSES // len(glyphs.SHAPES),  # one for each pattern
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pfedmma_dist.config import DataConfig
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.partition import Partition
 
@@ -80,3 +81,24 @@ class Task:
         columns = self.class_sets[class_set].label_of[self.images.labels[rows]]
         assert (columns >= 0).all()
         return columns
+
+
+def count_clients(images: Images, cfg: DataConfig) -> int:
+    """Return the configured number of clients, or that which the images come with."""
+    if cfg.num_clients is not None:
+        return cfg.num_clients
+    if not images.owner_names:
+        raise ValueError(
+            f"data.num_clients: null means as many as the images come with, and {images.place} "
+            "comes with none; set a number"
+        )
+    return len(images.owner_names)
+
+
+def refuse_held_out(cfg: DataConfig) -> None:
+    """Say so where a domain is to be held out of an experiment that knows no domains."""
+    if cfg.held_out is not None:
+        raise ValueError(
+            f"data.held_out: {cfg.held_out!r} can be held out where clients belong to domains; set "
+            "data.task=feature_shift, or data.held_out=null"
+        )

@@ -1,14 +1,16 @@
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pfedmma_dist.config import DataConfig, Division
-from pfedmma_dist.data.base_to_novel import base_to_novel
+from pfedmma_dist.config import DataConfig, Dealing, Division
+from pfedmma_dist.data.base_to_novel import base_to_novel, deal_classes, published_shots
 from pfedmma_dist.data.files import Files
 from pfedmma_dist.data.images import Images, without
-from pfedmma_dist.data.partition import deal_classes
 from pfedmma_dist.data.task import Task
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def listed(num_classes: int, train: int = 5, test: int = 2) -> Images:
@@ -23,6 +25,75 @@ def listed(num_classes: int, train: int = 5, test: int = 2) -> Images:
 
 def task_of(images: Images, seed: int = 1, **changes: object) -> Task:
     return base_to_novel(images, DataConfig(**{"num_clients": 2, "shots": 3, **changes}), seed)
+
+
+@pytest.mark.parametrize("num_classes", [7, 19, 24, 50, 51, 199])
+def test_published_division_equals_the_reference(num_classes):
+    with np.load(GOLDEN / "fewshot.npz") as golden:
+        expected = golden[f"fewshot/ncls{num_classes}_users10/class_to_client"]
+    client_of = np.full(num_classes, -1)
+    for client, labels in enumerate(deal_classes(num_classes, 10, Division.published)):
+        client_of[labels] = client
+    assert client_of.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("num_classes, num_clients", [(24, 10), (7, 7), (5, 1), (16, 10), (9, 4)])
+def test_balanced_division_differs_by_one_and_loses_nothing(num_classes, num_clients):
+    owned = deal_classes(num_classes, num_clients, Division.balanced)
+    sizes = [len(labels) for labels in owned]
+    assert max(sizes) - min(sizes) <= 1
+    assert sorted(np.concatenate(owned)) == list(range(num_classes))
+
+
+def test_balanced_and_published_agree_where_classes_divide_evenly():
+    published = deal_classes(50, 10, Division.published)
+    balanced = deal_classes(50, 10, Division.balanced)
+    assert all(map(np.array_equal, published, balanced))
+
+
+def test_division_leaves_pythons_generator_alone():
+    random.seed(5)
+    expected = random.random()
+    random.seed(5)
+    deal_classes(50, 10, Division.published)
+    assert random.random() == expected
+
+
+def test_published_shots_equal_the_reference():
+    with np.load(GOLDEN / "partitions.npz") as golden:
+        expected = golden["fewshot/ncls19_users10_shots4/chosen_item_ids"]  # of 24 in each class
+    owned = deal_classes(19, 10, Division.published)
+    shots_of = published_shots([np.arange(24)] * 19, owned, DataConfig(shots=4))
+    for label, shots in enumerate(shots_of):
+        assert shots.tolist() == expected[expected[:, 0] == label, 1].tolist()
+
+
+def test_compat_takes_the_published_shots_whatever_the_seed():
+    images = listed(38, train=24)
+    changes = {"num_clients": 10, "shots": 4, "compat": True}
+    task = task_of(images, seed=1, **changes)
+    rows_of = [np.flatnonzero(images.labels[images.train] == label) for label in range(19)]
+    owned = deal_classes(19, 10, Division.published)
+    shots_of = published_shots(rows_of, owned, DataConfig(shots=4))
+    assert sorted(task.train.members) == sorted(np.concatenate(shots_of))
+    assert task_of(images, seed=2, **changes).train.members.tolist() == task.train.members.tolist()
+
+
+def test_compat_with_another_division_is_refused():
+    with pytest.raises(ValueError, match="data.compat: .*needs data.division=published, not bal"):
+        task_of(listed(8), compat=True, division=Division.balanced)
+
+
+def test_keys_of_other_experiments_are_refused():
+    with pytest.raises(ValueError, match="data.partition: iid deals images, .*set data.task=label"):
+        task_of(listed(8), partition=Dealing.iid)
+    with pytest.raises(ValueError, match="data.held_out: 'sketch' .*set data.task=feature_shift"):
+        task_of(listed(8), held_out="sketch")
+
+
+def test_clients_that_are_not_counted_must_come_with_the_images():
+    with pytest.raises(ValueError, match="data.num_clients: null means .*set a number"):
+        task_of(listed(8), num_clients=None)
 
 
 def test_first_half_of_the_labels_is_base_and_takes_the_odd_class():

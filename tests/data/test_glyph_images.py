@@ -32,6 +32,12 @@ def test_configuration_and_seed_make_the_store(images):
     assert images.store == STORE
 
 
+def test_classes_of_a_pattern_are_a_superclass(images):
+    pairs = zip(images.superclasses, images.class_names, strict=True)
+    assert len({(coarse, name.split()[0]) for coarse, name in pairs}) == 10
+    assert np.bincount(images.superclasses).tolist() == [10] * 10
+
+
 def test_rows_run_through_the_classes_training_rows_first(images):
     assert (len(images), images.train.tolist(), images.test.tolist()) == (
         900,

@@ -1,5 +1,6 @@
 """Whole runs of feature shift and label shift on glyphs: what they end with, and on two ranks."""
 
+import csv
 import json
 
 import numpy as np
@@ -19,14 +20,15 @@ FEATURE = {
     "federation__rounds": 2,
     "federation__batch_size": 8,
 }
+HELD_OUT = {**FEATURE, "data__held_out": "sketch", "data__num_clients": 5}
 LABEL = {**FEATURE, "data__task": "label_shift", "data__num_clients": 5, "data__beta": 0.1}
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """A run of either kind, in this process."""
+    """A run of each kind, in this process."""
     lab = make_lab(tmp_path_factory.mktemp("shifts"))
-    for name, changes in {"feature": FEATURE, "label": LABEL}.items():
+    for name, changes in {"feature": FEATURE, "held_out": HELD_OUT, "label": LABEL}.items():
         assert call(lab.words(name, **changes)) == 0
     return lab
 
@@ -49,6 +51,19 @@ def test_scores_are_per_domain_and_over_all_clients(lab: Lab) -> None:
     )
 
 
+def test_domain_that_is_held_out_is_scored_by_all_clients_and_has_none(lab: Lab) -> None:
+    folder = lab.folder("held_out")
+    metrics = read_metrics(folder / "metrics.csv")
+    assert np.isfinite(metrics["held_out_mean_percent"][-1])
+    assert "domain_sketch_mean_percent" not in metrics
+    with open(folder / "clients.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["domain"] for row in rows] == [name for name in DOMAINS if name != "sketch"]
+    assert all(row["held_out_percent"] for row in rows)
+    scores = json.loads((folder / "result.json").read_text())["results"][-1]["scores"]
+    assert scores["held_out_mean"] == np.mean([float(row["held_out_percent"]) for row in rows])
+
+
 def test_run_ends_with_table_folder_and_tensorboard(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,7 +79,7 @@ def test_run_ends_with_table_folder_and_tensorboard(
     ]
 
 
-@pytest.mark.parametrize("name", ["feature", "label"])
+@pytest.mark.parametrize("name", ["feature", "held_out", "label"])
 def test_run_can_be_scored_again(lab: Lab, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = lab.folder(name)
     with alone():
