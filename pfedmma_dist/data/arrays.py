@@ -34,7 +34,7 @@ class Arrays:
         """Return a hex digest of these rows' pixels."""
         digest = hashlib.blake2b(digest_size=16)
         for row in rows:
-            digest.update(self.pixels[row].data)
+            digest.update(self.pixels[row].tobytes())
         return digest.hexdigest()
 
     def unreadable(self, rows: np.ndarray) -> list[tuple[int, str]]:

@@ -95,7 +95,7 @@ def _read(kind: Cifar, cfg: DataConfig) -> Images:
         if (superclasses[labels[rows]] != coarse[rows]).any():
             raise ValueError(f"data.root: {folder} gives images of one class to two superclasses")
     return Images(
-        Arrays(folder, np.concatenate([pixels for pixels, _, _ in batches])),
+        Arrays(folder, np.ascontiguousarray(np.concatenate([own for own, _, _ in batches]))),
         labels,
         titles,
         rows[rows < num_train],

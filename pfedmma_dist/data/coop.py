@@ -87,7 +87,7 @@ def _pets(kind: CoopSet, home: Path, layout: str) -> Unsplit:
 
     trainval = read(Part.train)
     names = sorted({entry.name for entry in trainval})
-    return _trainval(names, trainval, read(Part.test), home)
+    return _trainval(names, trainval, read(Part.test), kind, home)
 
 
 def _sun397(kind: CoopSet, home: Path, layout: str) -> Unsplit:
@@ -104,7 +104,7 @@ def _sun397(kind: CoopSet, home: Path, layout: str) -> Unsplit:
         ]
 
     names = [named(path) for _, (path,) in _lines(home / "ClassName.txt", 1, kind, home)]
-    return _trainval(names, read(Part.train), read(Part.test), home)
+    return _trainval(names, read(Part.train), read(Part.test), kind, home)
 
 
 def _ucf101(kind: CoopSet, home: Path, layout: str) -> Unsplit:
@@ -125,7 +125,7 @@ def _ucf101(kind: CoopSet, home: Path, layout: str) -> Unsplit:
         return found
 
     names = [named(words[1]) for _, words in _lines(lists / "classInd.txt", 2, kind, home)]
-    return _trainval(names, read(Part.train), read(Part.test), home)
+    return _trainval(names, read(Part.train), read(Part.test), kind, home)
 
 
 def _aircraft(kind: CoopSet, home: Path, layout: str) -> Unsplit:
@@ -139,16 +139,18 @@ def _aircraft(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return Unsplit(names, [], COOP_SHARES, given, home)
 
 
-def _trainval(names: list[str], trainval: list[Entry], test: list[Entry], home: Path) -> Unsplit:
+def _trainval(
+    names: list[str], trainval: list[Entry], test: list[Entry], kind: CoopSet, home: Path
+) -> Unsplit:
     """Return the official halves, of which the first is yet to lose its validation images."""
-    known = set(names)
-    for entry in (*trainval, *test):
-        if entry.name not in known:
-            raise ValueError(f"data.root: {entry.place}: {entry.path} is of no known class")
+    checked = check_paths([*trainval, *test], home / kind.images, home)
     own: dict[str, list[Entry]] = {name: [] for name in names}
-    for entry in check_paths(trainval, home, home):
+    for entry in checked:
+        if entry.name not in own:
+            raise ValueError(f"data.root: {entry.place}: {entry.path} is of no known class")
+    for entry in checked[: len(trainval)]:
         own[entry.name].append(entry)
-    return Unsplit(names, list(own.values()), TRAINVAL_SHARES, test, home)
+    return Unsplit(names, list(own.values()), TRAINVAL_SHARES, checked[len(trainval) :], home)
 
 
 def _lines(file: Path, least: int, kind: CoopSet, home: Path) -> Iterator[tuple[int, list[str]]]:

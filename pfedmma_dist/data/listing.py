@@ -137,8 +137,8 @@ def _refuse_duplicates(entries: Sequence[Entry]) -> None:
         other = first.setdefault(entry.path, entry)
         if other is not entry:
             raise ValueError(
-                f"data.root: {entry.place} lists {entry.path} twice, here for {entry.name!r}, "
-                f"first for {other.name!r} ({other.place}); keep one of them"
+                f"data.root: {entry.path} is listed twice, at {other.place} as {other.name!r} and "
+                f"at {entry.place} as {entry.name!r}; keep one of them"
             )
 
 

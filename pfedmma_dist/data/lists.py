@@ -80,11 +80,13 @@ def _entries(file: Path) -> Iterator[Entry]:
 
 def _text(value: Any, name: str, place: str) -> str:
     """Return a value as text that is not empty; numbers serve as names too."""
-    text = str(value).strip() if isinstance(value, str | int) else ""
-    if not text or isinstance(value, bool):
-        told = "is empty" if value in ("", None) or not text else f"is {value!r}"
-        raise ValueError(f"data.list: {place}: {name} {told}; write text or a whole number")
-    return text
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise ValueError(f"data.list: {place}: {name} is empty")
+    if not isinstance(value, str):
+        raise ValueError(f"data.list: {place}: {name} is {value!r}; write text or a whole number")
+    return value.strip()
 
 
 def _rows(file: Path) -> Iterator[Row]:
