@@ -54,8 +54,8 @@ def _chosen(
     for name in classes:
         if name not in spelled:
             raise ValueError(
-                f"data.classes: {source} has no class {name!r}{_hint(name, spelled)}; it has "
-                f"{len(names)}, the first is {names[0]!r}"
+                f"data.classes: {source} has no class {name!r} among its {len(names)}"
+                f"{_hint(name, spelled)}"
             )
     wanted = {spelled[name] for name in classes}
     if not wanted:

@@ -34,6 +34,13 @@ SOURCES: dict[str, Source] = {
     "pacs": pacs,
 }
 
+USERS: dict[str, tuple[set[Source], str]] = {
+    "list": ({folder}, "set data.name=folder to read the list"),
+    "classes": ({*SOURCES.values()} - {glyph_images}, "its classes are fixed"),
+    "class_names": ({*SOURCES.values()} - {glyph_images}, "its classes have fixed names"),
+}
+"""Key of a reader -> who looks at it, and what to say to others."""
+
 
 def read(cfg: DataConfig, seed: int, cache_folder: Path) -> Images:
     """List the images of the configured data set. Several ranks may do so at once.
@@ -45,7 +52,11 @@ def read(cfg: DataConfig, seed: int, cache_folder: Path) -> Images:
         near = difflib.get_close_matches(cfg.name, SOURCES, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"data.name: {cfg.name!r} is none of {', '.join(sorted(SOURCES))}{hint}")
-    images = SOURCES[cfg.name](cfg, seed, cache_folder.expanduser() / "splits")
+    source = SOURCES[cfg.name]
+    for key, (users, remedy) in USERS.items():
+        if getattr(cfg, key) is not None and source not in users:
+            raise ValueError(f"data.{key}: {cfg.name} makes no use of it; {remedy}")
+    images = source(cfg, seed, cache_folder.expanduser() / "splits")
     if cfg.statistics is Statistics.own and images.scaling is None:
         raise ValueError(
             f"data.statistics: {cfg.name} has no pixel statistics of its own, as cifar10 and "

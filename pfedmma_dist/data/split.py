@@ -102,7 +102,7 @@ def draw(
         raise ValueError(
             f"clip.cache_folder: the split kept in {kept} is damaged ({error}); delete that file"
         ) from error
-    log.warning("%s: using our own seeded split, not a published one: %s", name, kept)
+    log.warning("%s: found no published split, using a seeded one of our own: %s", name, kept)
     return drawn
 
 

@@ -1,13 +1,23 @@
 import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from pfedmma_dist.arguments import read
+from pfedmma_dist.build import assemble, attach_features
+from pfedmma_dist.clip.model import FINAL
 from pfedmma_dist.config import Statistics
 from pfedmma_dist.data.cifar import CIFAR10, CIFAR100, Cifar
+from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.world import World
 
 PER_FILE = 12
+TINY_CLIP = Path(__file__).parents[1] / "tiny_clip.json"
 
 
 def make(folder: Path, kind: Cifar, num_classes: int) -> np.ndarray:
@@ -67,6 +77,32 @@ def test_statistics_of_its_own_replace_clips(root, read_from):
     make(root / CIFAR10.folder, CIFAR10, 4)
     images = read_from("cifar10", statistics=Statistics.own)
     assert images.scaling.mean == (0.4914, 0.4822, 0.4465)
+
+
+@contextmanager
+def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda done: None
+
+
+def test_statistics_of_its_own_reach_the_features_past_those_kept_for_clips(root, tmp_path):
+    make(root / CIFAR10.folder, CIFAR10, 4)
+
+    def features(*words: str) -> torch.Tensor:
+        words = (
+            *("data.name=cifar10", f"data.root={root}", "data.task=label_shift", "clip.cache=disk"),
+            *(f"clip.model={TINY_CLIP}", "clip.pretrained=null", f"clip.cache_folder={tmp_path}"),
+            *("data.num_clients=2", "method.name=zero_shot", *words),
+        )
+        cfg = read(words, methods=METHODS, sources=SOURCES)
+        cfg.federation.cohort_size, cfg.federation.first_round_all = 1, False
+        federation = assemble(cfg, World.alone())
+        attach_features(federation, silent, training=False)
+        rows = federation.task.images.test[:3]
+        return federation.sources.test.rows(FINAL, (rows, np.zeros_like(rows)))
+
+    clips = features()
+    assert torch.equal(features(), clips)
+    assert not torch.allclose(features("data.statistics=own"), clips, atol=1e-3)
 
 
 def test_identity_follows_the_pixels_of_the_rows(root, read_from):

@@ -73,7 +73,7 @@ def test_set_without_its_split_file_leaves_the_data_folder_as_it_was(caltech, re
     read_from("caltech101")
     assert sorted(caltech.rglob("*")) == before
     assert len(list((caltech.parent / "cache" / "splits").iterdir())) == 1
-    assert "caltech101: using our own seeded split, not a published one" in caplog.text
+    assert "caltech101: found no published split, using a seeded one" in caplog.text
 
 
 def test_readers_at_the_same_time_agree_and_leave_one_file(caltech, read_from):

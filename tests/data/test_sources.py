@@ -34,6 +34,19 @@ def test_set_without_statistics_of_its_own_is_refused(touch, read_from):
         read_from("folder", statistics=Statistics.own)
 
 
+@pytest.mark.parametrize(
+    "name, keys, message",
+    [
+        ("pacs", {"list": "a.csv"}, "data.list: pacs makes no use of it; set data.name=folder"),
+        ("glyphs", {"classes": ["plain fish"]}, "data.classes: glyphs makes no use"),
+        ("glyphs", {"class_names": "a.csv"}, "data.class_names: glyphs makes no use"),
+    ],
+)
+def test_key_that_would_have_no_effect_is_refused(read_from, name, keys, message):
+    with pytest.raises(ValueError, match=message):
+        read_from(name, **keys)
+
+
 def template(*words: str) -> str:
     return arguments.read(words, methods=METHODS, sources=SOURCES).data.template
 
