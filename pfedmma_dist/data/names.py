@@ -38,12 +38,13 @@ def prompt_names(
                 f"data.root: {source} has a class {name!r}, which has no name to put in a prompt; "
                 "give it one with data.class_names"
             )
-        if owner.setdefault(title, name) != name:
+        other = owner.setdefault(title.lower(), name)  # CLIP reads all text in lower case
+        if other != name:
             raise ValueError(
-                f"data.root: {source} has two classes for the name {title!r}, {owner[title]!r} and "
+                f"data.root: {source} has two classes for the name {title!r}, {other!r} and "
                 f"{name!r}; join them, or give one another name with data.class_names"
             )
-    return {name: label for label, name in enumerate(chosen)}, tuple(owner)
+    return {name: label for label, name in enumerate(chosen)}, tuple(titles[n] for n in chosen)
 
 
 def _chosen(

@@ -4,7 +4,9 @@ Split lists and CIFAR come as pickles from strangers. Of what a pickle may ask f
 arrays are granted, and these are built by the code below: nothing that a file names is ever called.
 """
 
+import io
 import pickle
+import pickletools
 import re
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,9 @@ def load_plain(file: Path) -> Any:
     Text of Python 2 becomes text, in latin-1.
     """
     try:
-        with open(file, "rb") as stream:
-            return _plain(_Unpickler(stream, encoding="latin1").load())
+        content = file.read_bytes()
+        _refuse_large_memo(content)
+        return _plain(_Unpickler(io.BytesIO(content), encoding="latin1").load())
     except ForbiddenPickle as error:
         raise ValueError(
             f"data.root: {file} asks to run {error}, which no list or array needs; it was refused "
@@ -124,6 +127,13 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) not in GRANTED:
             raise ForbiddenPickle(f"{module}.{name}")
         return GRANTED[module, name]
+
+
+def _refuse_large_memo(content: bytes) -> None:
+    """Refuse to note values under numbers for which the unpickler would have to make much room."""
+    for opcode, number, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and number > len(content):
+            raise ValueError(f"it numbers a value {number}")
 
 
 def _plain(value: Any) -> Any:

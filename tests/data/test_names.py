@@ -69,5 +69,7 @@ def test_two_classes_of_one_name_are_refused(tmp_path):
         ValueError, match="two classes for the name 'sea horse', 'sea_horse' and '001_cat'"
     ):
         named(class_names=str(tmp_path / "a.csv"))
+    with pytest.raises(ValueError, match="two classes for the name 'cat', 'Cat' and 'cat'"):
+        prompt_names(["Cat", "cat"], DataConfig(), "the set")
     with pytest.raises(ValueError, match="class '__', which has no name"):
         prompt_names(["__"], DataConfig(), "the set")
