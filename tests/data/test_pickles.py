@@ -92,13 +92,12 @@ def test_all_else_is_refused(tmp_path, value):
         load_plain(written(tmp_path, value, 4))
 
 
-def test_pickle_that_would_fill_the_memory_is_refused(tmp_path):
-    (tmp_path / "big.pkl").write_bytes(b"]r\xff\xff\xff\xff.")  # makes room for 2^33 values
-    with pytest.raises(ValueError, match="big.pkl .*it numbers a value 4294967295"):
-        load_plain(tmp_path / "big.pkl")
+def test_number_in_a_file_does_not_decide_on_memory(tmp_path):
+    (tmp_path / "big.pkl").write_bytes(b"]r\xff\xff\xff\xff.")  # in C, room for 2^33 values
+    assert load_plain(tmp_path / "big.pkl") == []
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_cut_or_altered_files_raise_nothing_but_value_error(tmp_path, data):
     value = data.draw(st.sampled_from(list(VALUES.values())))
