@@ -100,10 +100,10 @@ def _sun397(kind: CoopSet, home: Path, layout: str) -> Unsplit:
         file = home / ("Testing_01.txt" if part is Part.test else "Training_01.txt")
         return [
             Entry(path.strip("/"), named(path.rpartition("/")[0]), part, "", "", file, line)
-            for line, (path,) in _lines(file, 1, kind, home)
+            for line, [path, *_] in _lines(file, 1, kind, home)
         ]
 
-    names = [named(path) for _, (path,) in _lines(home / "ClassName.txt", 1, kind, home)]
+    names = [named(path) for _, [path, *_] in _lines(home / "ClassName.txt", 1, kind, home)]
     return _trainval(names, read(Part.train), read(Part.test), kind, home)
 
 

@@ -32,7 +32,7 @@ class Entry(NamedTuple):
 
     path: str  # relative to the image folder, with forward slashes
     name: str  # of its class, as the source spells it
-    part: Part
+    part: Part | None  # None: yet to be drawn
     domain: str = ""
     client: str = ""
     file: Path | None = None  # the list that names it

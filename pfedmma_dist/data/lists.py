@@ -3,7 +3,7 @@
 import csv
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,6 @@ def _entries(file: Path) -> Iterator[Entry]:
     for line, row in _rows(file):
         place = f"{file}, line {line}"
         own = tuple(name for name in (*NEEDED, *OPTIONAL) if name in row)
-        for name in NEEDED:
-            if name not in row:
-                raise ValueError(
-                    f"data.list: {place} has no {name!r}; a list has the columns path and class "
-                    f"and may have domain, client and split, this one has {', '.join(row)}"
-                )
         if columns and own != columns:
             raise ValueError(
                 f"data.list: {place} has {', '.join(own)} where the lines before have "
@@ -89,6 +83,16 @@ def _text(value: Any, name: str, place: str) -> str:
     return value.strip()
 
 
+def _need_columns(names: Collection[str], place: str) -> None:
+    """Refuse a list that does not say where its images are, and what."""
+    for name in NEEDED:
+        if name not in names:
+            raise ValueError(
+                f"data.list: {place} has no {name!r}; a list has the columns path and class and "
+                f"may have domain, client and split, this one has {', '.join(names) or 'none'}"
+            )
+
+
 def _rows(file: Path) -> Iterator[Row]:
     """Yield the rows of a CSV or JSON-lines file."""
     readers = {".csv": _csv, ".jsonl": _json_lines}
@@ -109,6 +113,7 @@ def _csv(file: Path) -> Iterator[Row]:
             head = [name.strip() for name in next(reader, [])]
             if len(set(head)) < len(head):
                 raise ValueError(f"data.list: {file}, line 1 names a column twice")
+            _need_columns(head, f"{file}, line 1")
             for row in reader:
                 if len(row) == len(head):
                     yield reader.line_num, dict(zip(head, row, strict=True))
@@ -132,4 +137,5 @@ def _json_lines(file: Path) -> Iterator[Row]:
                 raise ValueError(f"data.list: {file}, line {line} is no JSON: {error}") from error
             if not isinstance(row, dict):
                 raise ValueError(f"data.list: {file}, line {line} is no JSON object: {row!r}")
+            _need_columns(row, f"{file}, line {line}")
             yield line, row

@@ -89,8 +89,9 @@ def test_every_client_gets_test_images_where_no_split_is_given(tmp_path, touch, 
 HEAD = "path,class\n"
 SPLIT = "path,class,split\n"
 BAD = {
-    "no class": ("csv", "path,label\na/1.jpg,x\n", "line 2 has no 'class'; .* has path, label"),
-    "empty file": ("csv", "", "lists no image"),
+    "no class": ("csv", "path,label\na/1.jpg,x\n", "line 1 has no 'class'; .* has path, label"),
+    "empty file": ("csv", "", "line 1 has no 'path'; .* this one has none"),
+    "no path": ("jsonl", '\n{"class": "x"}\n', "line 2 has no 'path'; .* has class"),
     "head alone": ("csv", HEAD, "lists no image"),
     "twice named": ("csv", "path,class,path\n", "line 1 names a column twice"),
     "short": ("csv", HEAD + "a/1.jpg,x\n\na/2.jpg\n", "line 4 has 1 values for 2 columns"),
