@@ -62,6 +62,7 @@ class DataConfig:
     class_names: str | None = None
     """A .csv file of lines `folder,name`, or a .json object, of classes that a prompt shall call
     otherwise than their folder; not for glyphs."""
+    # The name hides the built-in one: annotations further down cannot be list[...].
     list: str | None = None
     """folder only: a .csv or .jsonl file with an image per line, in the columns path (relative to
     root) and class, and where there are such, domain, client and split (train, val or test)."""
