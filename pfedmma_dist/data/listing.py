@@ -6,9 +6,10 @@ trusted that far, so an absolute path, or one that climbs out with `..`, is refu
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -52,15 +53,19 @@ def to_images(
     source: Path,
     cfg: DataConfig,
     names: Sequence[str] | None = None,
+    published: Mapping[str, str] = MappingProxyType({}),
 ) -> Images:
     """Number the entries of the chosen classes, training ones first, or say what is wrong where.
 
     root: the image folder. source: the file or folder that the entries come from. names: classes in
-    the order of their labels; None sorts those that there are.
+    the order of their labels; None sorts those that there are. published: see `prompt_names`.
     """
     entries = list(entries)
     label_of, titles = prompt_names(
-        sorted({entry.name for entry in entries}) if names is None else names, cfg, source
+        sorted({entry.name for entry in entries}) if names is None else names,
+        cfg,
+        source,
+        published,
     )
     train, test = (
         [entry for entry in entries if entry.part is part and entry.name in label_of]

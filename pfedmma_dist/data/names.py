@@ -2,9 +2,10 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 
 from pfedmma_dist.config import DataConfig
 
@@ -15,12 +16,16 @@ def clean(name: str) -> str:
 
 
 def prompt_names(
-    names: Sequence[str], cfg: DataConfig, source: Path
+    names: Sequence[str],
+    cfg: DataConfig,
+    source: Path,
+    published: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """Return the label of each chosen class by its name in the source, and its name in a prompt.
 
-    names: as the source spells them, in the order of the labels. `data.classes` chooses among them,
-    `data.class_names` calls them otherwise. No two may end up with one name.
+    names: as the source spells them, in the order of the labels. published: what the publisher
+    calls some of them in words. `data.classes` chooses among them, `data.class_names` calls them
+    otherwise. No two may end up with one name.
     """
     given = _mapping(Path(cfg.class_names).expanduser()) if cfg.class_names else {}
     for name, place in given.items():
@@ -28,7 +33,8 @@ def prompt_names(
             raise ValueError(
                 f"data.class_names: {place[1]}: {source} has no class {name!r}{_hint(name, names)}"
             )
-    titles = {name: given[name][0] if name in given else clean(name) for name in names}
+    titles = {name: clean(published.get(name, name)) for name in names}
+    titles.update({name: title for name, (title, _) in given.items()})
     chosen = list(names) if cfg.classes is None else _chosen(names, titles, cfg.classes, source)
     owner: dict[str, str] = {}
     for name in chosen:

@@ -26,7 +26,9 @@ def folder(cfg: DataConfig, seed: int, splits: Path) -> Images:
     )
     names = class_folders(root, layout)
     if "train" in names and {"test", "val"} & set(names):
-        return _halves(cfg, root, "test" if "test" in names else "val")
+        return to_images(
+            halves(cfg.name, root, "test" if "test" in names else "val"), root, root, cfg
+        )
     if {"train", "test"} & set(names):
         raise ValueError(
             f"data.root: {root} holds {', '.join(names[:9])}: only one of train and test; "
@@ -51,9 +53,9 @@ def folder(cfg: DataConfig, seed: int, splits: Path) -> Images:
     return domain_tree(cfg, root, {name: name for name in deep}, layout, splits)
 
 
-def _halves(cfg: DataConfig, root: Path, test: str) -> Images:
-    """Read train/<class>/* and <test>/<class>/*."""
-    layout = f"folder expects {root}/train/<class>/* and {root}/{test}/<class>/*"
+def halves(name: str, root: Path, test: str) -> list[Entry]:
+    """Return the images of train/<class>/* and <test>/<class>/*. name: of the data set."""
+    layout = f"{name} expects {root}/train/<class>/* and {root}/{test}/<class>/*"
     names = class_folders(root / "train", layout)
     others = class_folders(root / test, layout)
     if names != others:
@@ -67,7 +69,7 @@ def _halves(cfg: DataConfig, root: Path, test: str) -> Images:
     for part, within in ((Part.train, "train"), (Part.test, test)):
         found = class_entries(root, f"{within}/", names, layout, part)
         entries.extend(entry for own in found for entry in own)
-    return to_images(entries, root, root, cfg)
+    return entries
 
 
 def _refuse_unlike(root: Path, domains: list[str]) -> None:

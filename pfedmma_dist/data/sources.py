@@ -15,6 +15,7 @@ from pfedmma_dist.data import coop
 from pfedmma_dist.data.cifar import cifar10, cifar100
 from pfedmma_dist.data.domains import domainnet, domainnet345, office_caltech10, office_home, pacs
 from pfedmma_dist.data.glyph_images import glyph_images
+from pfedmma_dist.data.imagenet import imagenet
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.own import folder
 
@@ -29,6 +30,7 @@ SOURCES: dict[str, Source] = {
     "domainnet345": domainnet345,
     "folder": folder,
     "glyphs": glyph_images,
+    "imagenet": imagenet,
     "office_caltech10": office_caltech10,
     "office_home": office_home,
     "pacs": pacs,
