@@ -26,18 +26,18 @@ class CacheMode(Enum):
     off = "off"
 
 
-class Division(Enum):
-    """How base classes are dealt to clients."""
-
-    published = "published"
-    balanced = "balanced"
-
-
 class Statistics(Enum):
     """Mean and deviation that pixels are normalised by."""
 
     clip = "clip"
     own = "own"
+
+
+class Division(Enum):
+    """How base classes are dealt to clients."""
+
+    published = "published"
+    balanced = "balanced"
 
 
 class Experiment(Enum):

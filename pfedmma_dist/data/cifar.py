@@ -94,6 +94,7 @@ def _read(kind: Cifar, cfg: DataConfig) -> Images:
         superclasses[labels[rows]] = coarse[rows]
         if (superclasses[labels[rows]] != coarse[rows]).any():
             raise ValueError(f"data.root: {folder} gives images of one class to two superclasses")
+        superclasses = np.unique(superclasses, return_inverse=True)[1]  # of chosen classes alone
     return Images(
         Arrays(folder, np.ascontiguousarray(np.concatenate([own for own, _, _ in batches]))),
         labels,
