@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields, make_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -17,12 +17,15 @@ from omegaconf import OmegaConf
 
 from pfedmma_dist.config import Config
 from pfedmma_dist.help import listing, manual
-from pfedmma_dist.limits import check
+from pfedmma_dist.limits import COOP, check
 from pfedmma_dist.presets import alike, find
 from pfedmma_dist.schema import Layer, Word, hint, leaves, merged, parsed, place, plain, read_yaml
 
 OVERRIDE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
 FLAGS = ("--help", "-h", "--list", "--print-config")
+Sources = Mapping[str, Callable[..., Any]]
+"""Name -> reader of the data set, which may have a prompt of its own as `template`."""
+
 EMBEDDED_DATA = "configs/data/glyphs_base_to_novel.yaml"
 EMBEDDED_METHOD = "configs/method/glyphs/{}.yaml"
 
@@ -31,7 +34,7 @@ def parse(
     argv: list[str],
     *,
     methods: Mapping[str, type],  # name -> class with an `Options` dataclass
-    sources: Mapping[str, Callable[..., Any]],  # name -> reader of the data set
+    sources: Sources,
 ) -> Config | None:
     """Return the configuration of a command line; None where it asked for words and got them.
 
@@ -69,7 +72,7 @@ def read(
     words: Iterable[str],
     *,
     methods: Mapping[str, type],
-    sources: Collection[str],
+    sources: Sources,
 ) -> Config:
     """Return the configuration of YAML files and key=value words, each key typed and checked."""
     return _configuration([_layer(word) for word in words], methods, sources)
@@ -91,7 +94,7 @@ def from_yaml(
     path: str | Path,
     *,
     methods: Mapping[str, type],
-    sources: Collection[str],
+    sources: Sources,
 ) -> Config:
     """Return the configuration in one file, for instance in a run folder."""
     return _configuration([_layer_of(path)], methods, sources)
@@ -110,17 +113,29 @@ def run_folder(config: Config) -> Path:
     return Path(config.run.folder or Path("runs") / name).expanduser()
 
 
-def _configuration(
-    layers: list[Layer], methods: Mapping[str, type], sources: Collection[str]
-) -> Config:
+def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: Sources) -> Config:
     tree = _merge(Config, layers, methods)
     config = Config(
         **{item.name: getattr(tree, item.name) for item in fields(Config) if item.name != "method"},
         method={key: plain(value) for key, value in vars(tree.method).items()},
     )
     check(config, sources)
+    if config.data.template == COOP:
+        config.data.template = _own_template(config.data.name, sources)
     resolve_method(config.method, methods)  # for the checks of the method's own
     return config
+
+
+def _own_template(name: str, sources: Sources) -> str:
+    """Return the prompt that a data set comes with."""
+    template = getattr(sources[name], "template", None)
+    if template is None:
+        known = [other for other in sorted(sources) if hasattr(sources[other], "template")]
+        raise ValueError(
+            f"data.template: {name} has no prompt of its own, as {', '.join(known)} have; write "
+            "one, with {} for the class name"
+        )
+    return template
 
 
 def _merge(schema: type | None, layers: list[Layer], methods: Mapping[str, type]) -> Any:

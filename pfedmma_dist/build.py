@@ -15,7 +15,7 @@ from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.config import CacheMode, Config
 from pfedmma_dist.data import sources
 from pfedmma_dist.data.experiments import TASKS
-from pfedmma_dist.data.images import Images, without
+from pfedmma_dist.data.images import Images, Scaling, without
 from pfedmma_dist.data.pixels import PixelLoader
 from pfedmma_dist.data.task import Task
 from pfedmma_dist.federation.evaluate import Scores, rows_of, score
@@ -66,7 +66,8 @@ def attach_features(
     """
     cfg, clip = federation.cfg, federation.clip
     images = federation.task.images
-    pixels = PixelLoader(images, clip.dims.image_size, clip.mean, clip.std, cfg.seed)
+    scaling = images.scaling or Scaling(clip.mean, clip.std)
+    pixels = PixelLoader(images, clip.dims.image_size, scaling.mean, scaling.std, cfg.seed)
     fresh = cache.FreshFeatures(clip, pixels)
     if cfg.clip.cache is CacheMode.off:
         federation.sources = Sources(train=fresh, test=fresh)
@@ -80,6 +81,7 @@ def attach_features(
         groups: list[cache.Views], mine: list[cache.Views], kinds: list[ImageFeatures], of: str
     ) -> cache.FeatureCache:
         key = f"{of} {images.store.identity(np.unique(cache.join(groups)[0]))}"
+        key += f" {images.scaling}" if images.scaling else ""
         try:
             found = cache.build(clip, tuple(kinds), groups, pixels, world, budget, key, steps)
         except OSError as error:

@@ -26,6 +26,13 @@ class CacheMode(Enum):
     off = "off"
 
 
+class Statistics(Enum):
+    """Mean and deviation that pixels are normalised by."""
+
+    clip = "clip"
+    own = "own"
+
+
 class Division(Enum):
     """How base classes are dealt to clients."""
 
@@ -61,6 +68,15 @@ class DataConfig:
     begins with the presets of the embedded world, `glyphs`."""
     root: str = "data"
     """Folder that holds the data sets (for `folder`: the image folder itself)."""
+    classes: list[str] | None = None
+    """Classes to use, by name, in place of all; not for glyphs."""
+    class_names: str | None = None
+    """A .csv file of lines `folder,name`, or a .json object, of classes that a prompt shall call
+    otherwise than their folder; not for glyphs."""
+    # The name hides the built-in one: annotations further down cannot be list[...].
+    list: str | None = None
+    """folder only: a .csv or .jsonl file with an image per line, in the columns path (relative to
+    root) and class, and where there are such, domain, client and split (train, val or test)."""
     task: Experiment = Experiment.base_to_novel
     """Experiment (pFedMMA, section 5.1): `base_to_novel` deals disjoint classes to clients,
     `label_shift` divides every class among them, `feature_shift` every class of one domain."""
@@ -94,7 +110,11 @@ class DataConfig:
     """base_to_novel only: how base classes are dealt, `published` (seed 2023, remainder to the
     last client) or `balanced` (sizes differ by one at most)."""
     template: str = "a photo of a {}."
-    """Prompt of the fixed-text methods; `{}` stands for the class name (pFedMMA, MMA)."""
+    """Prompt of the fixed-text methods; `{}` stands for the class name (pFedMMA, MMA). `coop` is
+    the data set's own zero-shot prompt, where CoOp has one."""
+    statistics: Statistics = Statistics.clip
+    """Mean and deviation that normalise pixels: `clip`, or `own` for the data set's, as the
+    published code does with CIFAR."""
     views: int = 1
     """Fixed training augmentations per image: 1 is the centre crop, V > 1 are V random resized
     crops with flips drawn once, 0 draws a fresh one at every step and caches no training image."""

@@ -21,13 +21,17 @@ class Limit:
 POSITIVE = Limit(lambda x: x > 0, "above 0")
 NOT_NEGATIVE = Limit(lambda x: x >= 0, "0 or more")
 AT_LEAST_1 = Limit(lambda x: x >= 1, "1 or more")
+COOP = "coop"
+"""In place of a template: the data set's own."""
 LIMITS = {
     "seed": Limit(lambda x: 0 <= x < 2**63, "0 or more and below 2^63"),
     "data.num_clients": AT_LEAST_1,
     "data.beta": Limit(lambda x: 1e-6 <= x <= 1e6, "1e-6 to 1e6"),
     "data.classes_per_client": AT_LEAST_1,
     "data.shots": AT_LEAST_1,
-    "data.template": Limit(lambda x: x.count("{}") == 1, "text with exactly one {}"),
+    "data.template": Limit(
+        lambda x: x.count("{}") == 1 or x == COOP, "text with exactly one {}, or coop"
+    ),
     "data.views": Limit(lambda x: 0 <= x < 2**20, "0 or more and below 2^20"),
     "data.difficulty": Limit(lambda x: 0 <= x <= 1, "0 to 1"),
     "data.style_gap": NOT_NEGATIVE,

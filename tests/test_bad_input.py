@@ -74,7 +74,7 @@ def test_yaml_with_a_tab_names_the_file_and_the_line(lab: Lab, told: Told) -> No
 
 def test_missing_data_folder_is_named(lab: Lab, told: Told) -> None:
     text = told(lab, data__root=lab.path / "nowhere")
-    assert f"data.root: {lab.path / 'nowhere' / 'train'} is not a folder" in text
+    assert f"data.root: {lab.path / 'nowhere'} is not a folder" in text
 
 
 def test_data_set_in_its_own_sub_folder_says_what_was_expected(lab: Lab, told: Told) -> None:

@@ -43,6 +43,14 @@ class Store(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """What normalises pixels, in place of CLIP's own numbers."""
+
+    mean: tuple[float, float, float]  # of values in 0..1
+    std: tuple[float, float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Images:
     """A data set as a table over a store. Rows in neither `train` nor `test` are never opened."""
@@ -57,6 +65,7 @@ class Images:
     owners: np.ndarray | None = None  # [N] int64, positions in owner_names: natural clients
     owner_names: tuple[str, ...] = ()  # empty where images do not come with a client
     superclasses: np.ndarray | None = None  # [C] int64, the coarse class of each class
+    scaling: Scaling | None = None  # None: CLIP's
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -1,76 +1,47 @@
 """Sources: the data sets this project can read, each as a function from a configuration to Images.
 
-To add one, write its function here and give it a line in `SOURCES`. It lists images and never opens
-one; where they are not files, it gives them a store of their own, as `glyph_images` does. Sets in
-CoOp's layout need only the names of their folders: see `caltech101`.
+To add one, write its function and give it a line in `SOURCES`. It lists images and never opens one;
+where they are not files, it gives them a store of their own, as `glyph_images` does. Lists and
+folders become `Entry`s, which `listing.to_images` checks and numbers. Sets in CoOp's layout need
+only a declaration in coop.py. A source may carry a prompt of its own as the attribute `template`.
 """
 
 import difflib
 from collections.abc import Callable
 from pathlib import Path
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config import DataConfig, Statistics
+from pfedmma_dist.data import coop
+from pfedmma_dist.data.cifar import cifar10, cifar100
+from pfedmma_dist.data.domains import domainnet, domainnet345, office_caltech10, office_home, pacs
 from pfedmma_dist.data.glyph_images import glyph_images
+from pfedmma_dist.data.imagenet import imagenet
 from pfedmma_dist.data.images import Images
-from pfedmma_dist.data.split import class_folders, drawn_split, image_files, read_split, to_images
+from pfedmma_dist.data.own import folder
 
 Source = Callable[[DataConfig, int, Path], Images]
 """(data section, the run's seed, folder of drawn splits) -> images"""
 
-
-def caltech101(cfg: DataConfig, seed: int, splits: Path) -> Images:
-    """Read Caltech-101 in CoOp's layout: 100 classes, with CoOp's class names.
-
-    Two folders are left out: the background, and the second copy of the faces.
-    """
-    home = _root(cfg) / "caltech-101"
-    folder = home / "101_ObjectCategories"
-    layout = f"caltech101 expects {folder}/<class>/*.jpg"
-    published = home / "split_zhou_Caltech101.json"
-    renamed = {
-        "airplanes": "airplane",
-        "Faces": "face",
-        "Leopards": "leopard",
-        "Motorbikes": "motorbike",
-    }
-    names = _classes(folder, layout, skip=("BACKGROUND_Google", "Faces_easy"))
-    if published.exists():
-        return read_split(published, folder)
-    for name in names:
-        _files(folder / name, layout)
-    classes = {name: renamed.get(name, name) for name in names}
-    return drawn_split("caltech101", folder, classes, splits)
-
-
-def folder(cfg: DataConfig, seed: int, splits: Path) -> Images:
-    """Read {train,test}/<class>/* under the root; the sorted class folders are the labels."""
-    root = _root(cfg)
-    layout = f"folder expects {root}/train/<class>/* and {root}/test/<class>/*"
-    names = _classes(root / "train", layout)
-    others = _classes(root / "test", layout)
-    if names != others:
-        lonely = sorted(set(names).symmetric_difference(others))
-        where, other = ("train", "test") if lonely[0] in names else ("test", "train")
-        raise ValueError(
-            f"data.root: {len(lonely)} classes are only in one of {root}/train and {root}/test, "
-            f"the first is {lonely[0]!r}, in {where} but not in {other}"
-        )
-    train, test = (
-        [
-            (f"{part}/{name}/{file}", label, name)
-            for label, name in enumerate(names)
-            for file in _files(root / part / name, layout)
-        ]
-        for part in ("train", "test")
-    )
-    return to_images(root, train, test, root)
-
-
 SOURCES: dict[str, Source] = {
-    "caltech101": caltech101,
+    **{name: coop.reader(name) for name in coop.SETS},
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "domainnet": domainnet,
+    "domainnet345": domainnet345,
     "folder": folder,
     "glyphs": glyph_images,
+    "imagenet": imagenet,
+    "office_caltech10": office_caltech10,
+    "office_home": office_home,
+    "pacs": pacs,
 }
+
+USERS: dict[str, tuple[set[Source], str]] = {
+    "list": ({folder}, "set data.name=folder to read the list"),
+    "classes": ({*SOURCES.values()} - {glyph_images}, "its classes are fixed"),
+    "class_names": ({*SOURCES.values()} - {glyph_images}, "its classes have fixed names"),
+}
+"""Key of a reader -> who looks at it, and what to say to others."""
 
 
 def read(cfg: DataConfig, seed: int, cache_folder: Path) -> Images:
@@ -83,27 +54,14 @@ def read(cfg: DataConfig, seed: int, cache_folder: Path) -> Images:
         near = difflib.get_close_matches(cfg.name, SOURCES, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"data.name: {cfg.name!r} is none of {', '.join(sorted(SOURCES))}{hint}")
-    return SOURCES[cfg.name](cfg, seed, cache_folder.expanduser() / "splits")
-
-
-def _root(cfg: DataConfig) -> Path:
-    """Return the folder that holds the data sets."""
-    return Path(cfg.root).expanduser()
-
-
-def _classes(folder: Path, layout: str, skip: tuple[str, ...] = ()) -> list[str]:
-    """Return the sorted class folders, at least one."""
-    if not folder.is_dir():
-        raise ValueError(f"data.root: {folder} is not a folder; data.name={layout}")
-    names = class_folders(folder, skip)
-    if not names:
-        raise ValueError(f"data.root: {folder} holds no class folder; data.name={layout}")
-    return names
-
-
-def _files(folder: Path, layout: str) -> list[str]:
-    """Return the image files of a class, at least one."""
-    files = image_files(folder)
-    if not files:
-        raise ValueError(f"data.root: {folder} holds no image; data.name={layout}")
-    return files
+    source = SOURCES[cfg.name]
+    for key, (users, remedy) in USERS.items():
+        if getattr(cfg, key) is not None and source not in users:
+            raise ValueError(f"data.{key}: {cfg.name} makes no use of it; {remedy}")
+    images = source(cfg, seed, cache_folder.expanduser() / "splits")
+    if cfg.statistics is Statistics.own and images.scaling is None:
+        raise ValueError(
+            f"data.statistics: {cfg.name} has no pixel statistics of its own, as cifar10 and "
+            "cifar100 have; set data.statistics=clip"
+        )
+    return images

@@ -1,4 +1,4 @@
-"""Split: a list of training and test images, read from a CoOp split file or drawn and kept.
+"""Split: which images train and which test, read from a CoOp split file or drawn and kept.
 
 CoOp's file is JSON: {"train": [[path, label, class name], ...], "val": ..., "test": ...}, with
 paths relative to the image folder. Drawn splits are kept in the same form.
@@ -9,156 +9,155 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from pfedmma_dist import rng
-from pfedmma_dist.data.files import SUFFIXES, Files
+from pfedmma_dist.config import DataConfig
 from pfedmma_dist.data.images import Images
+from pfedmma_dist.data.listing import Entry, Part, to_images
 
 log = logging.getLogger(__name__)
 
 SPLIT_SEED = 1
 """Seed of drawn splits. Not the run's: runs of several seeds must be scored on the same images."""
 
-TRAIN_SHARE, VAL_SHARE = 0.5, 0.2
-"""Shares per class, each rounded; the rest is the test set (CoOp)."""
+COOP_SHARES = (0.5, 0.2)
+"""Training and validation shares of each class, rounded; the rest is the test set (CoOp)."""
 
-Entry = tuple[str, int, str]  # path, label, class name
+TRAINVAL_SHARES = (0.8, 0.2)
+"""Where the test set is given: shares of each class of the rest (CoOp)."""
 
+OWN_SHARES = (0.7, 0.0)
+"""For sets without a published split: nothing here looks at validation images."""
 
-def class_folders(folder: Path, skip: Iterable[str] = ()) -> list[str]:
-    """Return the names of the visible sub-folders, sorted."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
-    return sorted(set(names).difference(skip))
-
-
-def image_files(folder: Path) -> list[str]:
-    """Return the names of the visible image files of a folder, by suffix, sorted."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if entry.name[0] != "."
-            and os.path.splitext(entry.name)[1].lower() in SUFFIXES
-            and entry.is_file()
-        )
+Labelled = tuple[str, int, str]  # path, label, class name
 
 
-def to_images(root: Path, train: list[Entry], test: list[Entry], source: Path) -> Images:
-    """Join both lists into Images. Labels, names and paths must agree, or ValueError says where.
+def read_split(
+    file: Path,
+    root: Path,
+    cfg: DataConfig,
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> Images:
+    """Read a split file over the image folder `root`; every image it names must exist there.
 
-    source: the file or folder that the lists come from, named in messages.
+    renamed: names of the file -> better ones.
     """
-    name_of: dict[int, str] = {}
-    for path, label, name in (*train, *test):
-        if name_of.setdefault(label, name) != name:
-            raise ValueError(
-                f"data.root: {source} gives label {label} to {name_of[label]!r} and, at {path}, "
-                f"to {name!r}; a label needs one name"
-            )
-    if sorted(name_of) != list(range(len(name_of))):
-        raise ValueError(
-            f"data.root: {source} has {len(name_of)} labels from {min(name_of)} to "
-            f"{max(name_of)}; they must be 0, 1, 2, ... without a gap"
-        )
-    names = tuple(name_of[label].replace("_", " ") for label in range(len(name_of)))
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"data.root: {source} has several labels for the class {twice!r}")
-    for kind, entries in (("training", train), ("test", test)):
-        empty = sorted(set(range(len(names))).difference(label for _, label, _ in entries))
-        if empty:
-            raise ValueError(
-                f"data.root: {source} has no {kind} image of {len(empty)} of {len(names)} "
-                f"classes, the first is {names[empty[0]]!r}"
-            )
-    paths = tuple(path for path, _, _ in (*train, *test))
-    if len(set(paths)) < len(paths):
-        seen: set[str] = set()
-        twice = next(path for path in paths if path in seen or seen.add(path))
-        raise ValueError(f"data.root: {source} lists {twice} twice")
-    labels = np.array([label for _, label, _ in (*train, *test)], np.int64)
-    rows = np.arange(len(paths), dtype=np.int64)
-    return Images(Files(root, paths), labels, names, rows[: len(train)], rows[len(train) :])
-
-
-def read_split(file: Path, root: Path) -> Images:
-    """Read a split file over the image folder `root`; every image it names must exist there."""
     try:
         content = json.loads(file.read_bytes())
     except ValueError as error:  # JSON and text encoding alike
         raise ValueError(
             f"data.root: {file} is not JSON ({error}); fetch it again, or delete it"
         ) from error
-    train, test = (_entries(content, part, file) for part in ("train", "test"))
-    _refuse_missing(file, root, [path for path, _, _ in (*train, *test)])
-    return to_images(root, train, test, file)
+    except OSError as error:
+        raise ValueError(f"data.root: cannot read {file}: {error.strerror}") from error
+    entries: list[Entry] = []
+    name_of: dict[int, str] = {}
+    for part in (Part.train, Part.test):
+        for path, label, name in _labelled(content, part, file):
+            if name_of.setdefault(label, name) != name:
+                raise ValueError(
+                    f"data.root: {file} gives label {label} to {name_of[label]!r} and, at {path}, "
+                    f"to {name!r}; a label needs one name"
+                )
+            entries.append(Entry(path, renamed.get(name, name), part, file=file))
+    if not name_of or sorted(name_of) != list(range(len(name_of))):
+        told = f"{len(name_of)} labels from {min(name_of)} to {max(name_of)}" if name_of else "none"
+        raise ValueError(f"data.root: {file} has {told}; labels must be 0, 1, 2, ... without a gap")
+    names = [renamed.get(name_of[label], name_of[label]) for label in range(len(name_of))]
+    return to_images(entries, root, file, cfg, _distinct(names, file))
 
 
-def drawn_split(name: str, root: Path, classes: dict[str, str], folder: Path) -> Images:
-    """Split class folders 50/20/30 by a fixed seed, and keep the split as a file in `folder`.
+def draw(
+    name: str,
+    strata: Sequence[Sequence[Entry]],
+    shares: tuple[float, float],
+    folder: Path,
+) -> list[Entry]:
+    """Deal the entries of each stratum to train, val and test by a fixed seed; keep the answer.
 
-    classes: folder name -> class name, in the order of the labels. A split that is already kept for
-    the same files is read back, so it survives a change of numpy's random streams.
+    What is drawn is written to `folder` and read back for the same entries, so it survives a change
+    of numpy's random streams. strata: entries in order; those of one stratum are of one class, or,
+    where they are of several, each class gets its share of them as nearly as whole numbers allow.
     """
-    files = {directory: image_files(root / directory) for directory in classes}
-    listing = "\n".join(f"{directory}/{file}" for directory in classes for file in files[directory])
-    digest = hashlib.blake2b(os.fsencode(listing), digest_size=8).hexdigest()
+    listing = json.dumps([[entry[:2] + entry[3:5] for entry in own] for own in strata])
+    digest = hashlib.blake2b(f"{shares}{listing}".encode(), digest_size=8).hexdigest()
     kept = folder / f"{name}-{SPLIT_SEED}-{digest}.json"
     if not kept.exists():
-        parts: dict[str, list[Entry]] = {"train": [], "val": [], "test": []}
-        for label, (directory, title) in enumerate(classes.items()):
-            paths = [f"{directory}/{file}" for file in files[directory]]
-            order = rng.generator(SPLIT_SEED, "split", label).permutation(len(paths))
-            cuts = np.cumsum([round(len(paths) * TRAIN_SHARE), round(len(paths) * VAL_SHARE)])
-            for part, places in zip(parts.values(), np.split(order, cuts), strict=True):
-                part.extend((paths[place], label, title) for place in np.sort(places))
-        _write(kept, json.dumps(parts, indent=0))
-    log.warning("%s: using our own 50/20/30 split, not the published one: %s", name, kept)
-    return read_split(kept, root)
+        dealt = []
+        for number, own in enumerate(strata):
+            generator = rng.generator(SPLIT_SEED, "split", number)
+            dealt.extend(_deal(own, shares, generator))
+        _write(kept, _coop_form(dealt))
+    try:
+        content = json.loads(kept.read_bytes())
+        lists = [(part, _labelled(content, part, kept)) for part in Part]
+        parts = {path: part for part, entries in lists for path, _, _ in entries}
+        drawn = [entry._replace(part=parts[entry.path]) for own in strata for entry in own]
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(
+            f"clip.cache_folder: the split kept in {kept} is damaged ({error}); delete that file"
+        ) from error
+    log.warning("%s: found no published split, using a seeded one of our own: %s", name, kept)
+    return drawn
 
 
-def _entries(content: object, part: str, file: Path) -> list[Entry]:
+def _deal(
+    own: Sequence[Entry], shares: tuple[float, float], generator: np.random.Generator
+) -> list[Entry]:
+    """Return the entries of one stratum with their parts."""
+    order = generator.permutation(len(own))
+    cuts = np.cumsum([round(len(own) * share) for share in shares])
+    cut = np.searchsorted(cuts, np.arange(len(own)), side="right")  # [n] part of each place
+    names = [own[place].name for place in order]
+    if len(set(names)) > 1:  # spread the parts evenly over the entries, class after class
+        order = order[np.argsort(names, kind="stable")]
+        crossed = np.floor(np.arange(len(own) + 1) * sum(shares) + 0.5)
+        cut = np.where(np.diff(crossed) > 0, 0, len(Part) - 1)
+        assert shares[1] == 0
+    parts = dict(zip(order.tolist(), cut.tolist(), strict=True))
+    kinds = list(Part)
+    return [entry._replace(part=kinds[parts[place]]) for place, entry in enumerate(own)]
+
+
+def _coop_form(entries: Sequence[Entry]) -> str:
+    """Return the entries as a split file, labels in the order in which the classes come."""
+    labels: dict[str, int] = {}
+    content: dict[str, list[Labelled]] = {part.value: [] for part in Part}
+    for entry in entries:
+        label = labels.setdefault(entry.name, len(labels))
+        content[entry.part.value].append((entry.path, label, entry.name))
+    return json.dumps(content, indent=0)
+
+
+def _distinct(names: list[str], file: Path) -> list[str]:
+    """Refuse two labels of one name."""
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(
+            f"data.root: {file} has several labels for the class {twice!r}; a class needs one"
+        )
+    return names
+
+
+def _labelled(content: object, part: Part, file: Path) -> list[Labelled]:
     """Return one part of a split file, checked entry by entry."""
-    entries = content.get(part) if isinstance(content, dict) else None
+    entries = content.get(part.value) if isinstance(content, dict) else None
     if not isinstance(entries, list):
-        raise ValueError(f"data.root: {file} has no list {part!r} of [path, label, class name]")
-    checked = []
+        raise ValueError(f"data.root: {file} has no list {part.value!r} of [path, label, name]")
     for entry in entries:
         match entry:
-            case [str(path), int(label), str(name)] if not isinstance(label, bool):
-                clean = PurePosixPath(path)
+            case [str(), int(label), str()] if not isinstance(label, bool):
+                pass
             case _:
                 raise ValueError(
-                    f"data.root: {file}, {part}: {entry!r} is not [path, label, class name]"
+                    f"data.root: {file}, {part.value}: {entry!r} is not [path, label, class name]"
                 )
-        if clean.is_absolute() or ".." in clean.parts:
-            raise ValueError(f"data.root: {file}, {part}: {path} leads out of the image folder")
-        checked.append((clean.as_posix(), label, name))
-    return checked
-
-
-def _refuse_missing(file: Path, root: Path, paths: list[str]) -> None:
-    """Name the first path that does not exist; each folder is listed once, no file is asked for."""
-    listed: dict[str, set[str]] = {}
-    missing = []
-    for path in paths:
-        folder, _, name = path.rpartition("/")
-        if folder not in listed:
-            inside = root / folder
-            listed[folder] = set(os.listdir(inside)) if inside.is_dir() else set()
-        if name not in listed[folder]:
-            missing.append(path)
-    if missing:
-        raise ValueError(
-            f"data.root: {file} names {len(paths)} images, of which {len(missing)} are not in "
-            f"{root}, the first is {missing[0]}; complete the folder, or move the file away for "
-            "a split of what is there"
-        )
+    return [(path, label, name) for path, label, name in entries]
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,8 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from pfedmma_dist.config import DataConfig
 from pfedmma_dist.data import split
-from pfedmma_dist.data.split import drawn_split, read_split
+from pfedmma_dist.data.images import Images
+from pfedmma_dist.data.listing import Entry, Part
+from pfedmma_dist.data.split import COOP_SHARES, OWN_SHARES, draw, read_split
 
 GOOD = {
     "train": [["a/1.jpg", 0, "big_cat"], ["b/1.jpg", 1, "dog"]],
@@ -24,26 +27,38 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def saved(root: Path, content: object) -> Path:
+def read_saved(root: Path, content: object, **keys: object) -> Images:
     file = root.parent / "split.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
-    return file
+    return read_split(file, root, DataConfig(**keys), {"big_cat": "lion"})
 
 
-def many(folder: Path, **counts: int) -> Path:
-    for name, count in counts.items():
-        (folder / name).mkdir(parents=True)
-        for number in range(count):
-            (folder / name / f"{number:02}.jpg").touch()
-    return folder
+def strata(**counts: int) -> list[list[Entry]]:
+    """Return so many images of each class."""
+    return [
+        [Entry(f"{name}/{number:02}.jpg", name, Part.train) for number in range(count)]
+        for name, count in counts.items()
+    ]
+
+
+def counts(entries: list[Entry], name: str) -> list[int]:
+    """Return how many images of a class are for train, val and test."""
+    return [sum(e.part is part and e.name == name for e in entries) for part in Part]
 
 
 def test_split_file_gives_train_and_test_rows(root):
-    images = read_split(saved(root, GOOD), root)
-    assert images.class_names == ("big cat", "dog")
+    images = read_saved(root, GOOD)
+    assert images.class_names == ("lion", "dog")
     assert [images.store.paths[row] for row in images.train] == ["a/1.jpg", "b/1.jpg"]
     assert [images.store.paths[row] for row in images.test] == ["a/2.jpg", "b/2.jpg"]
     assert images.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_chosen_classes_are_numbered_from_0(root):
+    images = read_saved(root, GOOD, classes=["dog"])
+    assert images.class_names == ("dog",)
+    assert images.store.paths == ("b/1.jpg", "b/2.jpg")
+    assert images.labels.tolist() == [0, 0]
 
 
 BAD = {
@@ -52,93 +67,105 @@ BAD = {
     "no test": ({"train": GOOD["train"]}, "no list 'test'"),
     "short entry": ({**GOOD, "test": [["a/2.jpg", 0]]}, "is not .path, label, class name."),
     "bool label": ({**GOOD, "test": [["a/2.jpg", True, "dog"]]}, "is not .path, label"),
-    "parent": ({**GOOD, "test": [["../x.jpg", 0, "big_cat"]]}, "leads out of the image folder"),
-    "inner parent": ({**GOOD, "test": [["a/../../x.jpg", 0, "big_cat"]]}, "leads out"),
-    "absolute": ({**GOOD, "test": [["/etc/passwd", 0, "big_cat"]]}, "leads out"),
+    "empty": ({"train": [], "test": []}, "has none; labels must be 0"),
     "missing": (
         {**GOOD, "test": [["a/8.jpg", 0, "big_cat"], ["c/9.jpg", 1, "dog"]]},
         "names 4 images, of which 2 are not in .* the first is a/8.jpg",
     ),
     "two names": ({**GOOD, "test": [["a/2.jpg", 0, "dog"]]}, "gives label 0 to 'big_cat' and"),
     "two labels": (
+        {"train": [["a/1.jpg", 0, "x"]], "test": [["a/2.jpg", 1, "x"]]},
+        "several labels for the class 'x'",
+    ),
+    "two spellings": (
         {"train": [["a/1.jpg", 0, "x_y"]], "test": [["a/2.jpg", 1, "x y"]]},
-        "several labels for the class 'x y'",
+        "two classes for the name 'x y'",
     ),
     "gap": (
         {"train": [["a/1.jpg", 0, "x"]], "test": [["a/2.jpg", 2, "y"]]},
         "2 labels from 0 to 2",
     ),
     "no test image": ({**GOOD, "test": GOOD["test"][:1]}, "no test image of 1 of 2.*'dog'"),
-    "leak": ({**GOOD, "test": [*GOOD["test"], ["./a/1.jpg", 0, "big_cat"]]}, "a/1.jpg twice"),
+    "leak": (
+        {**GOOD, "test": [*GOOD["test"], ["./a/1.jpg", 0, "big_cat"]]},
+        "a/1.jpg is listed twice",
+    ),
 }
+for word in ("../x.jpg", "a/../../x.jpg", "/etc/passwd", ".."):
+    BAD[word] = ({**GOOD, "test": [*GOOD["test"], [word, 0, "big_cat"]]}, "leads out of the image")
 
 
 @pytest.mark.parametrize("content, message", BAD.values(), ids=BAD)
 def test_faulty_split_file_is_refused(root, content, message):
     with pytest.raises(ValueError, match=f"data.root: .*{message}"):
-        read_split(saved(root, content), root)
+        read_saved(root, content)
 
 
 def test_drawn_split_has_half_a_fifth_and_the_rest(tmp_path, caplog):
-    root = many(tmp_path / "images", a=20, b=7, c=2)
     with caplog.at_level(logging.WARNING):
-        images = drawn_split("toy", root, {"a": "A", "b": "B", "c": "C"}, tmp_path / "splits")
-    per_class = [
-        [sum(images.labels[rows] == label) for rows in (images.train, images.test)]
-        for label in range(3)
-    ]
-    assert per_class == [[10, 6], [4, 2], [1, 1]]  # round half to even: 3.5 -> 4, and 7 - 4 - 1
-    assert images.class_names == ("A", "B", "C")
-    assert "not the published one" in caplog.text
+        drawn = draw("toy", strata(a=20, b=7, c=2), COOP_SHARES, tmp_path)
+    # Round half to even: 3.5 -> 4, and 7 - 4 - 1.
+    assert [counts(drawn, name) for name in "abc"] == [[10, 4, 6], [4, 1, 2], [1, 0, 1]]
+    assert "found no published split" in caplog.text
 
 
-def test_drawn_split_is_written_beside_the_cache_only_and_read_back(tmp_path, monkeypatch):
-    root = many(tmp_path / "images", a=20, b=9)
-    before = sorted(root.rglob("*"))
-    names, folder = {"a": "A", "b": "B"}, tmp_path / "cache" / "splits"
-    first = drawn_split("toy", root, names, folder)
-    [kept] = folder.iterdir()
-    assert sorted(root.rglob("*")) == before
+def test_drawn_split_is_kept_in_coops_form_and_read_back(tmp_path, monkeypatch):
+    first = draw("toy", strata(a=20, b=9), COOP_SHARES, tmp_path / "splits")
+    [kept] = (tmp_path / "splits").iterdir()
     monkeypatch.setattr(split, "rng", None)  # a second draw would fail
-    assert drawn_split("toy", root, names, folder).store.paths == first.store.paths
-    assert list(folder.iterdir()) == [kept]
+    assert draw("toy", strata(a=20, b=9), COOP_SHARES, tmp_path / "splits") == first
+    for entry in first:
+        (tmp_path / "images" / entry.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / entry.path).touch()
+    images = read_split(kept, tmp_path / "images", DataConfig())
+    assert set(images.store.paths) == {e.path for e in first if e.part is not Part.val}
 
 
 def test_drawn_split_is_the_same_on_another_machine(tmp_path):
     first, second = (
-        drawn_split("toy", many(tmp_path / name, a=20), {"a": "A"}, tmp_path / f"{name}-splits")
-        for name in ("here", "there")
+        draw("toy", strata(a=20), OWN_SHARES, tmp_path / place) for place in ("here", "there")
     )
-    assert first.store.paths == second.store.paths
+    assert first == second
 
 
-def test_another_list_of_files_gets_another_split(tmp_path):
-    root = many(tmp_path / "images", a=9)
-    drawn_split("toy", root, {"a": "A"}, tmp_path / "splits")
-    (root / "a" / "x.png").touch()
-    drawn_split("toy", root, {"a": "A"}, tmp_path / "splits")
-    assert len(list((tmp_path / "splits").iterdir())) == 2
+@pytest.mark.parametrize(
+    "other", [strata(a=9), strata(b=8), [[e._replace(client="x") for e in strata(a=8)[0]]]]
+)
+def test_another_list_of_files_gets_another_split(tmp_path, other):
+    draw("toy", strata(a=8), OWN_SHARES, tmp_path)
+    draw("toy", other, OWN_SHARES, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_class_of_one_image_cannot_be_split(tmp_path):
-    root = many(tmp_path / "images", a=9, b=1)
-    with pytest.raises(ValueError, match="no training image of 1 of 2 classes.*'B'"):
-        drawn_split("toy", root, {"a": "A", "b": "B"}, tmp_path / "splits")
+def test_stratum_of_several_classes_spreads_its_test_images_over_them(tmp_path):
+    [one, two] = strata(a=20, b=10)
+    drawn = draw("toy", [one + two], OWN_SHARES, tmp_path)
+    assert [counts(drawn, name) for name in "ab"] == [[14, 0, 6], [7, 0, 3]]
+    assert [e.path for e in drawn if e.part is Part.test and e.name == "a"] != [
+        f"a/{number:02}.jpg" for number in range(6)
+    ]
+
+
+def test_damaged_kept_split_is_named(tmp_path):
+    draw("toy", strata(a=8), OWN_SHARES, tmp_path)
+    [kept] = tmp_path.iterdir()
+    for text in ("{", '{"train": [], "val": [], "test": []}'):
+        kept.write_text(text)
+        with pytest.raises(ValueError, match="clip.cache_folder: .*damaged.*delete that file"):
+            draw("toy", strata(a=8), OWN_SHARES, tmp_path)
 
 
 def test_cache_folder_that_cannot_be_written_is_named(tmp_path):
-    root = many(tmp_path / "images", a=9)
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="clip.cache_folder: cannot write"):
-        drawn_split("toy", root, {"a": "A"}, tmp_path / "file" / "splits")
+        draw("toy", strata(a=8), OWN_SHARES, tmp_path / "file" / "splits")
 
 
 def test_interrupted_write_leaves_no_file(tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    root = many(tmp_path / "images", a=9)
     monkeypatch.setattr(split, "os", SimpleNamespace(**{**vars(split.os), "replace": full}))
     with pytest.raises(ValueError, match="No space left"):
-        drawn_split("toy", root, {"a": "A"}, tmp_path / "splits")
+        draw("toy", strata(a=8), OWN_SHARES, tmp_path / "splits")
     assert list((tmp_path / "splits").iterdir()) == []
