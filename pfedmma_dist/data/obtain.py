@@ -1,0 +1,243 @@
+"""Obtain: fetch the archives of a data set, check them, unpack them, put them where they belong.
+
+Everything happens in a folder of its own beside the data set, `<data.root>/<name>.download`. What
+is complete is renamed into its place, so nothing half-written is ever found there, and nothing that
+is already there is touched. One process may do this, not several ranks.
+"""
+
+import gzip
+import hashlib
+import http.client
+import logging
+import os
+import shutil
+import tarfile
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+log = logging.getLogger(__name__)
+
+MEGABYTE = 1_000_000
+PATIENCE = 60  # seconds that a server may be silent
+
+AGENT = {"User-Agent": "pfedmma_dist"}
+"""Some servers refuse the name that Python gives itself."""
+
+DAMAGE = (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile)
+DAMAGED = (*DAMAGE, EOFError, zlib.error)
+"""What unpacking a cut or altered archive raises."""
+
+Steps = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""(what is done, how many) -> context that gives a function to report steps done."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that a program may fetch."""
+
+    url: str
+    md5: str | None  # None: none is published, and only unpacking tells whether it is whole
+    size: str  # about
+    moves: Mapping[str, str]  # what is in it -> place under data.root; "": the file itself
+    inner: str = ""  # an archive in this one, unpacked too
+
+    @property
+    def name(self) -> str:
+        """Return the name of the file."""
+        return PurePosixPath(self.url).name
+
+    def missing(self, root: Path) -> dict[str, str]:
+        """Return the moves whose place is empty so far."""
+        return {part: place for part, place in self.moves.items() if not (root / place).exists()}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Something that people have to get themselves."""
+
+    what: str
+    source: str
+    place: str  # under data.root
+    pattern: str = ""  # of all places under data.root that do, where there are several
+
+    def there(self, root: Path) -> bool:
+        """Say whether something lies in the place."""
+        return any(root.glob(self.pattern or self.place))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a complete copy holds in its published split."""
+
+    classes: int
+    train: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where one data set comes from."""
+
+    page: str  # with its description and its terms
+    archives: tuple[Archive, ...] = ()
+    pieces: tuple[Piece, ...] = ()
+    split: Piece | None = None  # without it we draw a split of our own
+    sizes: Sizes | None = None
+
+
+def obtain(root: Path, name: str, origin: Origin, steps: Steps) -> None:
+    """Fetch the archives of which something is missing below `root`.
+
+    A start after an interrupted one fetches only what had not arrived as a whole. What people have
+    put into the folder of the download is used and deleted. Raises ValueError.
+    """
+    draft = root / f"{name}.download"
+    try:
+        for archive in origin.archives:
+            if archive.missing(root):
+                draft.mkdir(parents=True, exist_ok=True)
+                _place(_unpack(_fetch(archive, draft, steps), archive), archive, root)
+        if draft.exists():
+            shutil.rmtree(draft)
+    except OSError as error:
+        raise ValueError(
+            f"data.root: cannot write below {root} ({error.strerror or error}); give a folder that "
+            "you may write to, with room for the archive and for what is in it"
+        ) from error
+
+
+def guide(root: Path, name: str, origin: Origin) -> str:
+    """Say what belongs to a data set, what of it is missing, and how to get that."""
+    lines = [f"{name} consists of the following; its page is {origin.page}."]
+    for archive in origin.archives:
+        missing = archive.missing(root)
+        sure = f"md5 {archive.md5}" if archive.md5 else "of which no md5 sum is published"
+        lines += [_line(root, place, part not in missing) for part, place in archive.moves.items()]
+        lines.append(f"{'':11}in {archive.url} ({archive.size}, {sure})")
+        if missing:
+            lines.append(f"{'':11}--download fetches it and puts it there")
+    for piece in (*origin.pieces, *([origin.split] if origin.split else [])):
+        lines.append(_line(root, piece.place, piece.there(root)))
+        lines.append(f"{'':11}{piece.what}; see {piece.source}")
+    return "\n".join(lines)
+
+
+def _line(root: Path, place: str, there: bool) -> str:
+    return f"  {'there' if there else 'MISSING':<9}{root / place}"
+
+
+def _fetch(archive: Archive, draft: Path, steps: Steps) -> Path:
+    """Return the archive as a file in `draft`, whole; one that lies there is used."""
+    path = draft / archive.name
+    if path.exists():
+        found = _md5(path) if archive.md5 else None
+        if found != archive.md5:
+            raise ValueError(
+                f"data.root: {path} has the md5 sum {found}, not {archive.md5}: it is cut or "
+                f"damaged; complete it (wget -c {archive.url}) or delete it, and start again"
+            )
+        return path
+    arriving = path.with_name(f"{path.name}.part")
+    try:
+        found = _receive(archive, arriving, steps)
+        if archive.md5 not in (None, found):
+            raise ValueError(
+                f"data.root: {archive.url} came with the md5 sum {found}, not {archive.md5}: it "
+                "was damaged on its way, or is no longer the published file; start again, or put "
+                f"a good copy at {path}"
+            )
+        os.replace(arriving, path)
+    finally:
+        arriving.unlink(missing_ok=True)
+    return path
+
+
+def _receive(archive: Archive, path: Path, steps: Steps) -> str:
+    """Download to `path` and return the md5 sum of what came."""
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        request = urllib.request.Request(archive.url, headers=AGENT)
+        response = urllib.request.urlopen(request, timeout=PATIENCE)
+    except (OSError, http.client.HTTPException) as error:
+        raise ValueError(_unreachable(archive, path, error)) from error
+    total, come = int(response.headers.get("Content-Length") or 0), 0
+    title = f"fetching {archive.name} (MB)"
+    with response, open(path, "wb") as file, steps(title, -(-total // MEGABYTE)) as advance:
+        while True:
+            try:
+                chunk = response.read(MEGABYTE)
+            except (OSError, http.client.HTTPException) as error:
+                raise ValueError(_unreachable(archive, path, error)) from error
+            if not chunk:
+                break
+            file.write(chunk)
+            digest.update(chunk)
+            come += len(chunk)
+            advance(1)
+    if come < total:
+        cut = EOFError(f"the connection ended after {come:,} of {total:,} bytes")
+        raise ValueError(_unreachable(archive, path, cut))
+    return digest.hexdigest()
+
+
+def _unreachable(archive: Archive, path: Path, error: BaseException) -> str:
+    reason = str(error) or type(error).__name__
+    return (
+        f"data.root: {archive.url} could not be fetched ({reason}); start again, or fetch it where "
+        f"there is a network, put it at {path.with_suffix('')} (where it is deleted once unpacked) "
+        "and start again"
+    )
+
+
+def _md5(path: Path) -> str:
+    """Return the md5 sum of a file, which takes seconds per gigabyte."""
+    log.info("checking %s", path)
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(MEGABYTE):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _unpack(path: Path, archive: Archive) -> Path:
+    """Return the folder that holds what is in the archive; for a plain file, the file."""
+    if "" in archive.moves:
+        return path
+    folder = path.parent / "unpacked"
+    if folder.exists():
+        shutil.rmtree(folder)
+    log.info("unpacking %s", path)
+    try:
+        _extract(path, folder)
+        if archive.inner:
+            _extract(folder / archive.inner, folder)
+    except DAMAGED as error:
+        raise ValueError(
+            f"data.root: {path} cannot be unpacked ({error}); it is cut or damaged: delete it and "
+            "start again"
+        ) from error
+    return folder
+
+
+def _extract(path: Path, folder: Path) -> None:
+    """Unpack an archive. Members of a tar file that would land elsewhere are refused."""
+    safely = {"filter": "data"} if path.suffix != ".zip" and hasattr(tarfile, "data_filter") else {}
+    shutil.unpack_archive(path, folder, **safely)
+
+
+def _place(unpacked: Path, archive: Archive, root: Path) -> None:
+    """Rename what is missing below `root` into its place."""
+    for part, place in archive.missing(root).items():
+        source, target = unpacked / part, root / place
+        if not source.exists():
+            raise ValueError(
+                f"data.root: {archive.name} holds no {part}; it is not the published archive"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(source, target)
+        log.info("%s is complete", target)
