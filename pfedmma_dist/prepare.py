@@ -1,0 +1,215 @@
+"""Look a data set over before a run: `python -m pfedmma_dist.prepare NAME data.root=DIR`.
+
+NAME is a data set or a file of configs/data; other files and key=value words may follow, as in
+training. The images are listed as a run would list them, counted, and every one is decoded; what is
+missing or broken is named with its remedy. The exit code is 0 only where all is fine, else 2.
+
+  --download   fetch what is missing, where a program may; never done without this word
+  --describe   draw the partition that the configuration makes of the images, without decoding one
+  --help, -h   this text
+
+Nothing below data.root is ever changed, but for what --download adds.
+"""
+
+import logging
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from pfedmma_dist import command
+from pfedmma_dist.config import Config
+from pfedmma_dist.data import sources
+from pfedmma_dist.data.experiments import TASKS
+from pfedmma_dist.data.files import CHECK_SPAN
+from pfedmma_dist.data.images import Images
+from pfedmma_dist.data.obtain import Origin, Steps, guide, obtain
+from pfedmma_dist.data.origins import ORIGINS
+from pfedmma_dist.overview import client_table, image_table, owner_table
+from pfedmma_dist.presets import find
+from pfedmma_dist.run import figures
+from pfedmma_dist.run.logs import configure_logging
+from pfedmma_dist.run.progress import Progress
+from pfedmma_dist.run.record import ClientTable
+from pfedmma_dist.run.table import WIDTH
+from pfedmma_dist.run.together import TogetherError
+from pfedmma_dist.schema import hint
+from pfedmma_dist.world import World, limit_threads
+
+log = logging.getLogger(__name__)
+
+DOWNLOAD, DESCRIBE, HELP = "--download", "--describe", ("--help", "-h")
+NAMED = 20
+"""Unreadable images that are named."""
+TOLERANCE = 0.05
+"""Share by which the sizes of a split of our own may differ from those of the published one."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    words = sys.argv[1:] if argv is None else argv
+    flags = {word for word in words if word.startswith("-") and "=" not in word}
+    if flags & {*HELP}:
+        sys.stdout.write(_manual())
+        return 0
+    unknown = sorted(flags - {DOWNLOAD, DESCRIBE})
+    if unknown or flags == set(words):
+        known = (DOWNLOAD, DESCRIBE, HELP[0])
+        problem = f"{unknown[0]} is unknown{hint(unknown[0], known)}" if unknown else "which data?"
+        sys.stderr.write(
+            f"error: {problem}; usage: python -m pfedmma_dist.prepare NAME data.root=DIR "
+            f"[FILE.yaml] [key=value] [{DOWNLOAD}] [{DESCRIBE}]; --help lists the names\n"
+        )
+        return command.MEND
+    action = partial(prepare, download=DOWNLOAD in flags, describe=DESCRIBE in flags)
+    return command.run([_spelled_out(word) for word in words if word not in flags], action)
+
+
+def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool = False) -> int:
+    """List, count and decode the images, or describe their partition."""
+    if world.size > 1:
+        raise TogetherError(f"prepare: {world.size} ranks would do the same work; start one")
+    console = configure_logging(world, None)
+    limit_threads(cfg.run.threads, world)
+    origin = ORIGINS.get(cfg.data.name)
+    with Progress(world, console, 0) as progress:
+        images = _listed(cfg, origin, progress.step if download else None)
+    _show(f"{cfg.data.name}: {images.place}", image_table(images))
+    if images.owners is not None:
+        _show("", owner_table(images))
+    if origin is not None:
+        _compare(images, origin, Path(cfg.data.root).expanduser())
+    if describe:
+        _describe(cfg, images)
+        return 0
+    rows = np.union1d(images.train, images.test)
+    with Progress(world, console, 0) as progress:
+        broken = _unreadable(images, rows, progress.step)
+    if not broken:
+        sys.stdout.write(f"all {len(rows):,} images can be read\n")
+        return 0
+    told = [f"  {images.store.name(row)}: {reason}\n" for row, reason in broken[:NAMED]]
+    told += [f"  and {len(broken) - NAMED:,} more\n"] * (len(broken) > NAMED)
+    sys.stdout.write(f"{len(broken):,} of {len(rows):,} images cannot be read:\n{''.join(told)}")
+    if cfg.data.skip_corrupt:
+        sys.stdout.write("data.skip_corrupt=true leaves them out\n")
+        return 0
+    raise ValueError(
+        f"data.root: {len(broken):,} of {len(rows):,} images cannot be read; fetch or copy them "
+        "again, or set data.skip_corrupt=true to leave them out of runs"
+    )
+
+
+def _listed(cfg: Config, origin: Origin | None, steps: Steps | None) -> Images:
+    """Return the images as a run sees them, fetched if that is possible and asked for by `steps`.
+
+    Where they cannot be listed, the error says what belongs to the data set and how to get it.
+    """
+    root, name = Path(cfg.data.root).expanduser(), cfg.data.name
+    try:
+        return sources.read(cfg.data, cfg.seed, Path(cfg.clip.cache_folder))
+    except (ValueError, OSError) as error:
+        if origin is None:
+            raise ValueError(error) from error
+        missing = any(archive.missing(root) for archive in origin.archives)
+        if steps is None or not missing:
+            raise ValueError(f"{error}\n{guide(root, name, origin)}") from error
+    obtain(root, name, origin, steps)
+    return _listed(cfg, origin, None)
+
+
+def _compare(images: Images, origin: Origin, root: Path) -> None:
+    """Say where the published split can be found, and whether the copy looks complete."""
+    published = origin.split is None or origin.split.there(root)
+    if not published:
+        log.info(
+            "%s, belongs at %s; see %s",
+            origin.split.what, root / origin.split.place, origin.split.source,
+        )  # fmt: skip
+    if origin.sizes is None:
+        return
+    wanted = np.array([origin.sizes.classes, origin.sizes.train, origin.sizes.test])
+    found = np.array([len(images.class_names), len(images.train), len(images.test)])
+    room = wanted * TOLERANCE * [0, 1, 1] if not published else 0
+    if (abs(found - wanted) > room).any():
+        sizes = "{:,} classes, {:,} training and {:,} test images"
+        log.warning(
+            "a complete copy has %s; here are %s", sizes.format(*wanted), sizes.format(*found)
+        )
+
+
+def _unreadable(images: Images, rows: np.ndarray, steps: Steps) -> list[tuple[int, str]]:
+    """Return (row, reason) of the images that cannot be decoded."""
+    broken: list[tuple[int, str]] = []
+    chunk = 16 * CHECK_SPAN * torch.get_num_threads()
+    with steps("decoding images", len(rows)) as advance:
+        for start in range(0, len(rows), chunk):
+            broken += images.store.unreadable(rows[start : start + chunk])
+            advance(len(rows[start : start + chunk]))
+    return broken
+
+
+def _describe(cfg: Config, images: Images) -> None:
+    """Print what the clients hold, and draw it."""
+    task = TASKS[cfg.data.task](images, cfg.data, cfg.seed)
+    classes = task.class_sets[task.train_classes].names
+    clients = ClientTable.count(
+        task.num_clients,
+        len(classes),
+        lambda client: task.labels(task.train_classes, task.train.rows(client)),
+        task.domains,
+    )
+    held = f"{clients.sizes.sum():,} of {len(images.train):,} training images"
+    trained = f"{len(classes):,} of {len(images.class_names):,} classes"
+    _show(f"{cfg.data.task.name}: {held}, {trained}", client_table(task, clients))
+    path = _claimed(f"partition-{cfg.data.name}-{cfg.data.task.name}")
+    figures.save(figures.classes_per_client(clients), path)
+    sys.stdout.write(f"figure  {path}\n")
+
+
+def _claimed(stem: str) -> Path:
+    """Make and return a file in the working folder that was not there before."""
+    number = 1
+    while True:
+        path = Path(f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
+        try:
+            path.touch(exist_ok=False)
+            return path
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise ValueError(
+                f"cannot write {path.absolute()} ({error.strerror}); start the command in a folder "
+                "that you may write to"
+            ) from error
+
+
+def _spelled_out(word: str) -> str:
+    """Return a word of ours as one of training's: NAME becomes its preset or data.name=NAME."""
+    if "=" in word or find(word) or Path(word).suffix in (".yaml", ".yml") or "/" in word:
+        return word
+    preset = f"configs/data/{word}.yaml"
+    return preset if find(preset) else f"data.name={word}"
+
+
+def _show(title: str, table: Table) -> None:
+    sys.stdout.write(f"{title}\n")
+    Console(width=None if sys.stdout.isatty() else WIDTH).print(table, "")
+
+
+def _manual() -> str:
+    """Return the text of --help."""
+    lines = [__doc__, "data sets, and what --download fetches of them:"]
+    for name in sources.SOURCES:
+        origin = ORIGINS.get(name)
+        sizes = [archive.size for archive in origin.archives] if origin else []
+        lines.append(f"  {name:<18}{' + '.join(sizes) or 'nothing'}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    command.leave(main())
