@@ -59,7 +59,11 @@ def main(argv: list[str] | None = None) -> int:
     unknown = sorted(flags - {DOWNLOAD, DESCRIBE})
     if unknown or flags == set(words):
         known = (DOWNLOAD, DESCRIBE, HELP[0])
-        problem = f"{unknown[0]} is unknown{hint(unknown[0], known)}" if unknown else "which data?"
+        problem = (
+            f"{unknown[0]} is unknown{hint(unknown[0], known)}"
+            if unknown
+            else "no data set is named"
+        )
         sys.stderr.write(
             f"error: {problem}; usage: python -m pfedmma_dist.prepare NAME data.root=DIR "
             f"[FILE.yaml] [key=value] [{DOWNLOAD}] [{DESCRIBE}]; --help lists the names\n"
@@ -145,7 +149,7 @@ def _compare(images: Images, origin: Origin, root: Path) -> None:
 def _unreadable(images: Images, rows: np.ndarray, steps: Steps) -> list[tuple[int, str]]:
     """Return (row, reason) of the images that cannot be decoded."""
     broken: list[tuple[int, str]] = []
-    chunk = 16 * CHECK_SPAN * torch.get_num_threads()
+    chunk = 16 * CHECK_SPAN * torch.get_num_threads()  # as many as move a bar smoothly
     with steps("decoding images", len(rows)) as advance:
         for start in range(0, len(rows), chunk):
             broken += images.store.unreadable(rows[start : start + chunk])

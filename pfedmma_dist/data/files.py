@@ -43,7 +43,11 @@ who ask Python for that.
 
 HIGH_BYTE = 8  # bits to shift 16-bit grey down by
 
-CHECK_SPAN = 64  # files per task of `unreadable`: a million files must not become a million tasks
+CHECK_SPAN = 16
+"""Files per task of `unreadable`, which all threads finish before a Ctrl-C is obeyed."""
+
+CHECK_SPANS = 1024
+"""Tasks of `unreadable` at once: a million files must not become as many waiting ones."""
 
 
 class UnreadableImage(ValueError):
@@ -105,8 +109,12 @@ class Files:
             return failures
 
         spans = [rows[start : start + CHECK_SPAN] for start in range(0, len(rows), CHECK_SPAN)]
+        found: list[tuple[int, str]] = []
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow decodes without the GIL
-            return [failure for failures in pool.map(check, spans) for failure in failures]
+            for start in range(0, len(spans), CHECK_SPANS):
+                for failures in pool.map(check, spans[start : start + CHECK_SPANS]):
+                    found += failures
+        return found
 
     def _decode(self, row: int) -> Image.Image:
         path = self.root / self.paths[row]
@@ -131,6 +139,9 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(high.astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
         raise ValueError("its grey levels of 32 bits have no agreed white, save it with 8 bits")
+    if image.mode == "RGB":
+        image.load()
+        return image  # convert would copy it, which doubles the time of a large photograph
     image.info.pop("transparency", None)  # unused, and Pillow would warn that it is
     return image.convert("RGB")
 

@@ -5,6 +5,7 @@ is complete is renamed into its place, so nothing half-written is ever found the
 is already there is touched. One process may do this, not several ranks.
 """
 
+import contextlib
 import gzip
 import hashlib
 import http.client
@@ -109,6 +110,9 @@ def obtain(root: Path, name: str, origin: Origin, steps: Steps) -> None:
             f"data.root: cannot write below {root} ({error.strerror or error}); give a folder that "
             "you may write to, with room for the archive and for what is in it"
         ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.rmdir()  # where nothing has come yet
 
 
 def guide(root: Path, name: str, origin: Origin) -> str:

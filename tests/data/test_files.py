@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pfedmma_dist.data import files
 from pfedmma_dist.data.files import Files
 
 
@@ -123,6 +124,30 @@ def test_unreadable_lists_broken_rows_in_order_across_spans(tmp_path, save_image
     paths[3] = paths[70] = paths[149] = "bad.png"
     found = Files(tmp_path, tuple(paths)).unreadable(np.arange(1, 150))
     assert found == [(row, "the file is empty") for row in (3, 70, 149)]
+
+
+def test_unreadable_keeps_a_bounded_number_of_tasks_waiting(tmp_path, monkeypatch):
+    (tmp_path / "bad.png").write_bytes(b"")
+    monkeypatch.setattr(files, "CHECK_SPAN", 2)
+    monkeypatch.setattr(files, "CHECK_SPANS", 3)
+    given = []
+    through = files.ThreadPoolExecutor.map
+
+    def counted(pool, check, spans):
+        given.append([len(span) for span in spans])
+        return through(pool, check, spans)
+
+    monkeypatch.setattr(files.ThreadPoolExecutor, "map", counted)
+    found = Files(tmp_path, ("bad.png",) * 9).unreadable(np.arange(9))
+    assert given == [[2, 2, 2], [2, 1]]
+    assert [row for row, _ in found] == list(range(9))
+
+
+def test_rgb_image_is_opened_without_a_copy(tmp_path, save_image, monkeypatch):
+    path = save_image(tmp_path / "a.jpg")
+    expected = Image.open(path).convert("RGB")
+    monkeypatch.setattr(Image.Image, "copy", lambda image: pytest.fail("copied"))
+    assert np.array_equal(decoded(tmp_path, "a.jpg"), expected)
 
 
 def test_identity_depends_on_order_size_and_time_but_not_on_the_root(tmp_path, save_image):
