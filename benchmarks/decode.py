@@ -8,8 +8,8 @@ crop and `view` a random one, `load` is the PixelLoader with one thread and with
 run waits for. Rates are images per CPU second and per second of wall time; in turn, so that a
 machine whose speed drifts slows all of them.
 
-`draft 1x`, `2x`, `4x` let libjpeg scale while it decodes, to no less than that many times the crop.
-We do not. Measured with Pillow 13.0 and libjpeg-turbo 3.2: the 200 small JPEGs are never scaled, and
+`draft 1x`, `2x`, `4x` let libjpeg scale as it decodes, to no less than that many times the crop. We
+do not. Measured with Pillow 13.0 and libjpeg-turbo 3.2: the 200 small JPEGs are never scaled, and
 the crops of the 12 large ones differ by up to 76, 17 and 10 of 255 levels (on average by 3.9, 0.9
 and 0.3), for 3.6, 2.9 and 2.1 times the speed of decode and crop together. That is far beyond
 rounding, and an image is decoded once, since features are cached. The last table measures it here.
