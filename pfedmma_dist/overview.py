@@ -24,7 +24,7 @@ def image_table(images: Images) -> Table:
 
 def owner_table(images: Images) -> Table:
     """Count the images of natural clients."""
-    table = _table(("of each natural client", *ENDS))
+    table = _table(("of each client", *ENDS))
     for name, rows in (("training images", images.train), ("test images", images.test)):
         owned = np.bincount(images.owners[rows], minlength=len(images.owner_names))
         table.add_row(name, *_ends(owned))

@@ -13,6 +13,7 @@ Nothing below data.root is ever changed, but for what --download adds.
 
 import logging
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 DOWNLOAD, DESCRIBE, HELP = "--download", "--describe", ("--help", "-h")
 NAMED = 20
 """Unreadable images that are named."""
+GLANCE = 0.5
+"""Seconds that a chunk of decoding takes at least, so that a bar moves about once a second."""
 TOLERANCE = 0.05
 """Share by which the sizes of a split of our own may differ from those of the published one."""
 
@@ -56,25 +59,23 @@ def main(argv: list[str] | None = None) -> int:
     if flags & {*HELP}:
         sys.stdout.write(_manual())
         return 0
+    rest = [word for word in words if word not in flags]
     unknown = sorted(flags - {DOWNLOAD, DESCRIBE})
-    if unknown or flags == set(words):
-        known = (DOWNLOAD, DESCRIBE, HELP[0])
-        problem = (
-            f"{unknown[0]} is unknown{hint(unknown[0], known)}"
-            if unknown
-            else "no data set is named"
-        )
+    problem = "" if any(map(_names_data, rest)) else "no data set is named"
+    if unknown:
+        problem = f"{unknown[0]} is unknown{hint(unknown[0], (DOWNLOAD, DESCRIBE, *HELP))}"
+    if problem:
         sys.stderr.write(
             f"error: {problem}; usage: python -m pfedmma_dist.prepare NAME data.root=DIR "
             f"[FILE.yaml] [key=value] [{DOWNLOAD}] [{DESCRIBE}]; --help lists the names\n"
         )
         return command.MEND
     action = partial(prepare, download=DOWNLOAD in flags, describe=DESCRIBE in flags)
-    return command.run([_spelled_out(word) for word in words if word not in flags], action)
+    return command.run(list(map(_spelled_out, rest)), action)
 
 
 def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool = False) -> int:
-    """List, count and decode the images, or describe their partition."""
+    """List and count the images, then decode them or describe their partition."""
     if world.size > 1:
         raise TogetherError(f"prepare: {world.size} ranks would do the same work; start one")
     console = configure_logging(world, None)
@@ -84,28 +85,16 @@ def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool
         images = _listed(cfg, origin, progress.step if download else None)
     _show(f"{cfg.data.name}: {images.place}", image_table(images))
     if images.owners is not None:
-        _show("", owner_table(images))
+        _show(f"{len(images.owner_names):,} natural clients", owner_table(images))
     if origin is not None:
         _compare(images, origin, Path(cfg.data.root).expanduser())
     if describe:
         _describe(cfg, images)
-        return 0
-    rows = np.union1d(images.train, images.test)
-    with Progress(world, console, 0) as progress:
-        broken = _unreadable(images, rows, progress.step)
-    if not broken:
-        sys.stdout.write(f"all {len(rows):,} images can be read\n")
-        return 0
-    told = [f"  {images.store.name(row)}: {reason}\n" for row, reason in broken[:NAMED]]
-    told += [f"  and {len(broken) - NAMED:,} more\n"] * (len(broken) > NAMED)
-    sys.stdout.write(f"{len(broken):,} of {len(rows):,} images cannot be read:\n{''.join(told)}")
-    if cfg.data.skip_corrupt:
-        sys.stdout.write("data.skip_corrupt=true leaves them out\n")
-        return 0
-    raise ValueError(
-        f"data.root: {len(broken):,} of {len(rows):,} images cannot be read; fetch or copy them "
-        "again, or set data.skip_corrupt=true to leave them out of runs"
-    )
+    else:
+        with Progress(world, console, 0) as progress:
+            broken = _unreadable(images, progress.step)
+        _tell(cfg, images, broken)
+    return 0
 
 
 def _listed(cfg: Config, origin: Origin | None, steps: Steps | None) -> Images:
@@ -146,15 +135,41 @@ def _compare(images: Images, origin: Origin, root: Path) -> None:
         )
 
 
-def _unreadable(images: Images, rows: np.ndarray, steps: Steps) -> list[tuple[int, str]]:
+def _unreadable(images: Images, steps: Steps) -> list[tuple[int, str]]:
     """Return (row, reason) of the images that cannot be decoded."""
+    rows = np.union1d(images.train, images.test)
     broken: list[tuple[int, str]] = []
-    chunk = 16 * CHECK_SPAN * torch.get_num_threads()  # as many as move a bar smoothly
+    start, count = 0, CHECK_SPAN * torch.get_num_threads()
     with steps("decoding images", len(rows)) as advance:
-        for start in range(0, len(rows), chunk):
-            broken += images.store.unreadable(rows[start : start + chunk])
-            advance(len(rows[start : start + chunk]))
+        while start < len(rows):
+            began = time.monotonic()
+            chunk = rows[start : start + count]
+            broken += images.store.unreadable(chunk)
+            advance(len(chunk))
+            start += len(chunk)
+            if time.monotonic() - began < GLANCE:
+                count *= 2  # threads wait for each other at the end of a chunk
     return broken
+
+
+def _tell(cfg: Config, images: Images, broken: list[tuple[int, str]]) -> None:
+    """Name the broken images; ValueError where a run would refuse them."""
+    total = f"{len(images.train) + len(images.test):,}"
+    if not broken:
+        sys.stdout.write(f"all {total} images can be read\n")
+        return
+    lines = [f"{len(broken):,} of {total} images cannot be read:"]
+    lines += [f"  {images.store.name(row)}: {reason}" for row, reason in broken[:NAMED]]
+    if len(broken) > NAMED:
+        lines.append(f"  and {len(broken) - NAMED:,} more")
+    if cfg.data.skip_corrupt:
+        lines.append("data.skip_corrupt=true leaves them out")
+    sys.stdout.write("\n".join(lines) + "\n")
+    if not cfg.data.skip_corrupt:
+        raise ValueError(
+            f"data.root: {len(broken):,} of {total} images cannot be read; fetch or copy them "
+            "again, or set data.skip_corrupt=true to leave them out of runs"
+        )
 
 
 def _describe(cfg: Config, images: Images) -> None:
@@ -190,6 +205,11 @@ def _claimed(stem: str) -> Path:
                 f"cannot write {path.absolute()} ({error.strerror}); start the command in a folder "
                 "that you may write to"
             ) from error
+
+
+def _names_data(word: str) -> bool:
+    """Say whether a word tells which data set is meant; a file may."""
+    return "=" not in word or word.startswith(("data.name=", "data="))
 
 
 def _spelled_out(word: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -113,9 +114,12 @@ def test_broken_images_are_named_with_their_reasons(
 def test_long_check_says_how_far_it_is(
     lab: Lab, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "CHECK_SPAN", 1)
+    monkeypatch.setattr(prepare, "CHECK_SPAN", 7)
+    monkeypatch.setattr(prepare, "GLANCE", float("inf"))
     monkeypatch.setattr(progress_module, "QUIET_SECONDS", 0.0)
-    assert "decoding images: 16 of 53, about" in start("folder", f"data.root={lab.data}").err
+    err = start("folder", f"data.root={lab.data}").err
+    told = [int(n) for n in re.findall(r"decoding images: (\d+) of 53, about", err)]
+    assert told == [7, 21, 49]  # chunks grow as long as they are short
 
 
 def test_missing_data_is_told_with_what_to_get_and_nothing_is_fetched(
@@ -200,7 +204,7 @@ def test_name_may_be_a_preset_a_data_set_or_the_usual_words(lab: Lab, start: Sta
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["caltech10"], "data.name: 'caltech10' is unknown; did you mean caltech101?"),
+        (["caltech10"], "data.name: 'caltech10' is unknown; did you mean caltech101"),
         (["folder", "data.rot=x"], "unknown key data.rot; did you mean data.root"),
         (["folder", "--downlod"], "--downlod is unknown; did you mean --download?"),
         (["folder", "--data.root=x"], "keys are written without dashes: data.root=x"),
@@ -215,7 +219,7 @@ def test_wrong_words_are_refused_in_one_line(words: list[str], told: str, start:
     assert len(ended.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("words", [[], ["--describe"]])
+@pytest.mark.parametrize("words", [[], ["--describe"], ["data.root=x", "seed=2"]])
 def test_command_without_a_name_says_how_it_is_used(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
