@@ -111,7 +111,7 @@ def _listed(cfg: Config, origin: Origin | None, steps: Steps | None) -> Images:
         missing = any(archive.missing(root) for archive in origin.archives)
         if steps is None or not missing:
             raise ValueError(f"{error}\n{guide(root, name, origin)}") from error
-    obtain(root, name, origin, steps)
+    obtain(root, origin, steps)
     return _listed(cfg, origin, None)
 
 

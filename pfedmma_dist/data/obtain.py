@@ -1,8 +1,8 @@
 """Obtain: fetch the archives of a data set, check them, unpack them, put them where they belong.
 
-Everything happens in a folder of its own beside the data set, `<data.root>/<name>.download`. What
-is complete is renamed into its place, so nothing half-written is ever found there, and nothing that
-is already there is touched. One process may do this, not several ranks.
+Everything happens in a folder of its own, DRAFT in that of the data set and so on the same disk.
+What is complete is renamed into its place, so nothing half-written is ever found there, and nothing
+that is already there is touched. One process may do this, not several ranks.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 log = logging.getLogger(__name__)
 
 MEGABYTE = 1_000_000
+DRAFT, UNPACKED = "prepare-download", "unpacked"
 PATIENCE = 60  # seconds that a server may be silent
 
 AGENT = {"User-Agent": "pfedmma_dist"}
@@ -91,20 +92,23 @@ class Origin:
     sizes: Sizes | None = None
 
 
-def obtain(root: Path, name: str, origin: Origin, steps: Steps) -> None:
+def obtain(root: Path, origin: Origin, steps: Steps) -> None:
     """Fetch the archives of which something is missing below `root`.
 
     A start after an interrupted one fetches only what had not arrived as a whole. What people have
     put into the folder of the download is used and deleted. Raises ValueError.
     """
-    draft = root / f"{name}.download"
+    places = (place for archive in origin.archives for place in archive.moves.values())
+    [home] = {PurePosixPath(place).parts[0] for place in places}
+    draft = root / home / DRAFT
     try:
         for archive in origin.archives:
             if archive.missing(root):
                 draft.mkdir(parents=True, exist_ok=True)
-                _place(_unpack(_fetch(archive, draft, steps), archive), archive, root)
-        if draft.exists():
-            shutil.rmtree(draft)
+                path = _fetch(archive, draft, steps)
+                _place(_unpack(path, archive), archive, root)
+                path.unlink(missing_ok=True)
+        _remove(draft / UNPACKED)
     except OSError as error:
         raise ValueError(
             f"data.root: cannot write below {root} ({error.strerror or error}); give a folder that "
@@ -112,7 +116,7 @@ def obtain(root: Path, name: str, origin: Origin, steps: Steps) -> None:
         ) from error
     finally:
         with contextlib.suppress(OSError):
-            draft.rmdir()  # where nothing has come yet
+            draft.rmdir()  # where nothing is left to go on with
 
 
 def guide(root: Path, name: str, origin: Origin) -> str:
@@ -212,9 +216,8 @@ def _unpack(path: Path, archive: Archive) -> Path:
     """Return the folder that holds what is in the archive; for a plain file, the file."""
     if "" in archive.moves:
         return path
-    folder = path.parent / "unpacked"
-    if folder.exists():
-        shutil.rmtree(folder)
+    folder = path.parent / UNPACKED
+    _remove(folder)
     log.info("unpacking %s", path)
     try:
         _extract(path, folder)
@@ -226,6 +229,12 @@ def _unpack(path: Path, archive: Archive) -> Path:
             "start again"
         ) from error
     return folder
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder of ours, if it is there."""
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def _extract(path: Path, folder: Path) -> None:

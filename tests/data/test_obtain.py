@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pfedmma_dist.data.obtain import Archive, Origin, Piece, guide, obtain
+from pfedmma_dist.data.obtain import DRAFT, Archive, Origin, Piece, guide, obtain
 
 FILES = {
     "set-1/images/cat/a.jpg": b"cat",
@@ -85,7 +85,7 @@ def silent(title: str, total: int):
 
 
 def get(root: Path, *archives: Archive) -> None:
-    obtain(root, "mine", Origin("https://page", archives), silent)
+    obtain(root, Origin("https://page", archives), silent)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -106,7 +106,7 @@ def test_archive_is_unpacked_into_the_readers_layout_and_nothing_else_is_left(
 ) -> None:
     get(root, server.offer(name, pack({**FILES, "set-1/other": b""}), MOVES))
     assert tree(root) == LANDED
-    assert [path.name for path in root.iterdir()] == ["mine"]
+    assert sorted(path.name for path in (root / "mine").iterdir()) == ["images", "lists.txt"]
 
 
 def test_archive_in_an_archive_is_unpacked_too(server: Server, root: Path) -> None:
@@ -132,6 +132,24 @@ def test_what_is_there_already_is_not_touched(server: Server, root: Path) -> Non
     (root / "mine" / "split.json").write_text("mine")
     get(root, server.offer("a.zip", zipped(FILES), MOVES))
     assert tree(root) == {"mine/split.json": b"mine", "mine/lists.txt": b"x"}
+
+
+def test_data_set_that_is_a_link_is_filled_on_the_disk_that_it_leads_to(
+    server: Server, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    root.mkdir()
+    (root / "mine").symlink_to(disk)
+    rename = os.rename
+
+    def within_a_disk(source: Path, target: Path) -> None:
+        assert {path.resolve().is_relative_to(disk) for path in (source, target)} == {True}
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", within_a_disk)
+    get(root, server.offer("a.zip", zipped(FILES), MOVES))
+    assert tree(disk).keys() == {path.removeprefix("mine/") for path in LANDED}
 
 
 def test_wrong_checksum_is_told_and_nothing_is_kept(server: Server, root: Path) -> None:
@@ -183,7 +201,7 @@ def test_cut_archive_without_a_checksum_is_never_unpacked_into_place(
     cut = pack({**FILES, "set-1/images/large.jpg": os.urandom(5000)})[:-3000]
     with pytest.raises(ValueError, match=r"cannot be unpacked .* delete it and start again"):
         get(root, server.offer(name, cut, MOVES, md5=None))
-    assert not (root / "mine").exists()
+    assert [path.name for path in (root / "mine").iterdir()] == [DRAFT]
 
 
 def test_start_after_an_interrupted_move_completes_it_without_fetching_again(
@@ -209,7 +227,7 @@ def test_start_after_an_interrupted_move_completes_it_without_fetching_again(
 def test_half_unpacked_folder_of_an_interrupted_start_is_unpacked_anew(
     server: Server, root: Path
 ) -> None:
-    half = root / "mine.download" / "unpacked" / "set-1" / "images" / "ant"
+    half = root / "mine" / DRAFT / "unpacked" / "set-1" / "images" / "ant"
     half.mkdir(parents=True)
     (half / "a.jpg").write_bytes(b"")
     get(root, server.offer("a.zip", zipped(FILES), MOVES))
@@ -218,8 +236,8 @@ def test_half_unpacked_folder_of_an_interrupted_start_is_unpacked_anew(
 
 def test_archive_put_there_by_hand_is_used(server: Server, root: Path) -> None:
     archive = server.offer("a.zip", zipped(FILES), MOVES)
-    (root / "mine.download").mkdir(parents=True)
-    (root / "mine.download" / "a.zip").write_bytes(zipped(FILES))
+    (root / "mine" / DRAFT).mkdir(parents=True)
+    (root / "mine" / DRAFT / "a.zip").write_bytes(zipped(FILES))
     get(root, archive)
     assert tree(root) == LANDED
     assert server.asked == []
@@ -227,11 +245,13 @@ def test_archive_put_there_by_hand_is_used(server: Server, root: Path) -> None:
 
 def test_half_an_archive_put_there_by_hand_is_kept_and_refused(server: Server, root: Path) -> None:
     half = zipped(FILES)[:100]
-    (root / "mine.download").mkdir(parents=True)
-    (root / "mine.download" / "a.zip").write_bytes(half)
-    with pytest.raises(ValueError, match=r"mine\.download/a\.zip .* is cut .*\(wget -c file:"):
+    (root / "mine" / DRAFT).mkdir(parents=True)
+    (root / "mine" / DRAFT / "a.zip").write_bytes(half)
+    with pytest.raises(
+        ValueError, match=r"mine/prepare-download/a\.zip .* is cut .*\(wget -c file:"
+    ):
         get(root, server.offer("a.zip", zipped(FILES), MOVES))
-    assert tree(root) == {"mine.download/a.zip": half}
+    assert tree(root) == {"mine/prepare-download/a.zip": half}
 
 
 def test_unreachable_archive_says_where_to_put_it(server: Server, root: Path) -> None:
@@ -239,7 +259,7 @@ def test_unreachable_archive_says_where_to_put_it(server: Server, root: Path) ->
     (server.folder / "a.tar.gz").unlink()
     with pytest.raises(ValueError, match="could not be fetched") as caught:
         get(root, archive)
-    assert f"put it at {root}/mine.download/a.tar.gz (" in str(caught.value)
+    assert f"put it at {root}/mine/prepare-download/a.tar.gz (" in str(caught.value)
 
 
 def test_archive_of_another_layout_is_told(server: Server, root: Path) -> None:
