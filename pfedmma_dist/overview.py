@@ -4,12 +4,16 @@ from collections.abc import Iterator
 
 import numpy as np
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.task import Task
 from pfedmma_dist.run.record import ClientTable
 from pfedmma_dist.run.summary import OWN
+
+ENDS = ("Clients", "Least", "Median", "Most", "All")
+"""Columns that tell how something is spread over clients."""
 
 
 def image_table(images: Images) -> Table:
@@ -40,7 +44,7 @@ def client_table(task: Task, clients: ClientTable) -> Table:
     table.add_row("own test images", *_ends(tested))
     table.add_row("classes", *_ends(clients.num_classes)[:-1])
     for name, members in task.domains.items():
-        table.add_row(f"training images, {name}", *_ends(clients.sizes[members]))
+        table.add_row(f"training images, {escape(name)}", *_ends(clients.sizes[members]))
     return table
 
 
@@ -51,10 +55,7 @@ def _extremes(images: Images, counts: np.ndarray, own: np.ndarray) -> tuple[str,
     least, most = own[counts[own].argmin()], own[counts[own].argmax()]
     if counts[least] == counts[most]:
         return (f"all {counts[most]:,}",)
-    return tuple(f"{images.class_names[label]} {counts[label]:,}" for label in (least, most))
-
-
-ENDS = ("Clients", "Least", "Median", "Most", "All")
+    return tuple(f"{escape(images.class_names[n])} {counts[n]:,}" for n in (least, most))
 
 
 def _ends(counts: np.ndarray) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def _parts(images: Images) -> Iterator[tuple[str, np.ndarray]]:
     yield from splits.items()
     for domain, name in enumerate(images.domain_names):
         for split, rows in splits.items():
-            yield f"{name}, {split}", rows[images.domains[rows] == domain]
+            yield f"{escape(name)}, {split}", rows[images.domains[rows] == domain]
 
 
 def _table(headings: tuple[str, ...]) -> Table:

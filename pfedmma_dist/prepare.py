@@ -5,8 +5,8 @@ training. The images are listed as a run would list them, counted, and every one
 missing or broken is named with its remedy. The exit code is 0 only where all is fine, else 2.
 
   --download   fetch what is missing, where a program may; never done without this word
-  --describe   draw the partition that the configuration makes of the images, without decoding one
-  --help, -h   this text
+  --describe   draw the partition that the configuration makes of the images, without opening one
+  --help, -h   this text; --list and --print-config are those of training
 
 Nothing below data.root is ever changed, but for what --download adds.
 """
@@ -23,13 +23,15 @@ from rich.console import Console
 from rich.table import Table
 
 from pfedmma_dist import command
+from pfedmma_dist.arguments import FLAGS
 from pfedmma_dist.config import Config
 from pfedmma_dist.data import sources
 from pfedmma_dist.data.experiments import TASKS
 from pfedmma_dist.data.files import CHECK_SPAN
 from pfedmma_dist.data.images import Images
-from pfedmma_dist.data.obtain import Origin, Steps, guide, obtain
+from pfedmma_dist.data.obtain import Steps, obtain
 from pfedmma_dist.data.origins import ORIGINS
+from pfedmma_dist.data.pieces import Origin, guide
 from pfedmma_dist.overview import client_table, image_table, owner_table
 from pfedmma_dist.presets import find
 from pfedmma_dist.run import figures
@@ -43,7 +45,7 @@ from pfedmma_dist.world import World, limit_threads
 
 log = logging.getLogger(__name__)
 
-DOWNLOAD, DESCRIBE, HELP = "--download", "--describe", ("--help", "-h")
+DOWNLOAD, DESCRIBE = "--download", "--describe"
 NAMED = 20
 """Unreadable images that are named."""
 GLANCE = 0.5
@@ -56,14 +58,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     flags = {word for word in words if word.startswith("-") and "=" not in word}
-    if flags & {*HELP}:
+    if flags & {"--help", "-h"}:
         sys.stdout.write(_manual())
         return 0
-    rest = [word for word in words if word not in flags]
-    unknown = sorted(flags - {DOWNLOAD, DESCRIBE})
+    rest = [word for word in words if word not in (DOWNLOAD, DESCRIBE)]
+    known = (DOWNLOAD, DESCRIBE, *FLAGS)
     problem = "" if any(map(_names_data, rest)) else "no data set is named"
-    if unknown:
-        problem = f"{unknown[0]} is unknown{hint(unknown[0], (DOWNLOAD, DESCRIBE, *HELP))}"
+    for flag in sorted(flags.difference(known)):
+        problem = f"{flag} is unknown{hint(flag, known)}"
     if problem:
         sys.stderr.write(
             f"error: {problem}; usage: python -m pfedmma_dist.prepare NAME data.root=DIR "
@@ -208,13 +210,19 @@ def _claimed(stem: str) -> Path:
 
 
 def _names_data(word: str) -> bool:
-    """Say whether a word tells which data set is meant; a file may."""
+    """Say whether a word tells which data set is meant, as a file may, or asks for other words."""
     return "=" not in word or word.startswith(("data.name=", "data="))
 
 
 def _spelled_out(word: str) -> str:
     """Return a word of ours as one of training's: NAME becomes its preset or data.name=NAME."""
-    if "=" in word or find(word) or Path(word).suffix in (".yaml", ".yml") or "/" in word:
+    if (
+        "=" in word
+        or word in FLAGS
+        or find(word)
+        or Path(word).suffix in (".yaml", ".yml")
+        or "/" in word
+    ):
         return word
     preset = f"configs/data/{word}.yaml"
     return preset if find(preset) else f"data.name={word}"

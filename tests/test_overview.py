@@ -71,9 +71,26 @@ def test_clients_of_a_partition_are_counted_by_domain_too() -> None:
     assert sketch == ["training images, sketch", "3", "1", "5", "7", "13"]
 
 
-def test_table_fits_a_terminal_with_long_names() -> None:
-    names = tuple(f"{animal} of a very long and very wide kind" for animal in ("ant", "bee", "cat"))
+def printed(table: Table) -> list[str]:
     console = Console(width=80)
     with console.capture() as capture:
-        console.print(image_table(replace(IMAGES, class_names=names)))
-    assert all(len(line) <= 80 for line in capture.get().splitlines())
+        console.print(table)
+    return capture.get().splitlines()
+
+
+def test_table_fits_a_terminal_with_long_names() -> None:
+    names = tuple(f"{animal} of a very long and very wide kind" for animal in ("ant", "bee", "cat"))
+    lines = printed(image_table(replace(IMAGES, class_names=names)))
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_names_in_brackets_are_printed_as_they_are() -> None:
+    images = replace(
+        IMAGES,
+        class_names=("[red]", "b", "[/c]"),
+        domains=np.zeros(9, np.int64),
+        domain_names=("[bold]",),
+    )
+    lines = printed(image_table(images))
+    assert any("[/c] 1" in line and "[red] 3" in line for line in lines)
+    assert any("[bold], test" in line for line in lines)

@@ -15,8 +15,8 @@ from runs import Ended, Lab, alone, make_lab
 from pfedmma_dist import prepare
 from pfedmma_dist.arguments import read
 from pfedmma_dist.command import MEND
-from pfedmma_dist.data.obtain import Archive, Origin, Piece, Sizes
 from pfedmma_dist.data.origins import ORIGINS
+from pfedmma_dist.data.pieces import Archive, Origin, Piece, Sizes
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run import progress as progress_module
@@ -199,6 +199,13 @@ def test_name_may_be_a_preset_a_data_set_or_the_usual_words(lab: Lab, start: Sta
     assert start("data.name=glyphs", *small).out.endswith("all 200 images can be read\n")
     assert start("glyphs", *small).out.endswith("all 200 images can be read\n")
     assert start("configs/data/folder.yaml", f"data.root={lab.data}").code == 0
+
+
+def test_flags_of_training_do_what_they_do_there(start: Start) -> None:
+    ended = start("glyphs_domains", "--print-config")
+    assert ended.code == 0
+    assert "  task: feature_shift\n" in ended.out
+    assert start("--list").out.startswith("methods (method.name)\n")
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ import tarfile
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from pfedmma_dist.data.pieces import Archive, Origin
 
 log = logging.getLogger(__name__)
 
@@ -36,60 +37,6 @@ DAMAGED = (*DAMAGE, EOFError, zlib.error)
 
 Steps = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """(what is done, how many) -> context that gives a function to report steps done."""
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A file that a program may fetch."""
-
-    url: str
-    md5: str | None  # None: none is published, and only unpacking tells whether it is whole
-    size: str  # about
-    moves: Mapping[str, str]  # what is in it -> place under data.root; "": the file itself
-    inner: str = ""  # an archive in this one, unpacked too
-
-    @property
-    def name(self) -> str:
-        """Return the name of the file."""
-        return PurePosixPath(self.url).name
-
-    def missing(self, root: Path) -> dict[str, str]:
-        """Return the moves whose place is empty so far."""
-        return {part: place for part, place in self.moves.items() if not (root / place).exists()}
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Something that people have to get themselves."""
-
-    what: str
-    source: str
-    place: str  # under data.root
-    pattern: str = ""  # of all places under data.root that do, where there are several
-
-    def there(self, root: Path) -> bool:
-        """Say whether something lies in the place."""
-        return any(root.glob(self.pattern or self.place))
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What a complete copy holds in its published split."""
-
-    classes: int
-    train: int
-    test: int
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where one data set comes from."""
-
-    page: str  # with its description and its terms
-    archives: tuple[Archive, ...] = ()
-    pieces: tuple[Piece, ...] = ()
-    split: Piece | None = None  # without it we draw a split of our own
-    sizes: Sizes | None = None
 
 
 def obtain(root: Path, origin: Origin, steps: Steps) -> None:
@@ -117,26 +64,6 @@ def obtain(root: Path, origin: Origin, steps: Steps) -> None:
     finally:
         with contextlib.suppress(OSError):
             draft.rmdir()  # where nothing is left to go on with
-
-
-def guide(root: Path, name: str, origin: Origin) -> str:
-    """Say what belongs to a data set, what of it is missing, and how to get that."""
-    lines = [f"{name} consists of the following; its page is {origin.page}."]
-    for archive in origin.archives:
-        missing = archive.missing(root)
-        sure = f"md5 {archive.md5}" if archive.md5 else "of which no md5 sum is published"
-        lines += [_line(root, place, part not in missing) for part, place in archive.moves.items()]
-        lines.append(f"{'':11}in {archive.url} ({archive.size}, {sure})")
-        if missing:
-            lines.append(f"{'':11}--download fetches it and puts it there")
-    for piece in (*origin.pieces, *([origin.split] if origin.split else [])):
-        lines.append(_line(root, piece.place, piece.there(root)))
-        lines.append(f"{'':11}{piece.what}; see {piece.source}")
-    return "\n".join(lines)
-
-
-def _line(root: Path, place: str, there: bool) -> str:
-    return f"  {'there' if there else 'MISSING':<9}{root / place}"
 
 
 def _fetch(archive: Archive, draft: Path, steps: Steps) -> Path:
@@ -222,7 +149,7 @@ def _unpack(path: Path, archive: Archive) -> Path:
     try:
         _extract(path, folder)
         if archive.inner:
-            _extract(folder / archive.inner, folder)
+            _extract(_part(folder, archive.inner, archive), folder)
     except DAMAGED as error:
         raise ValueError(
             f"data.root: {path} cannot be unpacked ({error}); it is cut or damaged: delete it and "
@@ -246,11 +173,16 @@ def _extract(path: Path, folder: Path) -> None:
 def _place(unpacked: Path, archive: Archive, root: Path) -> None:
     """Rename what is missing below `root` into its place."""
     for part, place in archive.missing(root).items():
-        source, target = unpacked / part, root / place
-        if not source.exists():
-            raise ValueError(
-                f"data.root: {archive.name} holds no {part}; it is not the published archive"
-            )
+        source, target = _part(unpacked, part, archive), root / place
         target.parent.mkdir(parents=True, exist_ok=True)
         os.rename(source, target)
         log.info("%s is complete", target)
+
+
+def _part(unpacked: Path, part: str, archive: Archive) -> Path:
+    """Return the path of something that must be in the archive."""
+    if not (unpacked / part).exists():
+        raise ValueError(
+            f"data.root: {archive.name} holds no {part}; it is not the published archive"
+        )
+    return unpacked / part

@@ -5,7 +5,7 @@ torchvision. Addresses and md5 sums of archives are torchvision's, whose own fol
 differently. A new data set needs a line in `ORIGINS`; its reader knows nothing of it.
 """
 
-from pfedmma_dist.data.obtain import Archive, Origin, Piece, Sizes
+from pfedmma_dist.data.pieces import Archive, Origin, Piece, Sizes
 
 COOP = "CoOp's DATASETS.md (github.com/KaiyangZhou/CoOp)"
 FEDBN = "FedBN's README (github.com/med-air/FedBN)"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pfedmma_dist.data.obtain import DRAFT, Archive, Origin, Piece, guide, obtain
+from pfedmma_dist.data.obtain import DRAFT, obtain
+from pfedmma_dist.data.pieces import Archive, Origin
 
 FILES = {
     "set-1/images/cat/a.jpg": b"cat",
@@ -266,6 +267,9 @@ def test_archive_of_another_layout_is_told(server: Server, root: Path) -> None:
     archive = server.offer("a.zip", zipped({"set-2/x": b""}), MOVES)
     with pytest.raises(ValueError, match=r"a\.zip holds no set-1/images; it is not the published"):
         get(root, archive)
+    archive = server.offer("b.zip", zipped(FILES), MOVES, inner="pack/inner.tar.gz")
+    with pytest.raises(ValueError, match=r"b\.zip holds no pack/inner\.tar\.gz"):
+        get(root, archive)
 
 
 @pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python cannot check members")
@@ -280,23 +284,3 @@ def test_folder_that_cannot_be_written_is_told(server: Server, root: Path) -> No
     root.write_text("a file")
     with pytest.raises(ValueError, match=r"data\.root: cannot write below .*data"):
         get(root, server.offer("a.zip", zipped(FILES), MOVES))
-
-
-def test_guide_says_what_is_there_and_how_to_get_what_is_missing(root: Path) -> None:
-    (root / "Mine" / "images").mkdir(parents=True)
-    origin = Origin(
-        "https://page",
-        (Archive("https://host/a.zip", None, "1 kB", {"a": "mine/images"}),),
-        (Piece("frames", "a friend", "mine/images", "[mM]ine/images"),),
-        Piece("the split", "a friend", "mine/split.json"),
-    )
-    assert guide(root, "mine", origin).splitlines() == [
-        "mine consists of the following; its page is https://page.",
-        f"  MISSING  {root}/mine/images",
-        "           in https://host/a.zip (1 kB, of which no md5 sum is published)",
-        "           --download fetches it and puts it there",
-        f"  there    {root}/mine/images",
-        "           frames; see a friend",
-        f"  MISSING  {root}/mine/split.json",
-        "           the split; see a friend",
-    ]
