@@ -22,6 +22,15 @@ def _published(home: str, file: str) -> Piece:
     return Piece(f"{file}, the published split", COOP, f"{home}/{file}", f"*/{file}")
 
 
+def _cifar(classes: int, folder: str, md5: str, size: str) -> Origin:
+    """Return the origin of one of the two; `folder` is torchvision's."""
+    site = "https://www.cs.toronto.edu/~kriz"
+    archive = Archive(
+        f"{site}/cifar-{classes}-python.tar.gz", md5, size, {folder: f"cifar-{classes}/{folder}"}
+    )
+    return Origin(f"{site}/cifar.html", (archive,), sizes=Sizes(classes, 50000, 10000))
+
+
 ORIGINS: dict[str, Origin] = {
     "caltech101": Origin(
         "https://data.caltech.edu/records/mzrjq-6wc02",
@@ -193,30 +202,8 @@ ORIGINS: dict[str, Origin] = {
         ),
         sizes=Sizes(1000, 1281167, 50000),
     ),
-    "cifar10": Origin(
-        "https://www.cs.toronto.edu/~kriz/cifar.html",
-        (
-            Archive(
-                "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
-                "c58f30108f718f92721af3b95e74349a",
-                "170 MB",
-                {"cifar-10-batches-py": "cifar-10/cifar-10-batches-py"},
-            ),
-        ),
-        sizes=Sizes(10, 50000, 10000),
-    ),
-    "cifar100": Origin(
-        "https://www.cs.toronto.edu/~kriz/cifar.html",
-        (
-            Archive(
-                "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
-                "eb9058c3a382ffc7106e4002c42a8d85",
-                "169 MB",
-                {"cifar-100-python": "cifar-100/cifar-100-python"},
-            ),
-        ),
-        sizes=Sizes(100, 50000, 10000),
-    ),
+    "cifar10": _cifar(10, "cifar-10-batches-py", "c58f30108f718f92721af3b95e74349a", "170 MB"),
+    "cifar100": _cifar(100, "cifar-100-python", "eb9058c3a382ffc7106e4002c42a8d85", "169 MB"),
     "domainnet": Origin(
         DOMAINNET_PAGE,
         pieces=(
