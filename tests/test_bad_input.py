@@ -92,17 +92,20 @@ def test_class_without_an_image_is_named(broken: Lab, told: Told) -> None:
 
 
 def spoil(lab: Lab) -> list[Path]:
-    """Damage two images that are used, each in its way."""
+    """Damage four images that are used, each in its way."""
     cut, text = lab.data / "train" / "class_1" / "1.jpg", lab.data / "test" / "class_6" / "0.png"
+    empty, huge = lab.data / "test" / "class_6" / "1.jpg", lab.data / "test" / "class_5" / "2.png"
     cut.write_bytes(cut.read_bytes()[:200])
     text.write_text("no image")
-    return [cut, text]
+    empty.write_bytes(b"")
+    huge.write_bytes(b"P6 60000 60000 255\n")
+    return [cut, text, empty, huge]
 
 
 def test_corrupt_images_are_counted_and_named(broken: Lab, told: Told) -> None:
     spoiled = spoil(broken)
     text = told(broken)
-    assert "data.root: 2 of 45 images cannot be read: " in text
+    assert "data.root: 4 of 45 images cannot be read: " in text
     assert all(f"{path}: " in text for path in spoiled)
     assert "data.skip_corrupt=true" in text
 
@@ -113,7 +116,7 @@ def test_corrupt_images_are_left_out_and_reported_where_that_is_asked_for(
     spoiled = spoil(broken)
     assert call(broken.words("skipping", data__skip_corrupt="true", federation__rounds=1)) == 0
     text = capsys.readouterr().err
-    assert "data.skip_corrupt: left out 2 of 53 images: " in text
+    assert "data.skip_corrupt: left out 4 of 53 images: " in text
     assert all(f"{path}: " in text for path in spoiled)
     rows = (broken.folder("skipping") / "clients.csv").read_text().splitlines()[1:]
     assert sum(int(row.split(",")[1]) for row in rows) == 20

@@ -32,10 +32,11 @@ ROOMS = {
     "command": "arguments config data methods run world",
     "build": "arguments clip config data federation methods params run world",
     "measure": "build config run start world",
+    "overview": "data run",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 
-COMMANDS = ("train", "evaluate", "cost", "pretrain")
+COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain")
 """Where everything may meet; imported by nobody but launch."""
 
 OUTSIDE = {

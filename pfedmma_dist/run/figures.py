@@ -24,24 +24,34 @@ STYLES = (("0.45", "--", "s"), ("0.45", "-.", "^"), ("0.7", "--", "v"), ("0.7", 
 
 
 def classes_per_client(clients: ClientTable) -> "Figure":
-    """Draw who owns how many images of which class, and how many classes each client has."""
-    figure = _figure(8.0, 4.5)
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(4, 1))
-    counts = clients.class_counts
-    drawn, total = len(counts), len(clients.sizes)
-    image = left.imshow(counts, cmap="Greys", aspect="auto", interpolation="nearest", vmin=0)
+    """Draw who owns how many images of which class, and how many of both each client has."""
+    from matplotlib.colors import PowerNorm
+
+    figure = _figure(9.0, 4.5)
+    left, *others = figure.subplots(1, 3, sharey=True, width_ratios=(4, 1, 1))
+    drawn, (num_drawn, num_classes) = clients.drawn, clients.class_counts.shape
+    every = 1 if num_drawn < 2 else int(drawn[1])
+    bottom, top = (num_drawn - 0.5) * every, -0.5 * every
+    image = left.imshow(
+        clients.class_counts, cmap="Greys", aspect="auto", interpolation="nearest",
+        norm=PowerNorm(0.5, vmin=0),  # so that one image is seen beside the many of another class
+        extent=(-0.5, num_classes - 0.5, bottom, top),
+    )  # fmt: skip
     left.set_xlabel("class (index)")
-    left.set_ylabel("client (index)" if drawn == total else f"client (first {drawn} of {total:,})")
-    left.set_title(f"classes: {counts.shape[1]}, clients: {total:,}")
-    bar = figure.colorbar(image, ax=left, label="training images", pad=0.02)
-    right.barh(np.arange(drawn), clients.num_classes[:drawn], height=0.8, color="0.45")
-    right.set_xlabel("classes")
-    right.set_title(f"mean {clients.num_classes.mean():.1f}")
-    right.set_xlim(0, max(1, int(clients.num_classes.max())) * 1.05)
-    for axis in (left.xaxis, left.yaxis, right.xaxis, bar.ax.yaxis):
+    left.set_ylabel("client (index)" if every == 1 else f"client (index, 1 in {every:,})")
+    left.set_title(f"classes: {num_classes}, clients: {len(clients.sizes):,}")
+    bar = figure.colorbar(image, ax=left, label="training images of the class", pad=0.02)
+    columns = {"classes": clients.num_classes, "training images": clients.sizes}
+    for axes, (name, values) in zip(others, columns.items(), strict=True):
+        axes.barh(drawn, values[drawn], height=0.8 * every, color="0.45")
+        axes.set_xlabel(name)
+        axes.set_title(f"mean {values.mean():,.1f}")
+        axes.set_xlim(0, max(1, int(values.max())) * 1.05)
+    for axis in (left.xaxis, left.yaxis, *(axes.xaxis for axes in others), bar.ax.yaxis):
         _whole_numbers(axis)
     if clients.domains:
-        _mark_domains(left, clients.domains, drawn)
+        _mark_domains(left, clients.domains)
+    left.set_ylim(bottom, top)
     return figure
 
 
@@ -167,9 +177,9 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _mark_domains(axes: "Axes", domains: Mapping[str, np.ndarray], drawn: int) -> None:
-    """Write the domains' names beside their clients, the first `drawn` of all."""
-    shown = {name: own[own < drawn] for name, own in domains.items() if (own < drawn).any()}
+def _mark_domains(axes: "Axes", domains: Mapping[str, np.ndarray]) -> None:
+    """Write the domains' names beside their clients."""
+    shown = {name: own for name, own in domains.items() if len(own)}
     axes.set_ylabel(axes.get_ylabel().replace("index", "by domain"))
     axes.set_yticks([own.mean() for own in shown.values()], list(shown))
     axes.tick_params(axis="y", length=0)

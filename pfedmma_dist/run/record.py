@@ -8,7 +8,7 @@ import numpy as np
 from pfedmma_dist.exchange import BYTES, Cost
 
 DRAWN_CLIENTS = 200
-"""Clients whose class counts are kept for the picture; more rows than that cannot be told apart."""
+"""Clients at most whose class counts are kept for the picture: rows beyond cannot be told apart."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class ClientTable:
 
     sizes: np.ndarray  # [K] int64, training images
     num_classes: np.ndarray  # [K] int64, classes with at least one of them
-    class_counts: np.ndarray  # [min(K, DRAWN_CLIENTS), C] int64, images per class
+    drawn: np.ndarray  # [D] int64, every n-th client, at most DRAWN_CLIENTS of them
+    class_counts: np.ndarray  # [D, C] int64, images per class of these
     domains: Mapping[str, np.ndarray]  # name -> its clients; {}: not told apart by domain
 
     @classmethod
@@ -31,13 +32,15 @@ class ClientTable:
         """Count from `labels(client)`, the training labels of one client."""
         sizes = np.zeros(num_clients, dtype=np.int64)
         classes = np.zeros(num_clients, dtype=np.int64)
-        drawn = np.zeros((min(num_clients, DRAWN_CLIENTS), num_classes), dtype=np.int64)
+        every = -(-num_clients // DRAWN_CLIENTS)
+        drawn = np.arange(0, num_clients, every)
+        table = np.zeros((len(drawn), num_classes), dtype=np.int64)
         for client in range(num_clients):
             counts = np.bincount(labels(client), minlength=num_classes)
             sizes[client], classes[client] = counts.sum(), np.count_nonzero(counts)
-            if client < len(drawn):
-                drawn[client] = counts
-        return cls(sizes, classes, drawn, domains or {})
+            if client % every == 0:
+                table[client // every] = counts
+        return cls(sizes, classes, drawn, table, domains or {})
 
 
 @dataclass(frozen=True, kw_only=True)

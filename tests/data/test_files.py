@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pfedmma_dist.data import files
 from pfedmma_dist.data.files import Files
 
 
@@ -13,12 +14,63 @@ def decoded(root: Path, path: str) -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "CMYK"])
-def test_every_mode_is_opened_as_rgb(tmp_path, save_image, mode):
-    path = save_image(tmp_path / ("a.jpg" if mode == "CMYK" else "a.png"), mode=mode)
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "LAB"])
+def test_every_mode_is_opened_as_the_published_code_opens_it(tmp_path, save_image, mode):
+    suffix = {"CMYK": "jpg", "YCbCr": "tif", "LAB": "tif"}.get(mode, "png")
+    path = save_image(tmp_path / f"a.{suffix}", mode=mode)
     image = decoded(tmp_path, path.name)
     assert image.mode == "RGB"
     assert np.array_equal(image, Image.open(path).convert("RGB"))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("transparency", [0, b"\x00\x80"], ids=["one colour", "by colour"])
+def test_transparent_pixels_show_the_colour_that_lies_under_them(tmp_path, transparency):
+    hidden = np.full((2, 2, 4), (200, 10, 30, 0), np.uint8)
+    Image.fromarray(hidden).save(tmp_path / "rgba.png")
+    palette = Image.new("P", (2, 2), 0)
+    palette.putpalette([200, 10, 30, 0, 0, 0])
+    palette.save(tmp_path / "p.png", transparency=transparency)
+    for name in ("rgba.png", "p.png"):
+        assert np.array_equal(decoded(tmp_path, name), hidden[..., :3])
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif", "grey.pgm"])
+def test_16_bit_grey_keeps_its_high_byte_and_is_not_white(tmp_path, name):
+    levels = np.array([[0, 255, 256, 0x1234], [0x7FFF, 0x8000, 0xFEFF, 0xFFFF]], np.uint16)
+    if name.endswith("pgm"):
+        (tmp_path / name).write_bytes(b"P5 4 2 65535\n" + levels.astype(">u2").tobytes())
+    else:
+        Image.fromarray(levels).save(tmp_path / name)
+    grey = np.array([[0, 0, 1, 0x12], [0x7F, 0x80, 0xFE, 0xFF]], np.uint8)
+    assert np.array_equal(decoded(tmp_path, name), np.stack([grey] * 3, axis=2))
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_grey_without_a_white_is_refused(tmp_path, kind):
+    Image.fromarray(np.ones((2, 2), kind)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=r"a\.tif .* no agreed white, save it with 8 bits"):
+        decoded(tmp_path, "a.tif")
+
+
+def test_large_image_is_decoded_with_a_warning_and_one_twice_as_large_refused(
+    tmp_path, save_image, monkeypatch
+):
+    save_image(tmp_path / "large.png", 10, 10)
+    save_image(tmp_path / "huge.png", 10, 20)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 99)
+    with pytest.warns(Image.DecompressionBombWarning):
+        assert decoded(tmp_path, "large.png").size == (10, 10)
+    with pytest.raises(ValueError, match=r"huge\.png .* \(200 pixels\) exceeds limit"):
+        decoded(tmp_path, "huge.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_image_is_refused_where_warnings_are_errors(tmp_path, save_image, monkeypatch):
+    save_image(tmp_path / "large.png", 10, 10)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 99)
+    with pytest.raises(ValueError, match=r"large\.png .* \(100 pixels\) exceeds limit"):
+        decoded(tmp_path, "large.png")
 
 
 def test_format_is_told_by_content_and_not_by_suffix(tmp_path, save_image):
@@ -72,6 +124,30 @@ def test_unreadable_lists_broken_rows_in_order_across_spans(tmp_path, save_image
     paths[3] = paths[70] = paths[149] = "bad.png"
     found = Files(tmp_path, tuple(paths)).unreadable(np.arange(1, 150))
     assert found == [(row, "the file is empty") for row in (3, 70, 149)]
+
+
+def test_unreadable_keeps_a_bounded_number_of_tasks_waiting(tmp_path, monkeypatch):
+    (tmp_path / "bad.png").write_bytes(b"")
+    monkeypatch.setattr(files, "CHECK_SPAN", 2)
+    monkeypatch.setattr(files, "CHECK_SPANS", 3)
+    given = []
+    through = files.ThreadPoolExecutor.map
+
+    def counted(pool, check, spans):
+        given.append([len(span) for span in spans])
+        return through(pool, check, spans)
+
+    monkeypatch.setattr(files.ThreadPoolExecutor, "map", counted)
+    found = Files(tmp_path, ("bad.png",) * 9).unreadable(np.arange(9))
+    assert given == [[2, 2, 2], [2, 1]]
+    assert [row for row, _ in found] == list(range(9))
+
+
+def test_rgb_image_is_opened_without_a_copy(tmp_path, save_image, monkeypatch):
+    path = save_image(tmp_path / "a.jpg")
+    expected = Image.open(path).convert("RGB")
+    monkeypatch.setattr(Image.Image, "copy", lambda image: pytest.fail("copied"))
+    assert np.array_equal(decoded(tmp_path, "a.jpg"), expected)
 
 
 def test_identity_depends_on_order_size_and_time_but_not_on_the_root(tmp_path, save_image):

@@ -1,0 +1,51 @@
+"""The figure of a partition: every domain and every kind of client is in it, at any number."""
+
+import numpy as np
+import pytest
+
+from pfedmma_dist.run import figures
+from pfedmma_dist.run.record import DRAWN_CLIENTS, ClientTable
+
+
+def table(num_clients: int, num_classes: int = 3, **domains: np.ndarray) -> ClientTable:
+    """Return clients of which each has client % 5 + 1 images of class client % num_classes."""
+    return ClientTable.count(
+        num_clients,
+        num_classes,
+        lambda client: np.full(client % 5 + 1, client % num_classes),
+        domains,
+    )
+
+
+@pytest.mark.parametrize(
+    ("num_clients", "every"), [(1, 1), (DRAWN_CLIENTS, 1), (DRAWN_CLIENTS + 1, 2), (1000, 5)]
+)
+def test_clients_are_drawn_evenly_from_all_of_them(num_clients: int, every: int) -> None:
+    clients = table(num_clients)
+    assert clients.drawn.tolist() == list(range(0, num_clients, every))
+    assert len(clients.drawn) <= DRAWN_CLIENTS
+    assert (clients.class_counts.sum(axis=1) == clients.sizes[clients.drawn]).all()
+    assert len(clients.sizes) == num_clients
+
+
+def test_axis_counts_clients_and_not_rows() -> None:
+    left, *others = figures.classes_per_client(table(1000)).axes[:3]
+    assert left.get_ylim() == (997.5, -2.5)
+    assert left.get_ylabel() == "client (index, 1 in 5)"
+    assert [axes.get_xlabel() for axes in others] == ["classes", "training images"]
+    ends = [bar.get_width() for bar in others[1].patches]
+    assert ends == [1] * 200  # clients 0, 5, 10, ...
+
+
+def test_names_of_all_domains_stand_beside_their_clients() -> None:
+    halves = {"photo": np.arange(500), "sketch": np.arange(500, 1000)}
+    left = figures.classes_per_client(table(1000, **halves)).axes[0]
+    assert [text.get_text() for text in left.get_yticklabels()] == ["photo", "sketch"]
+    assert left.get_yticks().tolist() == [249.5, 749.5]
+    assert left.get_ylim() == (997.5, -2.5)
+
+
+def test_single_image_is_seen_beside_a_hundred() -> None:
+    counts = ClientTable.count(2, 2, lambda client: np.zeros(1 if client else 100, np.int64))
+    image = figures.classes_per_client(counts).axes[0].images[0]
+    assert image.norm(1) == pytest.approx(0.1)
