@@ -69,6 +69,8 @@ def is_wanted() -> bool:
     preemption of its own accord would be over if it did not ask. A live job is not always RUNNING:
     while its signals are on their way it is SIGNALING.
     """
+    if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
+        return True
     command = ["squeue", "--noheader", "--jobs", os.environ["SLURM_JOB_ID"], "--format=%T"]
     answer = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     return answer.stdout.strip() != "COMPLETING"

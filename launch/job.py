@@ -104,7 +104,7 @@ class Run:
         if rank == 0:
             if not callable(requeue):
                 raise RuntimeError("stopped by a signal after saving; start it again to go on")
-            if os.environ.get("SUBMITIT_EXECUTOR") == "slurm" and not is_wanted():
+            if not is_wanted():
                 sys.exit(os.EX_TEMPFAIL)
             requeue(signal.SIGUSR2, None)  # exits
         sys.exit(0)  # a bad exit code here would end rank 0 before it has requeued

@@ -11,6 +11,7 @@ from typing import Any
 from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
 from launch.plan import PLAN
 from launch.slurm import Queued, queued
+from launch.table import score_keys, title
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
 from pfedmma_dist.run.table import duration
@@ -67,7 +68,7 @@ def read_states(folder: Path, runs: Mapping[str, str]) -> tuple[list[RunState], 
     for run, name in runs.items():
         job = jobs.get(run)
         if RunFolder(folder / run).result.exists():
-            states.append(RunState(run, name, "done", job))
+            states.append(RunState(run, name, "done", job, outcome(folder / run)))
             continue
         state, note = _unfinished(folder, job, queue, working)
         states.append(RunState(run, name, state, job, note))
@@ -116,6 +117,14 @@ def pace(folder: Path, config: str) -> str:
     done, total = int(columns["round"][-1]) + 1, _rounds(config)
     seconds = float((columns["train_seconds"] + columns["evaluate_seconds"]).mean())
     return f"round {done} of {total}, about {duration(seconds * (total - done))} left"
+
+
+def outcome(folder: Path) -> str:
+    """Return the scores of a finished run on one line."""
+    result = RunFolder(folder).read_result()
+    assert result is not None, folder
+    row = result["results"][-1]
+    return "  ".join(f"{title(key)} {row['scores'][key]:.2f}" for key in score_keys([row]))
 
 
 def _rounds(config: str) -> int:

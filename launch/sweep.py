@@ -64,7 +64,7 @@ def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -
         for index, (run, state) in enumerate(zip(runs, states, strict=True), start=1):
             label = f"{index:>{len(str(len(runs)))}}/{len(runs)}  {run.name:<{width}}"
             if state.state == "done":
-                workers.say(label, "before", workers.outcome(run.name))
+                workers.say(label, "before", state.note)
             elif state.state in BUSY:
                 workers.say(label, state.state, state.note)
             else:
@@ -87,7 +87,7 @@ def submit(folder: Path, runs: Sequence[PlannedRun], cluster: Cluster, file: str
         due = [r for r, state in zip(runs, states, strict=True) if _is_due(state)]
         tasks = [Task.of(run) for run in due]
         jobs = submit_arrays(folder, tasks, cluster, file, most, stop)
-    print(total(states, len(tasks)))
+    print(total(states))
     tell(folder, jobs)
     if len(jobs) < len(tasks):
         print("stopped; the same command submits the rest", file=sys.stderr)
@@ -104,11 +104,11 @@ def tell(folder: Path, jobs: Sequence[Job]) -> None:
     print(f"follow  python -m launch.status {shlex.quote(str(folder))}", flush=True)
 
 
-def total(states: Sequence[RunState], due: int) -> str:
+def total(states: Sequence[RunState]) -> str:
     """Say in one line what becomes of all runs."""
-    counts = Counter(state.state for state in states if not _is_due(state))
+    counts = Counter("to start" if _is_due(state) else state.state for state in states)
     parts = [f"{count} {state}" for state, count in counts.items()]
-    return f"{len(states)} runs: " + ", ".join([*parts, f"{due} to start"])
+    return f"{len(states)} runs: {', '.join(parts)}"
 
 
 @contextmanager
@@ -152,6 +152,7 @@ def _show(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> None:
     width = max(map(len, told))
     for run, word in zip(runs, told, strict=True):
         print(f"{run.id}  {word:<{width}}  {run.name}:  {shlex.join(run.words)}")
+    print(total(states))
 
 
 def _cluster(words: argparse.Namespace) -> Cluster | None:

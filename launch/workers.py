@@ -14,10 +14,8 @@ from typing import Any
 from rich.console import Console
 
 from launch.jobs import LOCAL, Job, add_jobs, process
-from launch.state import first_error, pace
-from launch.table import score_keys, title
+from launch.state import first_error, outcome, pace
 from launch.tasks import Task
-from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.table import duration
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -96,13 +94,6 @@ class Workers:
         """Print one line about one run."""
         self.console.print(f"{label}  {took:>7}  {words}", markup=False)
 
-    def outcome(self, run: str) -> str:
-        """Return the scores of a finished run on one line."""
-        result = RunFolder(self.folder / run).read_result()
-        assert result is not None, run
-        row = result["results"][-1]
-        return "  ".join(f"{title(key)} {row['scores'][key]:.2f}" for key in score_keys([row]))
-
     def _start(self, label: str, task: Task) -> Child:
         log = self.folder / "logs" / f"{task.run}.log"
         with open(log, "w", encoding="utf-8") as output:
@@ -123,7 +114,7 @@ class Workers:
         if self.stop() and child.process.returncode:
             return False
         if child.process.returncode == 0:
-            self.say(child.label, child.took, self.outcome(child.task.run))
+            self.say(child.label, child.took, outcome(self.folder / child.task.run))
             return False
         error = first_error([child.log.read_text(encoding="utf-8", errors="replace")])
         told = f"{error}; see {child.log}" if error else f"see {child.log}"

@@ -107,7 +107,6 @@ def test_cancelled_job_does_not_ask_for_a_requeue(stub, monkeypatch: pytest.Monk
     monkeypatch.setenv("SUBMITIT_DEBUG_JOB_ID", "1")
     signal.signal(signal.SIGUSR2, lambda *words: asked.append(words))
     monkeypatch.setattr(job, "is_wanted", lambda: False)
-    monkeypatch.setattr(Run, "_is_batch", lambda run: True)
     with pytest.raises(SystemExit) as stop:
         stub("stop")()
     assert stop.value.code == 75
