@@ -51,7 +51,7 @@ class Attempts:
 
 def given_up(count: int) -> str:
     """Say that no further attempt is made."""
-    return f"given up after {count} failed attempt(s) in a row"
+    return f"given up; failed starts in a row: {count}"
 
 
 def job_id(environment: Mapping[str, str]) -> str:
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
         path.unlink()
         print(f"error: {given_up(record['count'])}", file=sys.stderr)
         return 0
-    told = f"attempt {record['count']} of {record['limit']} failed; back into the queue"
+    told = f"start {record['count']} of {record['limit']} failed; back into the queue"
     print(told, file=sys.stderr, flush=True)
     return subprocess.run(["scontrol", "requeue", job], timeout=60).returncode
 

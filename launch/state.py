@@ -31,7 +31,7 @@ START = re.compile(r"submitit INFO .* Starting with ")
 ERROR = re.compile(r"^(?:\[rank ?\d+\]:? )?(?:error|[\w.]+Error): .*", re.MULTILINE)
 STOP = re.compile(r"stopped by a signal .*|\*\*\* \w+ \S+ ON \S+ CANCELLED AT \S+ \*\*\*")
 SLURM = re.compile(r"^(?:slurmstepd|srun): error: .*", re.MULTILINE)
-GIVEN_UP = re.compile(r"given up after .*")
+GIVEN_UP = re.compile(r"given up; .*")
 CODE = "ended with exit code"
 """In the error of `launch.job.Run`, which says nothing that the lines before did not."""
 

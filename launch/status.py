@@ -100,8 +100,9 @@ def stop(folder: Path) -> int:
     names = sorted(ours & queued(folder).keys()) if ours else []
     if names:
         cancel(names)
-    if names or process is None:
-        print(f"cancelled {len(names)} job(s){': ' if names else ''}{' '.join(names)}")
+        print(f"cancelled {' '.join(names)}")
+    elif process is None:
+        print("nothing is pending or running")
     return 0
 
 

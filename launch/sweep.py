@@ -98,7 +98,7 @@ def submit(folder: Path, runs: Sequence[PlannedRun], cluster: Cluster, file: str
 def tell(folder: Path, jobs: Sequence[Job]) -> None:
     """Print what was submitted and how to follow it."""
     for number, count in Counter(job.job.partition("_")[0] for job in jobs).items():
-        print(f"job {number}: {count} run(s)")
+        print(f"job     {number}" + (f", an array of {count}" if count > 1 else ""))
     if jobs:
         print(f"logs    {Path(jobs[0].log).parent}")
     print(f"follow  python -m launch.status {shlex.quote(str(folder))}", flush=True)

@@ -36,7 +36,7 @@ def stub(path: Path, text: str) -> None:
 def test_start_after_too_many_failures_is_refused(counted: Attempts) -> None:
     counted.begin("round_2")
     counted.begin("round_2")
-    with pytest.raises(RuntimeError, match=r"given up after 2 failed attempt\(s\) in a row"):
+    with pytest.raises(RuntimeError, match=r"given up; failed starts in a row: 2"):
         counted.begin("round_2")
     counted.begin("round_2")  # a new submission begins anew
 
@@ -60,11 +60,11 @@ def test_failed_start_goes_back_into_the_queue_until_the_limit(
     counted.begin("")
     assert attempts.main([str(tmp_path)]) == 0
     assert slurm.read_text() == "requeue 12_3\n"
-    assert "attempt 1 of 2 failed; back into the queue" in capsys.readouterr().err
+    assert "start 1 of 2 failed; back into the queue" in capsys.readouterr().err
     counted.begin("")
     assert attempts.main([str(tmp_path)]) == 0
     assert slurm.read_text() == "requeue 12_3\n"
-    assert capsys.readouterr().err == "error: given up after 2 failed attempt(s) in a row\n"
+    assert capsys.readouterr().err == "error: given up; failed starts in a row: 2\n"
 
 
 @pytest.mark.parametrize("why", ["forgiven", "cancelled"])

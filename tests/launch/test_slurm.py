@@ -89,6 +89,6 @@ def test_killed_rank_goes_back_into_the_queue(start, tmp_path: Path) -> None:
 
 def test_job_that_keeps_failing_gives_up(start, tmp_path: Path) -> None:
     job = start("crash", max_failures=2)
-    wait_until(lambda: "error: given up after 2 failed" in job.paths.stdout.read_text())
     wait_until(lambda: is_over(job.job_id))
+    assert "error: given up; failed starts in a row: 2" in job.paths.stdout.read_text()
     assert count(tmp_path, "start-0-*") == 2

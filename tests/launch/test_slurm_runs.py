@@ -14,7 +14,11 @@ from launch.jobs import newest, read_jobs
 from pfedmma_dist.run.folder import RunFolder
 
 pytestmark = MARKS
-ROUNDS = {"federation__rounds": 60, "federation__num_shards": 4}
+ROUNDS = {
+    "federation__rounds": 150,  # some seconds, in which a run can be disturbed
+    "federation__num_shards": 4,
+    "run__checkpoint_every": 50,
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +75,7 @@ def test_two_nodes_of_two_ranks_give_the_bits_of_one_rank(lab: Lab, capsys) -> N
 
 
 def test_requeue_from_outside_goes_on_to_the_same_bits(lab: Lab, capsys) -> None:
-    number, log = submit(capsys, cluster(lab, "ranks_per_node: 2"), lab.words("again", **ROUNDS))
+    number, log = submit(capsys, cluster(lab), lab.words("again", **ROUNDS))
     wait_until(lambda: is_under_way(lab.folder("again")))
     ask("scontrol", "requeue", number)
     wait_for(lab.folder("again"))
@@ -141,21 +145,19 @@ def test_cancel_takes_the_jobs_of_one_sweep(lab: Lab, capsys: pytest.CaptureFixt
     assert "2 runs: 2 pending" in capsys.readouterr().out
 
 
-def batch(lab: Lab, words: list[str]) -> tuple[str, Path]:
-    """Submit slurm/train.sbatch on two nodes; return the number of the job and its log."""
-    log = lab.path / "batch.log"
-    log.unlink(missing_ok=True)
-    sizes = ["--nodes=2", "--cpus-per-task=2", "--parsable", f"--output={log}"]
-    ask("env", "RANKS_PER_NODE=2", "sbatch", *sizes, ROOT / "slurm" / "train.sbatch", *words)
-    number = ask("squeue", "--noheader", "--format=%A", "--name=pfedmma", "--sort=-i").split()[0]
-    return number, log
+def batch(lab: Lab, nodes: int, ranks_per_node: int, words: list[str]) -> tuple[str, Path]:
+    """Submit slurm/train.sbatch; return the number of the job and its log."""
+    log = lab.path / f"batch-{nodes}.log"
+    sizes = [f"--nodes={nodes}", f"--cpus-per-task={ranks_per_node}", "--parsable"]
+    script = [f"--output={log}", ROOT / "slurm" / "train.sbatch", *words]
+    return ask("env", f"RANKS_PER_NODE={ranks_per_node}", "sbatch", *sizes, *script), log
 
 
 def test_batch_script_on_two_nodes_gives_the_bits_of_one_rank(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    batch(lab, lab.words("plain", **ROUNDS))
+    batch(lab, 2, 2, lab.words("plain", **ROUNDS))
     wait_for(lab.folder("plain"))
     assert outcome(lab.folder("plain")) == outcome(lab.folder("alone"))
 
@@ -164,7 +166,7 @@ def test_status_of_the_run_is_that_of_the_batch_script(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    number, log = batch(lab, ["federation.round=3"])
+    number, log = batch(lab, 1, 1, ["federation.round=3"])
     wait_until(lambda: is_over(number))
     shown = subprocess.run(["scontrol", "show", "job", number], capture_output=True, text=True)
     assert "JobState=FAILED" in shown.stdout, log.read_text()

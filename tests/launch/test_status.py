@@ -109,9 +109,9 @@ LIMIT = "slurmstepd: error: *** JOB 7 ON node1 CANCELLED AT 2026-11-27T23 DUE TO
         (INFO, "failed", "without a word of why"),
         (None, "stopped", "before it wrote a log"),
         (
-            INFO + "error: a\nerror: given up after 3 failed attempt(s) in a row\n",
+            INFO + "error: a\nerror: given up; failed starts in a row: 3\n",
             "failed",
-            "error: a (given up after 3 failed attempt(s) in a row); see",
+            "error: a (given up; failed starts in a row: 3); see",
         ),
     ],
 )
@@ -206,7 +206,13 @@ def test_cancel_ends_the_queued_jobs_of_the_sweep_alone(
     sweep.queue = {job: Queued("RUNNING", "None") for job in ("7_0", "7_2", "8", "9_0")}
     assert main([str(sweep.path), "--cancel"]) == 0
     assert ended == ["7_0", "7_2"]
-    assert capsys.readouterr().out == "cancelled 2 job(s): 7_0 7_2\n"
+    assert capsys.readouterr().out == "cancelled 7_0 7_2\n"
+
+
+def test_nothing_to_cancel_is_said(sweep: Recorded, capsys: pytest.CaptureFixture) -> None:
+    sweep.job("stopped", "7")
+    assert main([str(sweep.path), "--cancel"]) == 0
+    assert capsys.readouterr().out == "nothing is pending or running\n"
 
 
 def test_folder_that_is_no_sweep_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -187,7 +187,9 @@ def test_arrays_are_as_long_as_allowed_and_share_the_parallelism(
     assert submit(stubs, tmp_path) == 0
     assert (slurm / "arrays").read_text() == "#SBATCH --array=0-2%2\n" * 2
     told = capsys.readouterr().out
-    assert told.startswith("6 runs: 6 to start\njob 1: 3 run(s)\njob 2: 3 run(s)\n")
+    assert told.startswith(
+        "6 runs: 6 to start\njob     1, an array of 3\njob     2, an array of 3\n"
+    )
     assert f"follow  python -m launch.status {tmp_path / 'runs'}" in told
     jobs = read_jobs(tmp_path / "runs")
     assert [job.job for job in jobs] == ["1_0", "1_1", "1_2", "2_0", "2_1", "2_2"]
@@ -207,7 +209,7 @@ def test_second_submission_takes_only_what_is_missing(
     capsys.readouterr()
     assert submit(stubs, tmp_path) == 0
     told = capsys.readouterr().out
-    assert told.startswith("6 runs: 1 done, 1 to start, 4 pending\njob 3: 1 run(s)\n")
+    assert told.startswith("6 runs: 1 done, 1 to start, 4 pending\njob     3\n")
     assert newest(read_jobs(tmp_path / "runs"))["run1"].job == "3"
 
 
