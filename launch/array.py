@@ -47,7 +47,8 @@ def submit_arrays(
             with handle.batch():
                 submitted = [handle.submit(_run(folder, task, cluster)) for task in part]
         except UncompletedJobError as error:
-            raise ValueError(f"{file}: sbatch refused: {error}") from error
+            told = str(error).strip().splitlines()[-1].removeprefix("sbatch: error: ")
+            raise ValueError(f"{file}: sbatch refused: {told}") from error
         new = [_job(task, job, cluster, file) for task, job in zip(part, submitted, strict=True)]
         add_jobs(folder, new)
         jobs += new

@@ -29,7 +29,8 @@ OVER = ("failed", "stopped")
 
 START = re.compile(r"submitit INFO .* Starting with ")
 ERROR = re.compile(r"^(?:\[rank ?\d+\]:? )?(?:error|[\w.]+Error): .*", re.MULTILINE)
-STOP = re.compile(r"stopped by a signal .*|\*\*\* \w+ \S+ ON \S+ CANCELLED AT \S+ \*\*\*")
+STOP = re.compile(r"stopped by a signal .*")
+CANCELLED = re.compile(r"CANCELLED AT \S+(?= \*\*\*)")
 SLURM = re.compile(r"^(?:slurmstepd|srun): error: .*", re.MULTILINE)
 GIVEN_UP = re.compile(r"given up; .*")
 CODE = "ended with exit code"
@@ -140,7 +141,7 @@ def _ended(job: Job) -> tuple[str, str]:
     error = first_error(logs)
     if error is not None:
         return "failed", f"{error}; see {job.log}"
-    for pattern, state in ((STOP, "stopped"), (SLURM, "failed")):
+    for pattern, state in ((STOP, "stopped"), (CANCELLED, "stopped"), (SLURM, "failed")):
         found = pattern.search(logs[0])
         if found:
             return state, f"{found.group()}; see {job.log}"

@@ -41,9 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         folder = runs[0].folder.path.parent
         for run in runs:
             check_ranks(run.config, cluster.num_ranks if cluster else words.ranks or RANKS)
-        states = _states(folder, runs)
         if words.dry_run:
-            _show(runs, states)
+            _show(runs, _states(folder, runs))
             return 0
         if cluster:
             return submit(folder, runs, cluster, str(Path(words.cluster).absolute()))

@@ -104,7 +104,12 @@ LIMIT = "slurmstepd: error: *** JOB 7 ON node1 CANCELLED AT 2026-11-27T23 DUE TO
         (INFO + "Traceback\ntorch.OutOfMemoryError: full\n", "failed", "torch.OutOfMemoryError: "),
         (INFO + CODE, "failed", CODE.strip()),
         (INFO + KILLED, "failed", KILLED.strip()),
-        (INFO + CANCELLED, "stopped", "*** STEP 7.0 ON node1 CANCELLED AT"),
+        (INFO + CANCELLED, "stopped", "CANCELLED AT 2026-11-27T23:06:27; see"),
+        (
+            INFO + CANCELLED + "stopped by a signal and saved\n",
+            "stopped",
+            "stopped by a signal and",
+        ),
         (INFO + LIMIT, "failed", LIMIT.strip()),
         (INFO, "failed", "without a word of why"),
         (None, "stopped", "before it wrote a log"),
