@@ -40,7 +40,7 @@ def submit_arrays(
     for part in parts:
         if stopped():
             break
-        handle = executor(cluster, jobs_folder(folder), "slurm", folder.absolute().name)
+        handle = executor(cluster, jobs_folder(folder.absolute()), "slurm", folder.absolute().name)
         width = max(1, cluster.array_parallelism // len(parts))  # arrays do not know of each other
         handle.update_parameters(slurm_array_parallelism=width)
         try:

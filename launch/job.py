@@ -85,11 +85,9 @@ class Run:
         return Attempts.of(logs, job_id(os.environ), self.max_failures)
 
     def _reached(self) -> str:
-        """Return the name of the newest checkpoint, or nothing."""
-        from pfedmma_dist.run.checkpoint import candidates
-        from pfedmma_dist.run.folder import RunFolder
-
-        return next((path.name for path in candidates(RunFolder(self.folder).checkpoints)), "")
+        """Return the name of the newest checkpoint, or nothing; torch may be what will not load."""
+        saved = Path(self.folder, "checkpoints").glob("round_*")
+        return max((path.name for path in saved), default="")
 
     def _main(self) -> Any:
         try:

@@ -22,7 +22,7 @@ from launch.plan import PlannedRun, check_ranks, is_finished, plan, write_plan
 from launch.slurm import max_array_size
 from launch.state import BUSY, RunState, read_states
 from launch.table import markdown, read_lines
-from launch.tasks import Task
+from launch.tasks import Task, jobs_folder
 from launch.workers import StopSignal, Workers
 from pfedmma_dist.run.files import writing
 from pfedmma_dist.run.folder import RunFolder
@@ -99,7 +99,7 @@ def tell(folder: Path, jobs: Sequence[Job]) -> None:
     for number, count in Counter(job.job.partition("_")[0] for job in jobs).items():
         print(f"job     {number}" + (f", an array of {count}" if count > 1 else ""))
     if jobs:
-        print(f"logs    {Path(jobs[0].log).parent}")
+        print(f"logs    {jobs_folder(folder)}")
     print(f"follow  python -m launch.status {shlex.quote(str(folder))}", flush=True)
 
 

@@ -34,4 +34,4 @@ class Task:
 
 def jobs_folder(folder: Path) -> Path:
     """Return where a sweep keeps configurations, Slurm's logs and submitit's files."""
-    return folder.absolute() / "jobs"
+    return folder / "jobs"

@@ -14,18 +14,20 @@ from launch.jobs import newest, read_jobs
 from pfedmma_dist.run.folder import RunFolder
 
 pytestmark = MARKS
-ROUNDS = {
+LONG = {
     "federation__rounds": 150,  # some seconds, in which a run can be disturbed
     "federation__num_shards": 4,
     "run__checkpoint_every": 50,
 }
+SHORT = LONG | {"federation__rounds": 8}
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    """Return a lab with a run of one rank in it, `alone`."""
+    """Return a lab with undisturbed runs of one rank in it, `long` and `short`."""
     made = make_lab(tmp_path_factory.mktemp("lab"))
-    assert call(made.words("alone", **ROUNDS)) == 0
+    assert call(made.words("long", **LONG)) == 0
+    assert call(made.words("short", **SHORT)) == 0
     return made
 
 
@@ -69,24 +71,24 @@ def is_under_way(folder: Path) -> bool:
 
 def test_two_nodes_of_two_ranks_give_the_bits_of_one_rank(lab: Lab, capsys) -> None:
     file = cluster(lab, "nodes: 2", "ranks_per_node: 2")
-    submit(capsys, file, lab.words("wide", **ROUNDS))
+    submit(capsys, file, lab.words("wide", **SHORT))
     wait_for(lab.folder("wide"))
-    assert outcome(lab.folder("wide")) == outcome(lab.folder("alone"))
+    assert outcome(lab.folder("wide")) == outcome(lab.folder("short"))
 
 
 def test_requeue_from_outside_goes_on_to_the_same_bits(lab: Lab, capsys) -> None:
-    number, log = submit(capsys, cluster(lab), lab.words("again", **ROUNDS))
+    number, log = submit(capsys, cluster(lab), lab.words("again", **LONG))
     wait_until(lambda: is_under_way(lab.folder("again")))
     ask("scontrol", "requeue", number)
     wait_for(lab.folder("again"))
     assert "going on after round" in log.read_text()
-    assert outcome(lab.folder("again")) == outcome(lab.folder("alone"))
+    assert outcome(lab.folder("again")) == outcome(lab.folder("long"))
 
 
 def test_preempted_elements_of_an_array_go_on_to_the_same_bits(lab: Lab) -> None:
     folder = lab.folder("low")
     file = lab.path / "low.yaml"
-    base = lab.words("unused", **ROUNDS)
+    base = lab.words("unused", **LONG)
     file.write_text(f"base: {base}\ngrid: {{seed: [1, 2]}}\n".replace("'", '"'))
     place = cluster(lab, "partition: low", "ranks_per_node: 2", "sbatch: {exclusive: true}")
     assert sweep.main([str(file), f"run.folder={folder}", "--cluster", place]) == 0
@@ -98,7 +100,7 @@ def test_preempted_elements_of_an_array_go_on_to_the_same_bits(lab: Lab) -> None
         wait_for(run)
     for found in read_jobs(folder):
         assert "going on after round" in Path(found.log).read_text()
-    assert outcome(runs[0]) == outcome(lab.folder("alone"))
+    assert outcome(runs[0]) == outcome(lab.folder("long"))
 
 
 def test_array_with_a_failing_run_is_told_and_gone_on_with(
@@ -157,9 +159,9 @@ def test_batch_script_on_two_nodes_gives_the_bits_of_one_rank(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    batch(lab, 2, 2, lab.words("plain", **ROUNDS))
+    batch(lab, 2, 2, lab.words("plain", **SHORT))
     wait_for(lab.folder("plain"))
-    assert outcome(lab.folder("plain")) == outcome(lab.folder("alone"))
+    assert outcome(lab.folder("plain")) == outcome(lab.folder("short"))
 
 
 def test_status_of_the_run_is_that_of_the_batch_script(
