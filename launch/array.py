@@ -47,8 +47,10 @@ def submit_arrays(
             with handle.batch():
                 submitted = [handle.submit(_run(folder, task, cluster)) for task in part]
         except UncompletedJobError as error:
-            told = str(error).strip().splitlines()[-1].removeprefix("sbatch: error: ")
-            raise ValueError(f"{file}: sbatch refused: {told}") from error
+            words = str(error).strip() or "without a word"
+            told = words.splitlines()[-1].removeprefix("sbatch: error: ")
+            queued = f"; {len(jobs)} runs before it were submitted" if jobs else ""
+            raise ValueError(f"{file}: sbatch refused: {told}{queued}") from error
         new = [_job(task, job, cluster, file) for task, job in zip(part, submitted, strict=True)]
         add_jobs(folder, new)
         jobs += new

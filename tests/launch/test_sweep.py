@@ -1,6 +1,7 @@
 """A sweep runs what is missing, tells what failed, and stops on request."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -10,11 +11,12 @@ import pytest
 import yaml
 from runs import make_lab
 
-from launch import workers
+from launch import status, workers
 from launch.array import chunks
-from launch.jobs import newest, read_jobs
+from launch.jobs import newest, process, read_jobs
 from launch.sweep import main, only_one
 from launch.tasks import Task
+from launch.workers import StopSignal
 from pfedmma_dist.run.folder import RunFolder
 
 FINISH = """
@@ -253,6 +255,47 @@ def test_refusal_of_sbatch_is_told(
     assert submit(stubs, tmp_path) == 2
     assert "invalid partition specified" in capsys.readouterr().err
     assert read_jobs(tmp_path / "runs") == []
+
+
+def test_refusal_of_a_later_array_leaves_the_first_one_queued(
+    stubs: Stubs, slurm: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    text = (slurm / "sbatch").read_text()
+    (slurm / "sbatch").write_text(text.replace("grep", '[ "$number" -eq 1 ] || exit 1; grep', 1))
+    assert submit(stubs, tmp_path) == 2
+    assert "; 3 runs before it were submitted" in capsys.readouterr().err
+    assert [job.job for job in read_jobs(tmp_path / "runs")] == ["1_0", "1_1", "1_2"]
+
+
+def test_signal_is_obeyed_between_two_arrays(
+    stubs: Stubs, slurm: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with open(slurm / "sbatch", "a") as file:
+        file.write("kill -INT $PPID\n")
+    assert submit(stubs, tmp_path) == 75
+    assert "stopped; the same command submits the rest" in capsys.readouterr().err
+    assert [job.job for job in read_jobs(tmp_path / "runs")] == ["1_0", "1_1", "1_2"]
+
+
+def test_failed_run_on_this_machine_is_retried_there(
+    stubs: Stubs, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(stubs(bad=FAIL, good=FINISH)) == 1
+    stubs(bad=FINISH)  # mended
+    assert status.main([str(tmp_path / "runs"), "--retry"]) == 0
+    assert "1/1  bad" in capsys.readouterr().err
+    assert status.main([str(tmp_path / "runs")]) == 0
+    assert "2 runs: 2 done" in capsys.readouterr().out
+
+
+def test_cancel_asks_the_sweep_on_this_machine_to_stop(
+    stubs: Stubs, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    main(stubs(first=FINISH))
+    with only_one(tmp_path / "runs"), StopSignal() as stop:
+        assert status.main([str(tmp_path / "runs"), "--cancel"]) == 0
+        assert stop.count == 1
+    assert f"asked process {process(os.getpid())} to stop" in capsys.readouterr().out
 
 
 def test_sweep_trains_in_torchrun_and_ends_with_a_table(
