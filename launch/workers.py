@@ -77,17 +77,22 @@ class Workers:
         """Run labelled tasks until a signal comes, and return how many failed."""
         (self.folder / "logs").mkdir(exist_ok=True)
         waiting, running, failed = list(tasks), list[Child](), 0
-        with self.console.status("") as status:
-            while running or (waiting and not self.stop()):
-                while waiting and len(running) < self.count and not self.stop():
-                    running.append(self._start(*waiting.pop(0)))
-                for child in [*running]:
-                    if child.process.poll() is not None:
-                        running.remove(child)
-                        failed += self._ended(child)
-                self._pass_on(running)
-                status.update("\n  ".join(self._progress(child) for child in running))
-                time.sleep(0.2 if running else 0)
+        try:
+            with self.console.status("") as status:
+                while running or (waiting and not self.stop()):
+                    while waiting and len(running) < self.count and not self.stop():
+                        running.append(self._start(*waiting.pop(0)))
+                        self._write_down(running[-1])
+                    for child in [*running]:
+                        if child.process.poll() is not None:
+                            running.remove(child)
+                            failed += self._ended(child)
+                    self._pass_on(running)
+                    status.update("\n  ".join(self._progress(child) for child in running))
+                    time.sleep(0.2 if running else 0)
+        finally:
+            for child in running:  # nobody would look after them
+                child.process.terminate()
         return failed
 
     def say(self, label: str, took: str, words: str) -> None:
@@ -97,17 +102,20 @@ class Workers:
     def _start(self, label: str, task: Task) -> Child:
         log = self.folder / "logs" / f"{task.run}.log"
         with open(log, "w", encoding="utf-8") as output:
-            process_ = subprocess.Popen(
+            started = subprocess.Popen(
                 command(task, self.ranks),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": SAVE_SECONDS, **os.environ},
                 start_new_session=True,  # of a Ctrl-C it hears once, from us
             )
-        job = process(process_.pid)
-        row = Job(task.run, task.id, job, LOCAL, self.ranks, task.config, str(log.absolute()))
-        add_jobs(self.folder, [row])
-        return Child(task, label, log, process_, time.monotonic())
+        return Child(task, label, log, started, time.monotonic())
+
+    def _write_down(self, child: Child) -> None:
+        """Add a run that was started to jobs.csv."""
+        task, job = child.task, process(child.process.pid)
+        log = str(child.log.absolute())
+        add_jobs(self.folder, [Job(task.run, task.id, job, LOCAL, self.ranks, task.config, log)])
 
     def _ended(self, child: Child) -> bool:
         """Tell how a run ended; return whether it failed."""
@@ -132,9 +140,8 @@ class Workers:
             child.process.terminate()
 
     def _progress(self, child: Child) -> str:
-        return (
-            f"{child.label}  {child.took}  {pace(self.folder / child.task.run, child.task.config)}"
-        )
+        far = pace(self.folder / child.task.run, child.task.config)
+        return f"{child.label}  {child.took}  {far}"
 
 
 def command(task: Task, ranks: int) -> list[str]:

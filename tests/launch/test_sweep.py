@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -134,6 +136,25 @@ def test_each_start_is_written_down(stubs: Stubs, tmp_path: Path) -> None:
     assert [job.run for job in jobs] == ["bad", "good", "bad"]
     assert {job.cluster for job in jobs} == {"local"}
     assert newest(jobs)["bad"].log == str(tmp_path / "runs" / "logs" / "bad.log")
+
+
+def test_run_that_cannot_be_written_down_is_not_left_alone(
+    stubs: Stubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*words: object) -> None:
+        raise ValueError("no room")
+
+    started: list[subprocess.Popen] = []
+
+    def popen(*words: object, **options: object) -> subprocess.Popen:
+        started.append(original(*words, **options))
+        return started[-1]
+
+    original = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(workers, "add_jobs", full)
+    assert main(stubs(first="import time; time.sleep(60)")) == 2
+    assert started[0].wait(timeout=20) == -signal.SIGTERM
 
 
 def test_second_sweep_of_a_folder_is_refused(
