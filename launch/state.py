@@ -140,12 +140,12 @@ def _ended(job: Job) -> tuple[str, str]:
         return "stopped", f"before it wrote a log, job {job.job}"
     error = first_error(logs)
     if error is not None:
-        return "failed", f"{error}; see {job.log}"
+        return "failed", f"{error}; see {near(job.log)}"
     for pattern, state in ((STOP, "stopped"), (CANCELLED, "stopped"), (SLURM, "failed")):
         found = pattern.search(logs[0])
         if found:
-            return state, f"{found.group()}; see {job.log}"
-    return "failed", f"without a word of why; see {job.log}"
+            return state, f"{found.group()}; see {near(job.log)}"
+    return "failed", f"without a word of why; see {near(job.log)}"
 
 
 def first_error(logs: list[str]) -> str | None:
@@ -156,6 +156,12 @@ def first_error(logs: list[str]) -> str | None:
     last = GIVEN_UP.search(logs[0])
     plain = [error for error in errors if CODE not in error and not GIVEN_UP.search(error)]
     return (plain or errors)[0] + (f" ({last.group()})" if last and plain else "")
+
+
+def near(path: str) -> str:
+    """Return a path as seen from here, where it lies below."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def _logs(job: Job) -> list[str]:

@@ -128,6 +128,14 @@ def test_end_without_a_result_is_explained_by_the_log(
     assert (kind, note[: len(told)]) == (found, told)
 
 
+def test_log_below_the_working_folder_is_named_from_there(
+    sweep: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep.job("failed", "7", INFO + "error: no\n")
+    monkeypatch.chdir(sweep.path.parent)
+    assert sweep.note("failed")[1] == f"error: no; see {sweep.path.name}/7_0_log.out"
+
+
 def test_error_of_another_rank_is_found(sweep: Recorded) -> None:
     sweep.job("failed", "7_1", INFO + CODE)
     (sweep.path / "7_1_1_log.out").write_text(INFO + "[rank 1] error: data.root: lost\n")
