@@ -58,8 +58,8 @@ def test_stopped_run_saves_on_all_ranks_and_goes_on(
 ) -> None:
     job = start("wait", nodes=2, ranks_per_node=2)
     wait_until(lambda: count(tmp_path, "ready-*") == 4)
-    for name in signals:
-        subprocess.run(["scancel", "--signal", name, job.job_id], check=True)
+    for name in signals:  # the job may be gone for the second one
+        subprocess.run(["scancel", "--signal", name, job.job_id], check=name == signals[0])
     assert results(job) == [0] * 4
     assert count(tmp_path, "saved-*") == 4
     assert count(tmp_path, "start-*-1") == 4

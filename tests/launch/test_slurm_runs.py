@@ -15,7 +15,7 @@ from pfedmma_dist.run.folder import RunFolder
 
 pytestmark = MARKS
 LONG = {
-    "federation__rounds": 150,  # some seconds, in which a run can be disturbed
+    "federation__rounds": 100,  # some seconds, in which a run can be disturbed
     "federation__num_shards": 4,
     "run__checkpoint_every": 50,
 }
