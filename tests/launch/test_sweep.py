@@ -183,7 +183,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs.mkdir()
     queue = f"cat {programs}/queue 2>/dev/null; true"
     sbatch = f"""
-cd {programs}; echo x >> count; number=$(wc -l < count)
+cd {programs}; env > environment; echo x >> count; number=$(wc -l < count)
 size=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\)%.*/\\1/p' "$1")
 grep -e --array= "$1" >> arrays
 for i in $(seq 0 "$size"); do echo "${{number}}_$i|PENDING|Priority|$1" >> queue; done
@@ -218,6 +218,16 @@ def test_arrays_are_as_long_as_allowed_and_share_the_parallelism(
     assert [job.job for job in jobs] == ["1_0", "1_1", "1_2", "2_0", "2_1", "2_2"]
     assert Path(jobs[0].log).name == "1_0_0_log.out"
     assert jobs[0].cluster == str(tmp_path / "cluster.yaml")
+
+
+def test_array_sees_nothing_of_the_job_around_it(
+    stubs: Stubs, slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    monkeypatch.setenv("SLURM_CONF", "here")
+    submit(stubs, tmp_path)
+    seen = (slurm / "environment").read_text().splitlines()
+    assert [word for word in seen if word.startswith("SLURM")] == ["SLURM_CONF=here"]
 
 
 def test_second_submission_takes_only_what_is_missing(
