@@ -47,6 +47,11 @@ class Cluster:
     round and a checkpoint take. Slurm may be 60 s early."""
     max_requeues: int = 10
     """How often the job may go on after its time limit; preemptions are not counted."""
+    max_failures: int = 3
+    """How often in a row a start may fail before the job gives up, counted from the newest
+    checkpoint: by a crash, a killed rank or a lost node, not by what the user has to mend."""
+    array_parallelism: int = 256
+    """How many runs of one sweep may run at a time."""
     setup: list[str] = field(default_factory=list)
     """Shell lines before the ranks start, such as `module load cuda`."""
     sbatch: dict[str, Any] = field(default_factory=dict)
@@ -91,6 +96,8 @@ LIMITS = {
     "timeout_minutes": AT_LEAST_1,
     "warning_seconds": AT_LEAST_1,
     "max_requeues": NOT_NEGATIVE,
+    "max_failures": AT_LEAST_1,
+    "array_parallelism": AT_LEAST_1,
 }
 
 

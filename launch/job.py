@@ -8,22 +8,27 @@ preemption, to every rank. submitit would answer SIGUSR2 at once, in the middle 
 program takes the signals over as it starts: it finishes the round, saves on all ranks and returns
 75. Only then does `Run` hand rank 0 to submitit's own handler, which counts time-outs, writes the
 job anew and calls `scontrol requeue`; the new start finds the checkpoint. Until the program has
-taken over there is nothing to save, and submitit's handler is right.
+taken over there is nothing to save, and submitit's handler is right. What ends in another way, by a
+killed rank or a lost peer, goes back into the queue too, from its batch script: see attempts.py.
 """
 
 import hashlib
 import os
+import shlex
 import signal
-import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from launch.attempts import Attempts, is_wanted, job_id
 from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slurm
 
 ROOT = Path(__file__).parents[1]
+
+FINAL = (0, 2, os.EX_TEMPFAIL)
+"""Exit codes that no further attempt would change: finished, something to mend, saved."""
 
 USAGE = """\
 usage: python -m launch.job slurm/CLUSTER.yaml [FILE.yaml ...] [key=value ...] [--local]
@@ -41,6 +46,8 @@ class Run:
 
     argv: list[str]
     program: str = "pfedmma_dist.train"  # module with main(argv) -> exit code
+    folder: str = ""  # of the run, whose checkpoints tell how far it got
+    max_failures: int = 1
 
     def __call__(self) -> int:
         """Run the program; raise where it failed, requeue the job where it stopped half-way."""
@@ -49,7 +56,12 @@ class Run:
         # All GPUs of the node stay visible, whatever Slurm calls them: the local rank picks one.
         place = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
         requeue = signal.getsignal(signal.SIGUSR2)  # the program takes the signal over
+        attempts = self._attempts() if place.rank == 0 else None
+        if attempts:
+            attempts.begin(self._reached())
         code = self._main()
+        if attempts and code in FINAL:
+            attempts.forgive()
         if code == os.EX_TEMPFAIL:
             self._go_on_later(place.rank, requeue)
         if code:
@@ -60,7 +72,22 @@ class Run:
         """Return what submitit submits when the job is requeued: the same; state is in the run."""
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(Run(self.argv, self.program))
+        attempts = self._attempts()
+        if attempts:
+            attempts.forgive()  # a signal is no failure
+        return DelayedSubmission(replace(self))
+
+    def _attempts(self) -> Attempts | None:
+        """Return the failures of this job; None where no batch script counts them."""
+        if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
+            return None
+        logs = Path(os.environ["SUBMITIT_FOLDER"])
+        return Attempts.of(logs, job_id(os.environ), self.max_failures)
+
+    def _reached(self) -> str:
+        """Return the name of the newest checkpoint, or nothing; torch may be what will not load."""
+        saved = Path(self.folder, "checkpoints").glob("round_*")
+        return max((path.name for path in saved), default="")
 
     def _main(self) -> Any:
         try:
@@ -75,24 +102,31 @@ class Run:
         if rank == 0:
             if not callable(requeue):
                 raise RuntimeError("stopped by a signal after saving; start it again to go on")
-            if not _wanted():
+            if not is_wanted():
                 sys.exit(os.EX_TEMPFAIL)
             requeue(signal.SIGUSR2, None)  # exits
         sys.exit(0)  # a bad exit code here would end rank 0 before it has requeued
 
 
-def submit(run: Run, cluster: Cluster, folder: Path, executor: str, name: str) -> Any:
-    """Hand `run` to submitit, one task per rank, and return its job.
+def executor(cluster: Cluster, folder: Path, kind: str, name: str) -> Any:
+    """Return submitit's executor of jobs with one task per rank.
 
-    executor: slurm, or local for processes on this machine. folder: of logs and pickles, shared.
+    folder: of logs and pickles, shared. kind: slurm, or local for processes on this machine.
     """
     import submitit
 
     handle = submitit.AutoExecutor(
-        folder, cluster=executor, **{f"{executor}_max_num_timeout": cluster.max_requeues}
+        folder, cluster=kind, **{f"{kind}_max_num_timeout": cluster.max_requeues}
     )
-    handle.update_parameters(**cluster.parameters(name))
-    return handle.submit(run)
+    again = [sys.executable, "-m", "launch.attempts", str(folder)]
+    teardown = ["code=$?", f'[ "$code" -eq 0 ] || {shlex.join(again)}', 'exit "$code"']
+    handle.update_parameters(**cluster.parameters(name), slurm_teardown=teardown)
+    return handle
+
+
+def submit(run: Run, cluster: Cluster, folder: Path, kind: str, name: str) -> Any:
+    """Submit one run as one job, and return submitit's job."""
+    return executor(cluster, folder, kind, name).submit(run)
 
 
 def main(argv: list[str]) -> int:
@@ -111,7 +145,7 @@ def main(argv: list[str]) -> int:
         return 2
 
 
-def _launch(cluster: Cluster, words: list[str], executor: str) -> int:
+def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     from submitit.core.utils import UncompletedJobError
 
     from launch.plan import check_ranks
@@ -123,21 +157,22 @@ def _launch(cluster: Cluster, words: list[str], executor: str) -> int:
     if config is None:
         return 0
     check_ranks(config, cluster.num_ranks)
-    if executor == "slurm":
+    if kind == "slurm":
         refuse_without_slurm()
     folder = run_folder(config).absolute()
     config.run.folder = str(folder)
-    saved = _save(config, folder / "submitit")
-    _clean_environment()
+    saved = save(config, folder / "submitit")
+    clean_environment()
+    run = Run([str(saved)], folder=str(folder), max_failures=cluster.max_failures)
     try:
-        job = submit(Run([str(saved)]), cluster, saved.parent, executor, folder.name)
+        job = submit(run, cluster, saved.parent, kind, folder.name)
     except UncompletedJobError as error:  # sbatch refused
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"job         {job.job_id}")
     print(f"run folder  {folder}")
     print(f"log         {job.paths.stdout}", flush=True)
-    return _wait(job) if executor == "local" else 0
+    return _wait(job) if kind == "local" else 0
 
 
 def _wait(job: Any) -> int:
@@ -155,38 +190,24 @@ def _wait(job: Any) -> int:
     return 0
 
 
-def _save(config: Any, folder: Path) -> Path:
+def save(config: Any, folder: Path) -> Path:
     """Write the configuration under a name made of its content, never over another one."""
     from pfedmma_dist.arguments import to_yaml
+    from pfedmma_dist.run.files import write_text_atomically
 
     text = to_yaml(config)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_text_atomically(path, text)
     return path
 
 
-def _clean_environment() -> None:
+def clean_environment() -> None:
     """Let the job see this program, and nothing of a job that this shell may be in."""
     for variable in inherited(os.environ):
         del os.environ[variable]
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-
-
-def _wanted() -> bool:
-    """Say whether the scheduler still wants this job.
-
-    One that was cancelled, or that Slurm itself requeues, is completing by now, and a cancelled one
-    would come back to life if it asked for a requeue. One that leaves the grace time of a
-    preemption of its own accord would be over if it did not ask. A live job is not always RUNNING:
-    while its signals are on their way it is SIGNALING.
-    """
-    if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
-        return True
-    command = ["squeue", "--noheader", "--jobs", os.environ["SLURM_JOB_ID"], "--format=%T"]
-    state = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    return state != "COMPLETING"
 
 
 if __name__ == "__main__":

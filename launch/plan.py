@@ -16,11 +16,14 @@ from pfedmma_dist.methods import METHODS
 from pfedmma_dist.presets import alike, find
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.schema import Layer, Word, merged, parsed, read_yaml, shown
+from pfedmma_dist.schema import Layer, Word, hint, merged, parsed, read_yaml, shown
 from pfedmma_dist.start import adopt
 
 PLAN = "sweep.csv"
 """A row per planned run, in the folder of the sweep: id, row, folder, and a column per grid key."""
+
+ROW = "row"
+"""What an entry of `exclude` calls the row."""
 
 
 @dataclass(kw_only=True)
@@ -33,6 +36,8 @@ class Sweep:
     """Name in the tables -> further arguments of that row's runs."""
     grid: dict[str, list[Any]] = field(default_factory=dict)
     """Dotted key -> values; every row is run at every combination of them."""
+    exclude: list[dict[str, Any]] = field(default_factory=list)
+    """Partial points, such as `{row: LoRA, seed: 3}`; a run with all values of one is left out."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
     path = _sweep_file(file)
     sweep = merged(Sweep, [Layer(file, read_yaml(path))])
     rows, grid, overrides = sweep.rows or {path.stem: []}, dict(sweep.grid), []
+    _check_exclude(file, sweep.exclude, {ROW: list(rows), **grid})
     for word in words:
         key, _, value = word.partition("=")
         if key in grid:
@@ -76,9 +82,12 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
         _planned(file, row, dict(zip(grid, values, strict=True)), [*sweep.base, *own], overrides)
         for values in product(*grid.values())  # outside, so that all rows soon have a first run
         for row, own in rows.items()
+        if not _matches(sweep.exclude, {ROW: row, **dict(zip(grid, values, strict=True))})
     ]
     if not runs:
-        raise ValueError(f"{file} plans no run: give every key of the grid a value")
+        raise ValueError(
+            f"{file} plans no run: give every key of the grid a value, and exclude fewer"
+        )
     owners: dict[str, PlannedRun] = {}
     for run in runs:
         other = owners.setdefault(run.name, run)
@@ -126,6 +135,32 @@ def _sweep_file(word: str) -> Path:
         near = alike(word)
         raise ValueError(f"there is no sweep {word}" + (f"; did you mean {near}?" if near else ""))
     return path
+
+
+def _check_exclude(
+    file: str, exclude: Iterable[Mapping[str, Any]], known: Mapping[str, list[Any]]
+) -> None:
+    """Refuse an entry that matches no run of the file, whatever words have made of its grid."""
+    for entry in exclude:
+        if not entry:
+            raise ValueError(f"{file}: exclude: an entry without a key would exclude every run")
+        for key, value in entry.items():
+            if key not in known:
+                names = ", ".join(known)
+                raise ValueError(
+                    f"{file}: exclude: {key} is no key of the grid{hint(key, known)}; "
+                    f"an entry may name {names}"
+                )
+            if value not in known[key]:
+                values = ", ".join(map(shown, known[key]))
+                raise ValueError(
+                    f"{file}: exclude: {key}: {shown(value)} matches no run; its values: {values}"
+                )
+
+
+def _matches(exclude: Iterable[Mapping[str, Any]], point: Mapping[str, Any]) -> bool:
+    """Whether a point has all values of one of the entries."""
+    return any(all(point[key] == value for key, value in entry.items()) for entry in exclude)
 
 
 def _planned(

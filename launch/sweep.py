@@ -1,162 +1,176 @@
-"""Run a sweep on this machine: `python -m launch.sweep SWEEP.yaml [key=value] [--ranks N]`.
+"""Run a sweep: `python -m launch.sweep SWEEP.yaml [key=value] [--cluster slurm/X.yaml]`.
 
-One run after another, each in torchrun, its words in logs/ beside the run folders. All are checked
-before the first is started. The same command again goes on with what is not finished yet. Exit
-codes: 0 all finished, 1 some failed, 2 something to mend, 75 stopped by a signal.
+On this machine: some runs at a time, each in torchrun, its words in logs/ beside the run folders;
+at the end, the table. With --cluster: one SLURM array per chunk, submitted and not waited for. All
+runs are checked before the first is started. The same command again starts what is missing, failed
+or incomplete, and leaves alone what is finished, pending or running. Exit codes: 0 all finished or
+submitted, 1 some failed, 2 something to mend, 75 stopped by a signal.
 """
 
 import argparse
-import os
-import re
 import shlex
-import signal
-import subprocess
 import sys
-import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
-from rich.console import Console
-
+from launch.array import submit_arrays
+from launch.cluster import Cluster, read_cluster, refuse_without_slurm
+from launch.jobs import Job
 from launch.plan import PlannedRun, check_ranks, is_finished, plan, write_plan
-from launch.table import markdown, read_lines, score_keys, title
+from launch.slurm import max_array_size
+from launch.state import BUSY, RunState, read_states
+from launch.table import markdown, read_lines
+from launch.tasks import Task, jobs_folder
+from launch.workers import StopSignal, Workers
+from pfedmma_dist.run.files import writing
+from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED
-from pfedmma_dist.run.table import duration
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-ERROR = re.compile(r"^(\[rank ?\d+\]:? )?(error|[\w.]+Error): .*", re.MULTILINE)
-SAVE_SECONDS = "600"
-"""How long torchrun waits for a stopped run to finish its round and save; by itself 30 s."""
-
-
-class StopSignal:
-    """Counts requests to stop inside its `with`; the run in progress is told by `start`."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "StopSignal":
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
-                self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
+RANKS = 2
+"""Of each run on this machine, where nobody says how many."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
     words = _parser().parse_intermixed_args(argv)
     try:
+        cluster = _cluster(words)
         runs = plan(words.sweep, words.words)
+        folder = runs[0].folder.path.parent
         for run in runs:
-            check_ranks(run.config, words.ranks)
-        finished = [is_finished(run) for run in runs]
+            check_ranks(run.config, cluster.num_ranks if cluster else words.ranks or RANKS)
         if words.dry_run:
-            for run, done in zip(runs, finished, strict=True):
-                state = "finished" if done else "to run"
-                print(f"{run.id}  {state:<8}  {run.name}:  {shlex.join(run.words)}")
+            _show(runs, _states(folder, runs))
             return 0
-        folder = write_plan(runs)
+        if cluster:
+            return submit(folder, runs, cluster, str(Path(words.cluster).absolute()))
+        return run_here(folder, runs, words.ranks or RANKS, words.workers or 1)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    with StopSignal() as stop:
-        failed = run_all(runs, finished, words.ranks, folder / "logs", stop)
-    if stop.count:
+
+
+def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -> int:
+    """Run on this machine what has to be started, and print the table; return the exit code."""
+    with only_one(folder), StopSignal() as stop:
+        states = _states(folder, runs)
+        write_plan(list(runs))
+        workers = Workers(folder, ranks, count, stop)
+        width = max(len(run.name) for run in runs)
+        due = []
+        for index, (run, state) in enumerate(zip(runs, states, strict=True), start=1):
+            label = f"{index:>{len(str(len(runs)))}}/{len(runs)}  {run.name:<{width}}"
+            if state.state == "done":
+                workers.say(label, "before", state.note)
+            elif state.state in BUSY:
+                workers.say(label, state.state, state.note)
+            else:
+                due.append((label, Task.of(run)))
+        failed = workers.run(due)
+    if stop():
         print("stopped; the same command goes on from here", file=sys.stderr)
         return STOPPED
     print(markdown(read_lines(folder)), end="", flush=True)
     return 1 if failed else 0
 
 
-def run_all(
-    runs: list[PlannedRun], finished: list[bool], ranks: int, logs: Path, stop: StopSignal
-) -> int:
-    """Run what is not finished, one line each, until a signal; return how many runs failed."""
-    logs.mkdir(exist_ok=True)
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    width = max(len(run.name) for run in runs)
-    failed = 0
-    for index, (run, done) in enumerate(zip(runs, finished, strict=True), start=1):
-        label = f"{index:>{len(str(len(runs)))}}/{len(runs)}  {run.name:<{width}}"
-        took, log = "before", logs / f"{run.name}.log"
-        if not done:
-            if stop.count:
-                break
-            began = time.monotonic()
-            code = start(run, ranks, log, stop, console, label)
-            took = duration(time.monotonic() - began)
-            if stop.count:
-                break
-            if code:
-                failed += 1
-                console.print(f"{label}  {took:>7}  failed: {first_error(log)}", markup=False)
-                continue
-        console.print(f"{label}  {took:>7}  {outcome(run)}", markup=False)
-    return failed
+def submit(folder: Path, runs: Sequence[PlannedRun], cluster: Cluster, file: str) -> int:
+    """Submit what has to be started, say how to follow it, and return the exit code."""
+    refuse_without_slurm()
+    most = max_array_size()
+    with only_one(folder), StopSignal() as stop:
+        states = _states(folder, runs)
+        write_plan(list(runs))
+        due = [r for r, state in zip(runs, states, strict=True) if _is_due(state)]
+        tasks = [Task.of(run) for run in due]
+        jobs = submit_arrays(folder, tasks, cluster, file, most, stop)
+    print(total(states))
+    tell(folder, jobs)
+    if len(jobs) < len(tasks):
+        print("stopped; the same command submits the rest", file=sys.stderr)
+        return STOPPED
+    return 0
 
 
-def start(
-    run: PlannedRun, ranks: int, log: Path, stop: StopSignal, console: Console, label: str
-) -> int:
-    """Run one run to its end, or to the end of its round where a signal comes; return its code."""
-    began, told = time.monotonic(), 0
-    with open(log, "w", encoding="utf-8") as output, console.status(label) as status:
-        child = subprocess.Popen(
-            command(run, ranks),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": SAVE_SECONDS, **os.environ},
-            start_new_session=True,  # of a Ctrl-C it hears once, from us
-        )
-        while True:
-            try:
-                return child.wait(timeout=0.2)
-            except subprocess.TimeoutExpired:
-                status.update(f"{label}  {duration(time.monotonic() - began):>7}  {rounds(run)}")
-            if told < stop.count:
-                told = stop.count
-                child.terminate()
-                console.print("stopping: this round will be finished; a second signal ends at once")
+def tell(folder: Path, jobs: Sequence[Job]) -> None:
+    """Print what was submitted and how to follow it."""
+    for number, count in Counter(job.job.partition("_")[0] for job in jobs).items():
+        print(f"job     {number}" + (f", an array of {count}" if count > 1 else ""))
+    if jobs:
+        print(f"logs    {jobs_folder(folder)}")
+    print(f"follow  python -m launch.status {shlex.quote(str(folder))}", flush=True)
 
 
-def command(run: PlannedRun, ranks: int) -> list[str]:
-    """Return the command line of a run."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
-    return [sys.executable, *torchrun, "-m", "pfedmma_dist.train", *run.words]
+def total(states: Sequence[RunState]) -> str:
+    """Say in one line what becomes of all runs."""
+    counts = Counter("to start" if _is_due(state) else state.state for state in states)
+    parts = [f"{count} {state}" for state, count in counts.items()]
+    return f"{len(states)} runs: {', '.join(parts)}"
 
 
-def rounds(run: PlannedRun) -> str:
-    """Say how far a run is."""
-    metrics = run.folder.metrics
-    done = len(metrics.read_text(encoding="utf-8").splitlines()) - 1 if metrics.exists() else 0
-    return f"round {done} of {run.config.federation.rounds}" if done > 0 else ""
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keep other sweeps out of the folder of this one."""
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        own = RunFolder(folder)
+        own.lock()
+    try:
+        yield
+    finally:
+        own.release()
 
 
-def outcome(run: PlannedRun) -> str:
-    """Return the scores of a finished run on one line."""
-    row = run.folder.read_result()["results"][-1]
-    return "  ".join(f"{title(key)} {row['scores'][key]:.2f}" for key in score_keys([row]))
+def _states(folder: Path, runs: Sequence[PlannedRun]) -> list[RunState]:
+    """Return how far the runs are; ValueError where one cannot be started as it is planned now."""
+    for run in runs:
+        is_finished(run)  # refuses the result of another run
+    states, trouble = read_states(folder, {run.name: run.id for run in runs})
+    if trouble:
+        raise ValueError(f"which runs are queued is not known: {trouble}")
+    for state in states:
+        job = state.job
+        if state.state in BUSY and job is not None and job.id != state.id:
+            raise ValueError(
+                f"{state.run} is {state.state} as job {job.job} with another configuration "
+                f"({job.id}); cancel it by python -m launch.status {folder} --cancel, "
+                "or set another run.folder"
+            )
+    return states
 
 
-def first_error(log: Path) -> str:
-    """Return the first error in a log, and the log's path."""
-    told = ERROR.search(log.read_text(encoding="utf-8", errors="replace"))
-    return f"{told.group()}; see {log}" if told else f"see {log}"
+def _is_due(state: RunState) -> bool:
+    return state.state not in ("done", *BUSY)
+
+
+def _show(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> None:
+    """Print the plan."""
+    told = ["to run" if _is_due(state) else state.state for state in states]
+    width = max(map(len, told))
+    for run, word in zip(runs, told, strict=True):
+        print(f"{run.id}  {word:<{width}}  {run.name}:  {shlex.join(run.words)}")
+    print(total(states))
+
+
+def _cluster(words: argparse.Namespace) -> Cluster | None:
+    """Return the cluster to submit to; None for this machine."""
+    if words.cluster is None:
+        return None
+    for option in ("ranks", "workers"):
+        if getattr(words, option) is not None:
+            raise ValueError(
+                f"--{option}: is for this machine; {words.cluster} says nodes, ranks_per_node and "
+                "array_parallelism"
+            )
+    return read_cluster(words.cluster)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m launch.sweep",
-        description="Run a sweep on this machine, one run after another, and print its table.",
+        description="Run a sweep on this machine and print its table, or submit it to a cluster.",
     )
     parser.add_argument("sweep", metavar="SWEEP.yaml", help="such as configs/sweep/*.yaml")
     parser.add_argument(
@@ -165,7 +179,16 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         help="for every run; for a key of the grid its values; run.folder is the sweep's folder",
     )
-    parser.add_argument("--ranks", metavar="N", type=_count, default=2, help="of each run; 2")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--cluster", metavar="X.yaml", help="submit SLURM arrays: slurm/*.yaml")
+    place.add_argument("--local", action="store_true", help="run on this machine; the default")
+    parser.add_argument("--ranks", metavar="N", type=_count, help=f"of each run here; {RANKS}")
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=_count,
+        help="runs at a time here; 1. With more, share the cores: run.threads=N",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the runs, start none")
     return parser
 

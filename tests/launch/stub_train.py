@@ -12,10 +12,16 @@ def main(argv: list[str]) -> int:
     rank, size = os.environ["RANK"], os.environ["WORLD_SIZE"]
     starts = len(list(folder.glob(f"start-{rank}-*")))
     (folder / f"start-{rank}-{starts}").write_text(size)
+    if deed == "crash":
+        return 1
     if deed == "finish" or starts:
         return 0
     if deed == "fail":
         return 2
+    if deed == "die":
+        if rank == "1":
+            os.kill(os.getpid(), signal.SIGKILL)
+        signal.pause()  # as if in a collective
     if deed == "leave":  # a signal before the first round
         raise SystemExit(75)
     if deed == "wait":

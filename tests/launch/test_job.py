@@ -106,26 +106,11 @@ def test_cancelled_job_does_not_ask_for_a_requeue(stub, monkeypatch: pytest.Monk
     asked = []
     monkeypatch.setenv("SUBMITIT_DEBUG_JOB_ID", "1")
     signal.signal(signal.SIGUSR2, lambda *words: asked.append(words))
-    monkeypatch.setattr(job, "_wanted", lambda: False)
+    monkeypatch.setattr(job, "is_wanted", lambda: False)
     with pytest.raises(SystemExit) as stop:
         stub("stop")()
     assert stop.value.code == 75
     assert asked == []
-
-
-@pytest.mark.parametrize(
-    ("state", "wanted"), [("RUNNING", True), ("SIGNALING", True), ("COMPLETING", False)]
-)
-def test_job_is_wanted_until_its_end_is_decided(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, wanted: bool
-) -> None:
-    squeue = tmp_path / "squeue"
-    squeue.write_text(f"#!/bin/sh\necho {state}\n")
-    squeue.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
-    monkeypatch.setenv("SLURM_JOB_ID", "1")
-    assert job._wanted() is wanted
 
 
 @pytest.fixture

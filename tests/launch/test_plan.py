@@ -74,6 +74,23 @@ def test_word_for_a_grid_key_replaces_its_values(write: Write, word: str, seeds:
     assert [run.point["seed"] for run in runs[::2]] == seeds
 
 
+EXCLUDE = """
+rows: {a: [], b: []}
+grid: {seed: [1, 2], data.beta: [0.1, 0.5]}
+exclude: [{row: b, seed: 2}, {data.beta: 0.5, seed: 1}]
+"""
+
+
+def test_run_that_matches_all_keys_of_an_entry_is_left_out(write: Write) -> None:
+    runs = [(run.row, *run.point.values()) for run in plan(write(EXCLUDE), [])]
+    assert runs == [("a", 1, 0.1), ("b", 1, 0.1), ("a", 2, 0.1), ("a", 2, 0.5)]
+
+
+def test_exclude_holds_for_a_narrowed_grid(write: Write) -> None:
+    runs = [(run.row, *run.point.values()) for run in plan(write(EXCLUDE), ["seed=2"])]
+    assert runs == [("a", 2, 0.1), ("a", 2, 0.5)]
+
+
 def test_run_folder_is_the_folder_of_the_sweep(write: Write) -> None:
     runs = plan(write(SWEEP), ["run.folder=there"])
     assert {run.folder.path.parent for run in runs} == {Path("there")}
@@ -106,6 +123,18 @@ def test_sweep_without_a_data_set_runs_in_the_embedded_world(write: Write) -> No
         ("grid: {seed: []}", "mine.yaml plans no run: give every key of the grid a value"),
         ("grid: {seed: [1, 1]}", "rows 'mine' and 'mine' would both run in runs/mine/mine-seed1"),
         ("rows: {a b: [], a_b: []}", "rows 'a b' and 'a_b' would both run in runs/mine/a_b"),
+        ("exclude: [{seed: 1}]", "exclude: seed is no key of the grid; an entry may name row"),
+        (
+            "grid: {optim.lr: [1]}\nexclude: [{lr: 1}]",
+            "exclude: lr is no key of the grid; did you mean optim.lr?; an entry may name row, opt",
+        ),
+        (
+            "grid: {seed: [1, 2]}\nexclude: [{seed: 3}]",
+            "mine.yaml: exclude: seed: 3 matches no run; its values: 1, 2",
+        ),
+        ("rows: {a: []}\nexclude: [{row: b}]", "exclude: row: b matches no run; its values: a"),
+        ("rows: {a: []}\nexclude: [{row: a}]", "mine.yaml plans no run: give every key"),
+        ("rows: {a: []}\nexclude: [{}]", "an entry without a key would exclude every run"),
         ("grid: {seed: 1}", "grid: {'seed': 1} is not a mapping"),
         ("row: {a: []}", "unknown key row (in mine.yaml); did you mean rows?"),
     ],

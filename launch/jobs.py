@@ -1,0 +1,99 @@
+"""Which job runs which run of a sweep: jobs.csv, beside sweep.csv."""
+
+import csv
+import io
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from pfedmma_dist.run.files import write_text_atomically, writing
+from pfedmma_dist.run.folder import RunFolder
+
+JOBS = "jobs.csv"
+"""A row per start of a run; the last one of a run counts."""
+
+LOCAL = "local"
+"""Stands for the cluster file of a run that was started on this machine."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of jobs.csv."""
+
+    run: str  # folder within that of the sweep
+    id: str  # of the configuration
+    job: str  # Slurm's id, or HOST:PROCESS
+    cluster: str  # the cluster file, or LOCAL
+    ranks: int
+    config: str  # the file that the run reads: all keys, as they were when it was submitted
+    log: str  # of rank 0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the run was started on a machine, without Slurm."""
+        return self.cluster == LOCAL
+
+
+def read_jobs(folder: Path) -> list[Job]:
+    """Return the jobs of a sweep's folder, oldest first."""
+    if not (folder / JOBS).exists():
+        return []
+    with open(folder / JOBS, encoding="utf-8", newline="") as file:
+        return [Job(**{**row, "ranks": int(row["ranks"])}) for row in csv.DictReader(file)]
+
+
+def newest(jobs: Iterable[Job]) -> dict[str, Job]:
+    """Return the last job of each run, by run."""
+    return {job.run: job for job in jobs}
+
+
+def add_jobs(folder: Path, jobs: Iterable[Job]) -> None:
+    """Add jobs to those of the folder, all of them or none; the caller holds the folder's lock."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([item.name for item in fields(Job)])
+    writer.writerows(asdict(job).values() for job in [*read_jobs(folder), *jobs])
+    with writing(folder):
+        write_text_atomically(folder / JOBS, text.getvalue())
+
+
+def process(number: int) -> str:
+    """Return the job of a process of this machine."""
+    return f"{socket.gethostname()}:{number}"
+
+
+def is_alive(job: str, word: str) -> bool:
+    """Whether a process of this machine lives, and has `word` on its command line."""
+    number = _here(job)
+    try:
+        return number is not None and os.fsencode(word) in _proc(number, "cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def launcher(folder: Path) -> str | None:
+    """Return the process of this machine that works on a sweep's folder now, as HOST:PROCESS."""
+    lock = RunFolder(folder).lock_file
+    try:
+        words = lock.read_text(encoding="utf-8").split()  # process N on host H
+    except FileNotFoundError:
+        return None
+    job = f"{words[-1]}:{words[1]}" if len(words) == 5 else ""
+    number = _here(job)
+    try:  # the words outlive the process, and its number may be another's by now
+        files = list(_proc(number, "fd").iterdir()) if number is not None else []
+        return job if any(file.resolve() == lock.resolve() for file in files) else None
+    except OSError:
+        return None
+
+
+def _here(job: str) -> int | None:
+    """Return the number of a process of this machine; None for one of another."""
+    host, _, number = job.rpartition(":")
+    return int(number) if host == socket.gethostname() else None
+
+
+def _proc(number: int, name: str) -> Path:
+    return Path("/proc", str(number), name)

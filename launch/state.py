@@ -1,0 +1,175 @@
+"""How far the runs of a sweep are: what the run folders, jobs.csv and the queue say together."""
+
+import csv
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
+from launch.plan import PLAN
+from launch.slurm import Queued, queued
+from launch.table import score_keys, title
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.metrics import read_metrics
+from pfedmma_dist.run.table import duration
+from pfedmma_dist.schema import read_yaml
+
+STATES = ("done", "running", "pending", "failed", "stopped", "missing", "unknown")
+"""In the order of the total. stopped: by a signal or a cancellation, to be gone on with. missing:
+never submitted. unknown: Slurm does not answer."""
+
+BUSY = ("running", "pending")
+"""States of runs that must not be started again."""
+
+OVER = ("failed", "stopped")
+"""States of runs that have to be started again to go on."""
+
+START = re.compile(r"submitit INFO .* Starting with ")
+ERROR = re.compile(r"^(?:\[rank ?\d+\]:? )?(?:error|[\w.]+Error): .*", re.MULTILINE)
+STOP = re.compile(r"stopped by a signal .*")
+CANCELLED = re.compile(r"CANCELLED AT \S+(?= \*\*\*)")
+SLURM = re.compile(r"^(?:slurmstepd|srun): error: .*", re.MULTILINE)
+GIVEN_UP = re.compile(r"given up; .*")
+CODE = "ended with exit code"
+"""In the error of `launch.job.Run`, which says nothing that the lines before did not."""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """One run of a sweep."""
+
+    run: str
+    id: str
+    state: str
+    job: Job | None
+    note: str = ""  # how far it is, or why it is not
+
+
+def read_plan(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of a sweep's plan; ValueError where the folder is none of a sweep."""
+    if not (folder / PLAN).is_file():
+        raise ValueError(f"{folder} holds no {PLAN}; give the folder of a sweep")
+    with open(folder / PLAN, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def read_states(folder: Path, runs: Mapping[str, str]) -> tuple[list[RunState], str]:
+    """Return the state of runs, and why Slurm could not be asked, where it had to be.
+
+    folder: of the sweep. runs: folder of the run -> id.
+    """
+    # In this order: a run that is not in the queue any more has written its result by now.
+    jobs = newest(read_jobs(folder))
+    working = launcher(folder) not in (None, process(os.getpid()))
+    queue, trouble = _queue(folder, jobs)
+    states = []
+    for run, name in runs.items():
+        job = jobs.get(run)
+        if RunFolder(folder / run).result.exists():
+            states.append(RunState(run, name, "done", job, outcome(folder / run)))
+            continue
+        state, note = _unfinished(folder, job, queue, working)
+        states.append(RunState(run, name, state, job, note))
+    return states, trouble
+
+
+def _queue(folder: Path, jobs: Mapping[str, Job]) -> tuple[dict[str, Queued] | None, str]:
+    """Return what is queued; None, and why, where that is not known. Without need, ask nobody."""
+    if not any(
+        not job.is_local and not RunFolder(folder / run).result.exists()
+        for run, job in jobs.items()
+    ):
+        return {}, ""
+    try:
+        return queued(folder), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _unfinished(
+    folder: Path, job: Job | None, queue: Mapping[str, Queued] | None, working: bool
+) -> tuple[str, str]:
+    """Return the state of a run without a result, and a note on it."""
+    if job is None:
+        return ("pending", "waits for its turn on this machine") if working else ("missing", "")
+    if job.is_local:
+        if is_alive(job.job, job.config):
+            return "running", f"{pace(folder / job.run, job.config)}, process {job.job}"
+        return _ended(job)
+    if queue is None:
+        return "unknown", f"job {job.job}"
+    if job.job not in queue:
+        return _ended(job)
+    found = queue[job.job]
+    if found.is_pending:
+        return "pending", f"job {job.job} ({found.reason})"
+    return "running", f"{pace(folder / job.run, job.config)}, job {job.job}"
+
+
+def pace(folder: Path, config: str) -> str:
+    """Say how many rounds of a run are done, and when about it will be."""
+    metrics = RunFolder(folder).metrics
+    columns = read_metrics(metrics) if metrics.exists() else {}
+    if not len(columns.get("round", ())):
+        return "no round yet"
+    done, total = int(columns["round"][-1]) + 1, _rounds(config)
+    seconds = float((columns["train_seconds"] + columns["evaluate_seconds"]).mean())
+    return f"round {done} of {total}, about {duration(seconds * (total - done))} left"
+
+
+def outcome(folder: Path) -> str:
+    """Return the scores of a finished run on one line."""
+    result = RunFolder(folder).read_result()
+    assert result is not None, folder
+    row = result["results"][-1]
+    return "  ".join(f"{title(key)} {row['scores'][key]:.2f}" for key in score_keys([row]))
+
+
+def _rounds(config: str) -> int:
+    section: Any = read_yaml(config)["federation"]
+    return section["rounds"]
+
+
+def _ended(job: Job) -> tuple[str, str]:
+    """Return how a job ended that has left no result."""
+    logs = _logs(job)
+    if not logs:
+        return "stopped", f"before it wrote a log, job {job.job}"
+    error = first_error(logs)
+    if error is not None:
+        return "failed", f"{error}; see {near(job.log)}"
+    for pattern, state in ((STOP, "stopped"), (CANCELLED, "stopped"), (SLURM, "failed")):
+        found = pattern.search(logs[0])
+        if found:
+            return state, f"{found.group()}; see {near(job.log)}"
+    return "failed", f"without a word of why; see {near(job.log)}"
+
+
+def first_error(logs: list[str]) -> str | None:
+    """Return the first error in the words of the ranks, rank 0's before the others'."""
+    errors = [match.group() for log in logs for match in ERROR.finditer(log)]
+    if not errors:
+        return None
+    last = GIVEN_UP.search(logs[0])
+    plain = [error for error in errors if CODE not in error and not GIVEN_UP.search(error)]
+    return (plain or errors)[0] + (f" ({last.group()})" if last and plain else "")
+
+
+def near(path: str) -> str:
+    """Return a path as seen from here, where it lies below."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _logs(job: Job) -> list[str]:
+    """Return what each rank wrote since its last start, in the order of the ranks."""
+    first = Path(job.log)
+    names = [first.name]
+    if not job.is_local:
+        names = [first.name.replace("_0_log", f"_{rank}_log") for rank in range(job.ranks)]
+    paths = [first.with_name(name) for name in names]
+    texts = [path.read_text("utf-8", "replace") for path in paths if path.exists()]
+    return [START.split(text)[-1] for text in texts]

@@ -1,0 +1,150 @@
+"""Run tasks on this machine, some at a time, each in torchrun; tell how far they are."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from launch.jobs import LOCAL, Job, add_jobs, process
+from launch.state import first_error, outcome, pace
+from launch.tasks import Task
+from pfedmma_dist.run.table import duration
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SAVE_SECONDS = "600"
+"""How long torchrun waits for a stopped run to finish its round and save; by itself 30 s."""
+
+
+class StopSignal:
+    """Counts requests to stop inside its `with`; who starts runs looks at it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignal":
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        """Whether a stop was asked for."""
+        return self.count > 0
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
+
+@dataclass
+class Child:
+    """A run in progress."""
+
+    task: Task
+    label: str
+    log: Path
+    process: subprocess.Popen[bytes]
+    began: float
+    told: int = 0  # signals passed on
+
+    @property
+    def took(self) -> str:
+        """Return how long the run has taken so far."""
+        return f"{duration(time.monotonic() - self.began):>7}"
+
+
+class Workers:
+    """Runs the tasks of one sweep, a line each as they end."""
+
+    def __init__(self, folder: Path, ranks: int, count: int, stop: StopSignal) -> None:
+        """folder: of the sweep. ranks: of each run. count: runs at a time."""
+        self.folder, self.ranks, self.count, self.stop = folder, ranks, count, stop
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def run(self, tasks: Sequence[tuple[str, Task]]) -> int:
+        """Run labelled tasks until a signal comes, and return how many failed."""
+        (self.folder / "logs").mkdir(exist_ok=True)
+        waiting, running, failed = list(tasks), list[Child](), 0
+        try:
+            with self.console.status("") as status:
+                while running or (waiting and not self.stop()):
+                    while waiting and len(running) < self.count and not self.stop():
+                        running.append(self._start(*waiting.pop(0)))
+                        self._write_down(running[-1])
+                    for child in [*running]:
+                        if child.process.poll() is not None:
+                            running.remove(child)
+                            failed += self._ended(child)
+                    self._pass_on(running)
+                    status.update("\n  ".join(self._progress(child) for child in running))
+                    time.sleep(0.2 if running else 0)
+        finally:
+            for child in running:  # nobody would look after them
+                child.process.terminate()
+        return failed
+
+    def say(self, label: str, took: str, words: str) -> None:
+        """Print one line about one run."""
+        self.console.print(f"{label}  {took:>7}  {words}", markup=False)
+
+    def _start(self, label: str, task: Task) -> Child:
+        log = self.folder / "logs" / f"{task.run}.log"
+        with open(log, "w", encoding="utf-8") as output:
+            started = subprocess.Popen(
+                command(task, self.ranks),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": SAVE_SECONDS, **os.environ},
+                start_new_session=True,  # of a Ctrl-C it hears once, from us
+            )
+        return Child(task, label, log, started, time.monotonic())
+
+    def _write_down(self, child: Child) -> None:
+        """Add a run that was started to jobs.csv."""
+        task, job = child.task, process(child.process.pid)
+        log = str(child.log.absolute())
+        add_jobs(self.folder, [Job(task.run, task.id, job, LOCAL, self.ranks, task.config, log)])
+
+    def _ended(self, child: Child) -> bool:
+        """Tell how a run ended; return whether it failed."""
+        if self.stop() and child.process.returncode:
+            return False
+        if child.process.returncode == 0:
+            self.say(child.label, child.took, outcome(self.folder / child.task.run))
+            return False
+        error = first_error([child.log.read_text(encoding="utf-8", errors="replace")])
+        told = f"{error}; see {child.log}" if error else f"see {child.log}"
+        self.say(child.label, child.took, f"failed: {told}")
+        return True
+
+    def _pass_on(self, running: Sequence[Child]) -> None:
+        """Pass our signals on to the runs."""
+        count = self.stop.count
+        late = [child for child in running if child.told < count]
+        if late and not any(child.told for child in running):
+            self.console.print("stopping: rounds will be finished; a second signal ends at once")
+        for child in late:
+            child.told = count
+            child.process.terminate()
+
+    def _progress(self, child: Child) -> str:
+        far = pace(self.folder / child.task.run, child.task.config)
+        return f"{child.label}  {child.took}  {far}"
+
+
+def command(task: Task, ranks: int) -> list[str]:
+    """Return the command line of a run."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
+    return [sys.executable, *torchrun, "-m", "pfedmma_dist.train", task.config]
