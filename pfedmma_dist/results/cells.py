@@ -73,6 +73,7 @@ class Row:
     names: tuple[str, ...]  # below the table's heads
     cells: tuple[Cell, ...]  # below its columns
     is_published: bool = False  # the paper's own figures, which do not compete
+    is_reference: bool = False  # nothing was trained
 
     @property
     def seeds(self) -> str:

@@ -6,10 +6,12 @@ import numpy as np
 
 from pfedmma_dist.results.cells import Cell, Column, Table
 from pfedmma_dist.results.columns import score_columns
-from pfedmma_dist.results.lines import MODEL, Line, lines, table, telling
+from pfedmma_dist.results.lines import CLIENTS, FRACTION, MODEL, Line, lines, table, telling
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.published import COST
 from pfedmma_dist.schema import shown
+
+FIRST_ROUND_ALL = "federation.first_round_all"
 
 COSTS = (
     Column("trained", "Trained", "numbers"),
@@ -26,7 +28,7 @@ SCALING = (
     Column("resident_mib", "Memory, MiB", "MiB"),
     Column("up_bytes", "Up", "bytes"),
     Column("down_bytes", "Down", "bytes"),
-    Column("rank_bytes", "Rank sends", "bytes"),
+    Column("total_bytes", "All clients", "bytes"),
 )
 
 
@@ -76,15 +78,24 @@ def scaling(run: Outcome) -> dict[str, float]:
     if not len(metrics.get("round", ())):
         return {}
     scored = metrics["evaluate_seconds"][metrics["evaluate_seconds"] > 0]
+    sent = metrics["client_up_bytes"] + metrics["client_down_bytes"]
     found = {
         "round_seconds": np.median(metrics["train_seconds"]),
         "evaluate_seconds": np.median(scored) if len(scored) else np.nan,
         "resident_mib": np.nanmax(metrics["resident_mib"]),
-        "up_bytes": run.final["up_bytes"],
-        "down_bytes": run.final["down_bytes"],
-        "rank_bytes": np.median(metrics["rank_bytes"]),
+        "up_bytes": metrics["client_up_bytes"][-1],
+        "down_bytes": metrics["client_down_bytes"][-1],
+        "total_bytes": np.median(sent * taking_part(run)),
     }
     return {key: float(value) for key, value in found.items() if not np.isnan(value)}
+
+
+def taking_part(run: Outcome) -> np.ndarray:
+    """Return how many clients trained in each round of metrics.csv [R]."""
+    num_clients = int(run.config.get(CLIENTS, 1))
+    later = max(int(float(run.config.get(FRACTION, 1.0)) * num_clients), 1)
+    all_first = run.config.get(FIRST_ROUND_ALL)
+    return np.where((run.metrics()["round"] == 0) & bool(all_first), num_clients, later)
 
 
 def _deciding(runs: list[Outcome]) -> list[str]:

@@ -39,6 +39,11 @@ class Line:
         told = [f"{head(key).lower()} {name}" for key, name in further if name]
         return ", ".join([self.names[0], *told])
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether nothing was trained."""
+        return any(run.final.get("trained") == 0 for run in self.runs)
+
     def seeds(self, data: tuple[str, str] | None = None, **config: Any) -> dict[Any, Outcome]:
         """Return the run of each seed, of several the first that has finished.
 
@@ -100,7 +105,9 @@ def table(
 ) -> Table:
     """Return a table with a row for each line."""
     heads = ("Method", *(head(key) for key in (lines[0].keys if lines else ())))
-    rows = tuple(Row(line.names, tuple(cells(line))) for line in lines)
+    rows = tuple(
+        Row(line.names, tuple(cells(line)), is_reference=line.is_reference) for line in lines
+    )
     return Table(title, heads, tuple(columns), rows, **facts)
 
 

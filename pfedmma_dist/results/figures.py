@@ -1,0 +1,163 @@
+"""Which pictures runs give: drawn side by side, or skipped with the reason.
+
+Pictures are named after what they show, the data set and the experiment. What trains nothing is
+black in all of them: a line across, or a cross.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from pfedmma_dist.results.cells import Table
+from pfedmma_dist.results.columns import ALL_THREE, MEAN, OWN_MEAN
+from pfedmma_dist.results.comparisons import radar, row_label, scaling, trade_off
+from pfedmma_dist.results.curves import curve, over_bytes, over_rounds
+from pfedmma_dist.results.lines import CLIENTS, Line, data_names, head, lines
+from pfedmma_dist.results.outcome import Outcome
+from pfedmma_dist.results.published import AVERAGE, COST
+from pfedmma_dist.results.style import Look, looks
+from pfedmma_dist.results.tables import spoken, tables
+from pfedmma_dist.run.summary import DOMAIN
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CROWD = 8
+"""Lines that are told apart in one panel; more are shown in a panel for each setting."""
+
+MOST_PANELS = 12
+
+LEAST_AXES = 3
+"""Data sets without which a radar is no shape."""
+
+SCALED = (OWN_MEAN, "round_seconds", "resident_mib", "total_bytes")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture, or why there is none."""
+
+    name: str
+    draw: Callable[[], "Figure"] | None = field(default=None, repr=False)
+    reason: str = ""
+
+
+def pictures(outcomes: Iterable[Outcome]) -> Iterator[Picture]:
+    """Yield the pictures of these runs, those that they do not give with the reason."""
+    runs = list(outcomes)
+    names = data_names(runs)
+    arranged = [table for table in tables(runs) if table.task != COST]
+    trained = [line for line in lines(runs) if not line.is_reference]
+    shown = (row_label(t, row) for t in arranged for row in t.rows if not row.is_reference)
+    styles = looks([*(line.names[0] for line in trained), *shown])
+    for task, data in dict.fromkeys((run.task, run.data) for run in runs):
+        here = [run for run in runs if (run.task, run.data) == (task, data)]
+        words = f"{names[data]}, {spoken(task)}"
+        yield from _curves(words, f"{names[data]}-{task}", here, styles)
+    for table in arranged:
+        end = f"{table.data}-{table.task}"
+        yield _trade_off(table, f"trade_off-{end}", styles)
+        if table.data != AVERAGE:
+            yield _scaling(table, f"scaling-{end}")
+    for task in dict.fromkeys(table.task for table in arranged):
+        own = [table for table in arranged if table.task == task and table.data != AVERAGE]
+        yield _radar(own, task, styles)
+
+
+def _curves(
+    words: str, end: str, runs: list[Outcome], styles: Mapping[str, Look]
+) -> Iterator[Picture]:
+    """Yield Local over rounds and over bytes."""
+    found = [line for line in lines(runs) if not line.is_reference and curve(line)]
+    panels = _panels(found)
+    in_panels = len(panels) > 1
+    styles = styles if in_panels else {**looks(line.label for line in found), **styles}
+
+    def look(line: Line) -> tuple[str, Look]:
+        name = line.names[0] if in_panels else line.label
+        return name, styles[name]
+
+    reference = _reference(runs)
+    reasons = {
+        "no round was scored": not found,
+        f"{len(found)} lines in {len(panels)} panels are too many; name fewer runs":
+            len(panels) > MOST_PANELS or any(len(own) > len(styles) for own in panels.values()),
+    }  # fmt: skip
+    reason = next((text for text, holds in reasons.items() if holds), "")
+    yield Picture(
+        f"accuracy_over_rounds-{end}",
+        None if reason else lambda: over_rounds(words, panels, look, reference), reason,
+    )  # fmt: skip
+    if not reason and not any(curve(line).sent[-1] for line in found):
+        reason = "nothing was sent"
+    yield Picture(
+        f"bytes_to_accuracy-{end}",
+        None if reason else lambda: over_bytes(words, panels, look, reference), reason,
+    )  # fmt: skip
+
+
+def _panels(found: Sequence[Line]) -> dict[str, list[Line]]:
+    """Return the lines in one panel or, where they are many, in one for each setting."""
+    if len(found) <= CROWD:
+        return {"": list(found)}
+    panels: dict[str, list[Line]] = {}
+    for line in found:
+        told = zip(line.keys, line.names[1:], strict=True)
+        setting = ", ".join(f"{head(key).lower()} {text}" for key, text in told if text)
+        panels.setdefault(setting, []).append(line)
+    return panels
+
+
+def _reference(runs: Iterable[Outcome]) -> tuple[str, float] | None:
+    """Return name and Local of what trains nothing, on average over seeds."""
+    found = {
+        run.config.get("seed"): row
+        for run in runs
+        if (row := run.reference) is not None and OWN_MEAN in row.scores
+    }
+    if not found:
+        return None
+    first = next(iter(found.values()))
+    return first.name, fmean(row.scores[OWN_MEAN] for row in found.values())
+
+
+def _trade_off(table: Table, name: str, styles: Mapping[str, Look]) -> Picture:
+    """Return Local against what stands furthest from it: Novel, or everybody's test images."""
+    keys = [column.key for column in table.columns]
+    others = [k for k in keys if k.endswith(MEAN) and k != OWN_MEAN and not k.startswith(DOMAIN)]
+    if OWN_MEAN not in keys or not others:
+        return Picture(name, reason="it takes Local and one more score, in columns of their own")
+    both = [keys.index(OWN_MEAN), keys.index(others[-1])]
+    there = [row for row in table.rows if all(row.cells[i].mean is not None for i in both)]
+    if not there:
+        return Picture(name, reason="no run has finished")
+    return Picture(name, lambda: trade_off(table, OWN_MEAN, others[-1], styles))
+
+
+def _scaling(table: Table, name: str) -> Picture:
+    clients = head(CLIENTS)
+    if clients not in table.heads:
+        return Picture(name, reason="all runs have one number of clients")
+    return Picture(name, lambda: scaling(table, clients, SCALED))
+
+
+def _radar(own: Sequence[Table], task: str, styles: Mapping[str, Look]) -> Picture:
+    """Return HM, or Local where there is none, round the data sets."""
+    name = f"radar-{task}"
+    if len(own) < LEAST_AXES:
+        return Picture(name, reason=f"{len(own)} of the {LEAST_AXES} data sets it takes")
+    keys = [{column.key for column in table.columns} for table in own]
+    key = next((key for key in (ALL_THREE, OWN_MEAN) if all(key in found for found in keys)), None)
+    if key is None:
+        return Picture(name, reason="its data sets have no score in common")
+    whole = all(_whole(table, key) for table in own)
+    if not whole:
+        return Picture(name, reason="no line has finished on all data sets")
+    title = {ALL_THREE: "HM", OWN_MEAN: "Local"}[key]
+    return Picture(name, lambda: radar(own, key, f"{title} (%), {spoken(task)}", styles))
+
+
+def _whole(table: Table, key: str) -> bool:
+    place = [column.key for column in table.columns].index(key)
+    return any(row.cells[place].mean is not None for row in table.rows)
