@@ -89,7 +89,7 @@ class Report:
         own = record.scores.get(OWN, np.empty(0))
         own = own[~np.isnan(own)]
         if len(own):
-            self.writer.add_histogram(f"accuracy/{OWN}", own, record.round_index, HISTOGRAM_EDGES)
+            self.writer.add_histogram(f"clients/{OWN}", own, record.round_index, HISTOGRAM_EDGES)
         self.writer.flush()
 
     def score_clients(self, scores: Mapping[str, np.ndarray]) -> None:

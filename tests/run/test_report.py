@@ -104,7 +104,12 @@ def test_tensorboard_has_every_tag_and_only_the_resumed_values(events: EventAccu
     assert loss == [(0, 1.5), (1, 2.5), (2, 3.5), (3, 4.5)]
     assert [event.value for event in events.Scalars("accuracy/local")] == [80.0, 80.0, 80.0]
     assert events.Scalars("accuracy/hm")[-1].value == pytest.approx(48.0)  # of 80, 40, 40
-    assert [event.step for event in events.Histograms("accuracy/local")] == [0, 2, 3]
+    assert [event.step for event in events.Histograms("clients/local")] == [0, 2, 3]
+
+
+def test_no_tag_has_two_kinds_of_values(events: EventAccumulator) -> None:
+    tags = events.Tags()  # TensorBoard would show one of them
+    assert not {*tags["scalars"]} & {*tags["histograms"], *tags["images"]}
 
 
 def test_tensorboard_has_config_hparams_and_figures(events: EventAccumulator) -> None:

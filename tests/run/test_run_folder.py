@@ -45,7 +45,9 @@ def test_second_owner_is_told_who_holds_the_folder(tmp_path: Path) -> None:
 
 
 def test_lock_ends_with_its_process(tmp_path: Path) -> None:
-    code = "import sys; from pfedmma_dist.run.folder import EVENTS, RunFolder; RunFolder(sys.argv[1]).lock()"
+    code = (
+        "import sys; from pfedmma_dist.run.folder import RunFolder; RunFolder(sys.argv[1]).lock()"
+    )
     command = [sys.executable, "-c", code, str(tmp_path)]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
     folder = RunFolder(tmp_path)
