@@ -46,8 +46,8 @@ def is_sweep(folder: Path) -> bool:
 def _alone(path: Path) -> Outcome:
     folder = RunFolder(path)
     if not (folder.config.is_file() or folder.result.is_file()):
-        inside = sum(1 for _ in path.glob("*/config.yaml")) if path.is_dir() else 0
-        remedy = f"; name the {inside} runs in it: {path}/*" if inside else ""
+        inside = path.is_dir() and any(path.glob(f"*/{folder.config.name}"))
+        remedy = f"; name the runs in it: {path}/*" if inside else ""
         raise ValueError(
             f"{path} is neither a run (no {folder.config.name}) nor a sweep (no {PLAN}){remedy}"
         )

@@ -127,7 +127,7 @@ def _trade_off(table: Table, name: str, styles: Mapping[str, Look]) -> Picture:
     keys = [column.key for column in table.columns]
     others = [k for k in keys if k.endswith(MEAN) and k != OWN_MEAN and not k.startswith(DOMAIN)]
     if OWN_MEAN not in keys or not others:
-        return Picture(name, reason="it takes Local and one more score, in columns of their own")
+        return Picture(name, reason="Local and one more score need columns of their own")
     both = [keys.index(OWN_MEAN), keys.index(others[-1])]
     there = [row for row in table.rows if all(row.cells[i].mean is not None for i in both)]
     if not there:
