@@ -106,12 +106,14 @@ class Table:
     def best(self, column: int) -> list[bool]:
         """Return for each row whether its mean is the column's highest; ties all are.
 
-        Nothing is best where nothing else is there to compare it with.
+        Nothing is best where nothing else is there to compare it with. A mean over fewer seeds than
+        planned is not compared: it may have got the easy ones.
         """
         shown = [
-            None if row.is_published or row.cells[column].mean is None
-            else round(row.cells[column].mean, DECIMALS)
+            None if row.is_published or cell.is_partial or cell.mean is None
+            else round(cell.mean, DECIMALS)
             for row in self.rows
+            for cell in [row.cells[column]]
         ]  # fmt: skip
         found = [value for value in shown if value is not None]
         if not self.is_ranked or self.columns[column].unit != "percent" or len(found) < 2:

@@ -87,7 +87,7 @@ def over_bytes(
         )
         _band(axes, found.sent, found, style)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(base=4, numticks=8))
+        axes.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
 

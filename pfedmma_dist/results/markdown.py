@@ -11,7 +11,7 @@ PARTIAL = "†"
 ACCURACIES = "Accuracies in percent: mean ± sample standard deviation over n seeds"
 HARMONIC = "HM is taken in every run, then averaged"
 OF_MEANS = "HM of means is that of the averages beside it"
-FEWER = f"{PARTIAL} over fewer seeds than planned"
+FEWER = f"{PARTIAL} over fewer seeds than planned, and never in bold"
 PAPER = "(paper): published figures, not measured here and never in bold"
 
 

@@ -49,7 +49,7 @@ def test_markdown_says_what_its_marks_mean_and_no_more() -> None:
     assert markdown([TABLE]).splitlines()[-4:] == [
         "Accuracies in percent: mean ± sample standard deviation over n seeds.",
         "HM is taken in every run, then averaged.",
-        "† over fewer seeds than planned.",
+        "† over fewer seeds than planned, and never in bold.",
         "(paper): published figures, not measured here and never in bold.",
     ]
     assert markdown([COSTS]).splitlines() == [
