@@ -1,7 +1,7 @@
 """Draw tables: a point, a polygon or a line for each of their rows."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,12 @@ REFERENCE = {
     "linestyle": "none",
 }  # fmt: skip
 """The cross of what trains nothing."""
+
+LOGARITHMIC: dict[str, tuple[dict[str, Any], Callable[[float, int], str]]] = {
+    "bytes": ({"base": 2, "numticks": 7}, lambda value, _: size(value)),
+    "seconds": ({"base": 10, "subs": (1, 2, 5)}, lambda value, _: f"{value:g}"),
+}
+"""Unit -> ticks of its logarithmic axis, and their words."""
 
 
 def row_label(table: Table, row: Row, but: str = "") -> str:
@@ -97,7 +103,7 @@ def scaling(table: Table, clients: str, keys: Sequence[str]) -> "Figure":
 
     clients: the head of the number of clients; rows equal but for it are one line.
     """
-    from matplotlib.ticker import FuncFormatter, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     place = table.heads.index(clients)
     groups: dict[str, list[Row]] = {}
@@ -115,11 +121,12 @@ def scaling(table: Table, clients: str, keys: Sequence[str]) -> "Figure":
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
-        if column.unit in ("bytes", "seconds"):
+        if column.unit in LOGARITHMIC:
+            steps, words = LOGARITHMIC[column.unit]
             axes.set_yscale("log")
-        if column.unit == "bytes":
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
+            axes.yaxis.set_major_locator(LogLocator(**steps))
             axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_formatter(FuncFormatter(words))
         finish(axes, "clients", _axis(column))
     for axes in list(figure.axes)[len(keys) :]:
         axes.remove()

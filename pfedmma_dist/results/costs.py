@@ -72,9 +72,9 @@ def scaling_table(words: str, runs: list[Outcome]) -> Table:
 def scaling(run: Outcome) -> dict[str, float]:
     """Return what a finished run took: seconds of its median round, its peak memory, its traffic.
 
-    The first round, which also fills caches, does not move a median. {} where the run has no round.
+    The first round, which also fills caches, does not move a median. {} where nothing was trained.
     """
-    metrics = run.metrics() if run.result else {}
+    metrics = run.metrics() if run.final.get("trained") else {}
     if not len(metrics.get("round", ())):
         return {}
     scored = metrics["evaluate_seconds"][metrics["evaluate_seconds"] > 0]

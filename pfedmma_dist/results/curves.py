@@ -91,8 +91,7 @@ def over_bytes(
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
 
-    x = "sent and received so far, mean over clients"
-    return _panelled(title, panels, look, reference, draw, x)
+    return _panelled(title, panels, look, reference, draw, "traffic per client so far")
 
 
 def _scored(run: Outcome) -> dict[int, tuple[float, float]]:
@@ -118,7 +117,7 @@ def _panelled(
     across = min(3, len(panels))
     down = -(-len(panels) // across)
     figure = new_figure(max(6.4, 3.4 * across), 4.6 if down == 1 else 1.0 + 2.7 * down)
-    grid = figure.subplots(down, across, sharey=True, squeeze=False).flat
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat
     for axes, (setting, lines) in zip(grid, panels.items(), strict=False):
         for line in lines:
             found = curve(line)
@@ -129,10 +128,14 @@ def _panelled(
             axes.axhline(value, color="black", linewidth=0.9, dashes=(10, 5), label=name)
         axes.margins(y=0.08)  # a line across at the edge would pass for the edge
         finish(axes, x, ACCURACY)
-        axes.label_outer(remove_inner_ticks=False)
         axes.set_title(setting, fontsize="small")
-    for axes in list(figure.axes)[len(panels) :]:
+    for axes in figure.axes[len(panels) :]:
         axes.remove()
+    for place, axes in enumerate(figure.axes):
+        is_lowest = place + across >= len(panels)  # also above an empty place of the last row
+        axes.tick_params(labelbottom=is_lowest)
+        axes.set_xlabel(x if is_lowest else "")
+        axes.set_ylabel("" if place % across else ACCURACY)
     legend(figure, title)
     return figure
 

@@ -78,6 +78,9 @@ def legend(figure: "Figure", title: str) -> None:
         found = dict(zip(labels, handles, strict=True)) | found
     longest = max(map(len, found), default=0)
     columns = max(1, min(3, len(found), int(figure.get_figwidth() * 13) // (longest + 8)))
+    further = -(-len(found) // columns) - 3
+    if further > 0:  # rows that would be taken from the axes
+        figure.set_figheight(figure.get_figheight() + 0.2 * further)
     figure.suptitle(title, fontsize="medium")
     figure.legend(
         found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False,

@@ -10,17 +10,17 @@ from pfedmma_dist.results.cells import Cell, Column, Row, Table
 from pfedmma_dist.results.tables import tables
 
 
-def row(table: Table, name: str) -> Row:
-    (found,) = (row for row in table.rows if row.names[0] == name)
+def row(table: Table, *names: str) -> Row:
+    (found,) = (row for row in table.rows if row.names[: len(names)] == names)
     return found
 
 
-def cells(table: Table, name: str) -> dict[str, Cell]:
-    return dict(zip((c.key for c in table.columns), row(table, name).cells, strict=True))
+def cells(table: Table, *names: str) -> dict[str, Cell]:
+    return dict(zip((c.key for c in table.columns), row(table, *names).cells, strict=True))
 
 
-def means(table: Table, name: str) -> dict[str, float | None]:
-    return {key: cell.mean for key, cell in cells(table, name).items()}
+def means(table: Table, *names: str) -> dict[str, float | None]:
+    return {key: cell.mean for key, cell in cells(table, *names).items()}
 
 
 @pytest.fixture
@@ -180,16 +180,19 @@ def test_clients_are_rows_with_time_memory_and_bytes(tmp_path: Path) -> None:
         rounds = [
             round_row(index, 50.0, train_seconds=[9.0, 1.0, 3.0][index]) for index in range(3)
         ]
-        record(tmp_path / f"{clients}", three(50, 50, 50), config=config, rounds=rounds)
+        scores = three(50, 50, 50)
+        folder = tmp_path / f"{clients}"
+        record(folder, scores, config=config, zero_shot=scores, rounds=rounds)
     table, cost = tables(named_runs(map(str, tmp_path.iterdir())))
     assert table.heads == ("Method", "Clients")
-    assert [row.names[1] for row in table.rows] == ["10", "100"]
-    found = {c.key: cell.mean for c, cell in zip(table.columns, table.rows[1].cells, strict=True)}
+    assert [row.names[1] for row in table.rows] == ["10", "100"] * 2
+    assert means(table, ZERO_SHOT, "100")["round_seconds"] is None  # it took no round
+    found = means(table, "tuned", "100")
     assert found["round_seconds"] == 3.0  # the median
     assert found["resident_mib"] == 502  # the peak
     assert (found["up_bytes"], found["down_bytes"]) == (100, 300)
     assert found["total_bytes"] == 4000  # of ten clients; all hundred in the first round
-    assert len(cost.rows) == 1  # costs do not depend on the number of clients
+    assert len(cost.rows) == 2  # costs do not depend on the number of clients
 
 
 def test_cost_table_has_a_line_for_each_cost_of_a_row(tmp_path: Path) -> None:
