@@ -62,33 +62,40 @@ def trade_off(table: Table, x: str, y: str, styles: Mapping[str, Look]) -> "Figu
     return figure
 
 
-def radar(tables: Sequence[Table], key: str, title: str, styles: Mapping[str, Look]) -> "Figure":
-    """Draw a polygon for each row that has a mean in every table, the tables round a circle."""
+def everywhere(tables: Sequence[Table], key: str) -> dict[str, tuple[Row, list[float]]]:
+    """Return the rows that have a mean in every table: label -> one of the rows, and the means."""
+    found = {}
+    for row in tables[0].rows:
+        cells = [_cell(table, row_label(tables[0], row), key) for table in tables]
+        means = [cell.mean for cell in cells if cell is not None and cell.mean is not None]
+        if len(means) == len(tables):
+            found[row_label(tables[0], row)] = (row, means)
+    return found
+
+
+def radar(
+    names: Sequence[str],  # of the data sets
+    rows: Mapping[str, tuple[Row, list[float]]],  # of `everywhere`
+    title: str,
+    styles: Mapping[str, Look],
+) -> "Figure":
+    """Draw a polygon for each row, the data sets round a circle."""
     from matplotlib.ticker import MaxNLocator
 
     figure = new_figure(6.4, 6.0)
     axes = figure.subplots(subplot_kw={"projection": "polar"})
-    angles = np.linspace(0.0, 2.0 * np.pi, len(tables), endpoint=False)
-    everywhere = []
-    for row in tables[0].rows:
-        cells = [_cell(table, row.names, key) for table in tables]
-        means = [cell.mean for cell in cells if cell is not None and cell.mean is not None]
-        if len(means) == len(tables):
-            everywhere += means
-            look = (
-                {"color": "black", "linewidth": 0.9, "dashes": (10, 5)}
-                if row.is_reference
-                else styles[row_label(tables[0], row)].line
-            )
-            closed = [*means, means[0]]
-            axes.plot([*angles, angles[0]], closed, label=row_label(tables[0], row), **look)
-    low, high = min(everywhere), max(everywhere)
+    angles = np.linspace(0.0, 2.0 * np.pi, len(names), endpoint=False)
+    for label, (row, means) in rows.items():
+        dashed = {"color": "black", "linewidth": 0.9, "dashes": (10, 5)}
+        look = dashed if row.is_reference else styles[label].line
+        axes.plot([*angles, angles[0]], [*means, means[0]], label=label, **look)
+    low, high = (pick(pick(means) for _, means in rows.values()) for pick in (min, max))
     # From below the lowest, not from zero, or all polygons would be the same circle.
     axes.set_ylim(max(0.0, low - 0.35 * max(high - low, 5.0)), high + 0.05 * (high - low))
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
-    axes.set_rlabel_position(180.0 / len(tables))
-    axes.set_xticks(angles, [table.data for table in tables])
+    axes.set_rlabel_position(180.0 / len(names))
+    axes.set_xticks(angles, names)
     axes.tick_params(axis="x", pad=12)
     axes.tick_params(axis="y", labelsize="small", labelcolor="0.35")
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -161,6 +168,9 @@ def _place(table: Table, key: str) -> int:
     return [column.key for column in table.columns].index(key)
 
 
-def _cell(table: Table, names: tuple[str, ...], key: str) -> Cell | None:
-    found = [row for row in table.rows if row.names == names]
+def _cell(table: Table, label: str, key: str) -> Cell | None:
+    """Return the cell of a row below a column, None where the table lacks one of them."""
+    if key not in [column.key for column in table.columns]:
+        return None
+    found = [row for row in table.rows if row_label(table, row) == label]
     return found[0].cells[_place(table, key)] if found else None

@@ -85,17 +85,17 @@ def scaling(run: Outcome) -> dict[str, float]:
         "resident_mib": np.nanmax(metrics["resident_mib"]),
         "up_bytes": metrics["client_up_bytes"][-1],
         "down_bytes": metrics["client_down_bytes"][-1],
-        "total_bytes": np.median(sent * taking_part(run)),
+        "total_bytes": np.median(sent * taking_part(run, metrics["round"])),
     }
     return {key: float(value) for key, value in found.items() if not np.isnan(value)}
 
 
-def taking_part(run: Outcome) -> np.ndarray:
-    """Return how many clients trained in each round of metrics.csv [R]."""
+def taking_part(run: Outcome, rounds: np.ndarray) -> np.ndarray:
+    """Return how many clients train in each of the rounds [R], counted from 0."""
     num_clients = int(run.config.get(CLIENTS, 1))
     later = max(int(float(run.config.get(FRACTION, 1.0)) * num_clients), 1)
-    all_first = run.config.get(FIRST_ROUND_ALL)
-    return np.where((run.metrics()["round"] == 0) & bool(all_first), num_clients, later)
+    all_first = bool(run.config.get(FIRST_ROUND_ALL))
+    return np.where((rounds == 0) & all_first, num_clients, later)
 
 
 def _deciding(runs: list[Outcome]) -> list[str]:

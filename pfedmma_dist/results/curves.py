@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,7 +51,6 @@ def over_rounds(
     title: str,
     panels: Mapping[str, Sequence[Line]],  # what a panel's lines have in common -> its lines
     look: Callable[[Line], tuple[str, Look]],  # name and look of a line
-    reference: tuple[str, float] | None,  # name and Local of what trains nothing
 ) -> "Figure":
     """Draw Local over the rounds."""
 
@@ -60,14 +60,13 @@ def over_rounds(
         _band(axes, x, found, style)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
-    return _panelled(title, panels, look, reference, draw, "rounds trained")
+    return _panelled(title, panels, look, draw, "rounds trained")
 
 
 def over_bytes(
     title: str,
     panels: Mapping[str, Sequence[Line]],
     look: Callable[[Line], tuple[str, Look]],
-    reference: tuple[str, float] | None,
 ) -> "Figure":
     """Draw Local over the bytes that a client has sent and received, on average over clients.
 
@@ -91,7 +90,7 @@ def over_bytes(
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
 
-    return _panelled(title, panels, look, reference, draw, "traffic per client so far")
+    return _panelled(title, panels, look, draw, "traffic per client so far")
 
 
 def _scored(run: Outcome) -> dict[int, tuple[float, float]]:
@@ -100,7 +99,7 @@ def _scored(run: Outcome) -> dict[int, tuple[float, float]]:
     if COLUMN not in metrics:
         return {}
     each = metrics["client_up_bytes"] + metrics["client_down_bytes"]
-    share = taking_part(run) / max(1, int(run.config.get(CLIENTS, 1)))
+    share = taking_part(run, metrics["round"]) / max(1, int(run.config.get(CLIENTS, 1)))
     rows = zip(metrics["round"], metrics[COLUMN], np.cumsum(each * share), strict=True)
     return {int(index): (value, sent) for index, value, sent in rows if not np.isnan(value)}
 
@@ -109,7 +108,6 @@ def _panelled(
     title: str,
     panels: Mapping[str, Sequence[Line]],
     look: Callable[[Line], tuple[str, Look]],
-    reference: tuple[str, float] | None,
     draw: Callable[["Axes", Line, Curve, str, Look], None],
     x: str,
 ) -> "Figure":
@@ -123,8 +121,7 @@ def _panelled(
             found = curve(line)
             if found is not None:
                 draw(axes, line, found, *look(line))
-        if reference is not None:
-            name, value = reference
+        for name, value in _references(lines).items():
             axes.axhline(value, color="black", linewidth=0.9, dashes=(10, 5), label=name)
         axes.margins(y=0.08)  # a line across at the edge would pass for the edge
         finish(axes, x, ACCURACY)
@@ -138,6 +135,18 @@ def _panelled(
         axes.set_ylabel("" if place % across else ACCURACY)
     legend(figure, title)
     return figure
+
+
+def _references(lines: Sequence[Line]) -> dict[str, float]:
+    """Return name -> Local of what trains nothing, on average over what it was scored for."""
+    found: dict[str, set[tuple[Any, float]]] = {}
+    for run in (run for line in lines for run in line.runs):
+        row = run.reference
+        if row is not None and OWN_MEAN in row.scores:
+            # The same for all methods: once per seed, and per division of the data.
+            place = (run.config.get("seed"), row.scores[OWN_MEAN])
+            found.setdefault(row.name, set()).add(place)
+    return {name: fmean(value for _, value in places) for name, places in found.items()}
 
 
 def _band(axes: "Axes", x: np.ndarray, found: Curve, style: Look) -> None:

@@ -6,12 +6,12 @@ black in all of them: a line across, or a cross.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pfedmma_dist.results.cells import Table
-from pfedmma_dist.results.columns import ALL_THREE, MEAN, OWN_MEAN
-from pfedmma_dist.results.comparisons import radar, row_label, scaling, trade_off
+from pfedmma_dist.results.columns import ALL_THREE, MEAN, OWN_MEAN, title
+from pfedmma_dist.results.comparisons import everywhere, radar, row_label, scaling, trade_off
 from pfedmma_dist.results.curves import curve, over_bytes, over_rounds
 from pfedmma_dist.results.lines import CLIENTS, Line, data_names, head, lines
 from pfedmma_dist.results.outcome import Outcome
@@ -23,7 +23,7 @@ from pfedmma_dist.run.summary import DOMAIN
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-CROWD = 8
+CROWD = 10
 """Lines that are told apart in one panel; more are shown in a panel for each setting."""
 
 MOST_PANELS = 12
@@ -78,23 +78,15 @@ def _curves(
         name = line.names[0] if in_panels else line.label
         return name, styles[name]
 
-    reference = _reference(runs)
-    reasons = {
-        "no round was scored": not found,
-        f"{len(found)} lines in {len(panels)} panels are too many; name fewer runs":
-            len(panels) > MOST_PANELS or any(len(own) > len(styles) for own in panels.values()),
-    }  # fmt: skip
-    reason = next((text for text, holds in reasons.items() if holds), "")
-    yield Picture(
-        f"accuracy_over_rounds-{end}",
-        None if reason else lambda: over_rounds(words, panels, look, reference), reason,
-    )  # fmt: skip
+    reason = "" if found else "no round was scored"
+    if len(panels) > MOST_PANELS:
+        reason = f"its {len(panels)} settings do not fit into one picture; name fewer runs"
+    name = f"accuracy_over_rounds-{end}"
+    yield Picture(name, None if reason else lambda: over_rounds(words, panels, look), reason)
     if not reason and not any(curve(line).sent[-1] for line in found):
         reason = "nothing was sent"
-    yield Picture(
-        f"bytes_to_accuracy-{end}",
-        None if reason else lambda: over_bytes(words, panels, look, reference), reason,
-    )  # fmt: skip
+    name = f"bytes_to_accuracy-{end}"
+    yield Picture(name, None if reason else lambda: over_bytes(words, panels, look), reason)
 
 
 def _panels(found: Sequence[Line]) -> dict[str, list[Line]]:
@@ -103,23 +95,8 @@ def _panels(found: Sequence[Line]) -> dict[str, list[Line]]:
         return {"": list(found)}
     panels: dict[str, list[Line]] = {}
     for line in found:
-        told = zip(line.keys, line.names[1:], strict=True)
-        setting = ", ".join(f"{head(key).lower()} {text}" for key, text in told if text)
-        panels.setdefault(setting, []).append(line)
+        panels.setdefault(line.setting, []).append(line)
     return panels
-
-
-def _reference(runs: Iterable[Outcome]) -> tuple[str, float] | None:
-    """Return name and Local of what trains nothing, on average over seeds."""
-    found = {
-        run.config.get("seed"): row
-        for run in runs
-        if (row := run.reference) is not None and OWN_MEAN in row.scores
-    }
-    if not found:
-        return None
-    first = next(iter(found.values()))
-    return first.name, fmean(row.scores[OWN_MEAN] for row in found.values())
 
 
 def _trade_off(table: Table, name: str, styles: Mapping[str, Look]) -> Picture:
@@ -149,17 +126,10 @@ def _radar(own: Sequence[Table], task: str, styles: Mapping[str, Look]) -> Pictu
     name = f"radar-{task}"
     if len(own) < LEAST_AXES:
         return Picture(name, reason=f"{len(own)} of the {LEAST_AXES} data sets it takes")
-    keys = [{column.key for column in table.columns} for table in own]
-    key = next((key for key in (ALL_THREE, OWN_MEAN) if all(key in found for found in keys)), None)
-    if key is None:
-        return Picture(name, reason="its data sets have no score in common")
-    whole = all(_whole(table, key) for table in own)
-    if not whole:
-        return Picture(name, reason="no line has finished on all data sets")
-    title = {ALL_THREE: "HM", OWN_MEAN: "Local"}[key]
-    return Picture(name, lambda: radar(own, key, f"{title} (%), {spoken(task)}", styles))
-
-
-def _whole(table: Table, key: str) -> bool:
-    place = [column.key for column in table.columns].index(key)
-    return any(row.cells[place].mean is not None for row in table.rows)
+    for key in (ALL_THREE, OWN_MEAN):
+        found = everywhere(own, key)
+        if found:
+            words = f"{title(key)} (%), {spoken(task)}"
+            names = [table.data for table in own]
+            return Picture(name, partial(radar, names, found, words, styles))
+    return Picture(name, reason="no line has finished on all data sets")

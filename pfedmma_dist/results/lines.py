@@ -35,9 +35,13 @@ class Line:
     @property
     def label(self) -> str:
         """Return the line's name where there is one column for all of it."""
-        further = zip(self.keys, self.names[1:], strict=True)
-        told = [f"{head(key).lower()} {name}" for key, name in further if name]
-        return ", ".join([self.names[0], *told])
+        return ", ".join(filter(None, (self.names[0], self.setting)))
+
+    @property
+    def setting(self) -> str:
+        """Return what tells the line apart but its row."""
+        further = zip(_heads(self.keys), self.names[1:], strict=True)
+        return ", ".join(f"{head.lower()} {name}" for head, name in further if name)
 
     @property
     def is_reference(self) -> bool:
@@ -104,7 +108,7 @@ def table(
     **facts: Any,  # further fields of the table
 ) -> Table:
     """Return a table with a row for each line."""
-    heads = ("Method", *(head(key) for key in (lines[0].keys if lines else ())))
+    heads = ("Method", *_heads(lines[0].keys if lines else ()))
     rows = tuple(
         Row(line.names, tuple(cells(line)), is_reference=line.is_reference) for line in lines
     )
@@ -114,6 +118,12 @@ def table(
 def head(key: str) -> str:
     """Return what a person calls a key."""
     return HEADS.get(key) or key.rpartition(".")[2].replace("_", " ").capitalize()
+
+
+def _heads(keys: Sequence[str]) -> list[str]:
+    """Return what keys are called where they stand together: in full where two would be alike."""
+    found = [head(key) for key in keys]
+    return [key if found.count(name) > 1 else name for key, name in zip(keys, found, strict=True)]
 
 
 def data_names(outcomes: Iterable[Outcome]) -> dict[tuple[str, str], str]:

@@ -46,7 +46,7 @@ def tables(outcomes: Iterable[Outcome], *, paper: bool = False) -> list[Table]:
             found.append(_average(task, own, sets))
         for data in sets:
             here = [run for run in own if run.data == data]
-            words = ", ".join(filter(None, (names[data], spoken(task))))
+            words = ", ".join(filter(None, (names[data], spoken(task)))) or "Not started"
             one = scaling_table if CLIENTS in telling(here) else _one_set
             found.append(replace(one(words, here), task=task, data=names[data]))
     found.append(cost_table(runs))
@@ -112,24 +112,20 @@ def _one_set(words: str, runs: list[Outcome]) -> Table:
     """Return the accuracies on one data set; of a label shift a column for each concentration."""
     columns = score_columns(runs)
     domains = any(column.key.startswith(DOMAIN) for column in columns)
-    betas = {run.config[BETA] for run in runs if BETA in run.config}
+    betas = sorted({run.config[BETA] for run in runs if BETA in run.config}, key=number_or_text)
     if BETA not in telling(runs) or domains:
         return table(words, lines(runs), columns, lambda line: _cells(line, columns))
     points = [
-        (Column(f"{column.key}_beta_{shown(beta)}", f"{column.title}, β = {shown(beta)}"), beta)
+        Column(f"{column.key}_beta_{shown(beta)}", f"{column.title}, β = {shown(beta)}")
         for column in columns
-        for beta in sorted(betas, key=number_or_text)
+        for beta in betas
     ]
 
     def cells(line: Line) -> list[Cell]:
-        return [
-            cell
-            for column in columns
-            for beta in sorted(betas, key=number_or_text)
-            for cell in _cells(line, [column], **{BETA: beta})
-        ]
+        pairs = [(column, beta) for column in columns for beta in betas]
+        return [_cells(line, [column], **{BETA: beta})[0] for column, beta in pairs]
 
-    return table(words, lines(runs, besides=[BETA]), [column for column, _ in points], cells)
+    return table(words, lines(runs, besides=[BETA]), points, cells)
 
 
 def _cells(line: Line, columns: list[Column], **config: object) -> list[Cell]:

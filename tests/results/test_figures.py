@@ -143,12 +143,25 @@ def test_scaling_has_clients_across_and_a_line_per_setting(tmp_path: Path) -> No
 
 def test_many_lines_are_shown_in_a_panel_per_setting(tmp_path: Path) -> None:
     for rate in (1, 2, 3):
-        for name in "abc":
+        for name in "abcd":
             config = {"optim.lr": rate, "method.name": name}
             record(tmp_path / f"{name}{rate}", None, config=config, rounds=[round_row(0, 50.0)])
     figure = drawn(tmp_path)["accuracy_over_rounds-glyphs-base_to_novel"]
     assert [axes.get_title() for axes in figure.axes] == ["lr 1", "lr 2", "lr 3"]
-    assert legend(figure) == ["a", "b", "c"]
+    assert legend(figure) == ["a", "b", "c", "d"]
+
+
+def test_each_panel_has_its_own_reference(tmp_path: Path) -> None:
+    for clients in range(11):
+        config = {"data.num_clients": clients + 1, "data.task": "label_shift"}
+        scores = {"local_mean": 50.0 + clients}
+        rounds = [round_row(0, 60.0)]
+        folder = tmp_path / f"{clients}"
+        record(folder, scores, config=config, zero_shot=scores, rounds=rounds)
+    figure = drawn(tmp_path)["accuracy_over_rounds-glyphs-label_shift"]
+    across = [axes.get_lines()[-1].get_ydata()[0] for axes in figure.axes]
+    assert across == [50.0 + clients for clients in range(11)]
+    assert [bool(axes.get_xlabel()) for axes in figure.axes] == [False] * 8 + [True] * 3
 
 
 def test_lines_differ_without_their_colour() -> None:

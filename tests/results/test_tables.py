@@ -106,6 +106,20 @@ def test_runs_without_a_sweep_go_by_their_method_and_what_tells_them_apart(tmp_p
     assert [row.cells[0].mean for row in table.rows if row.names[0] == "a"] == [51.5, 51.5]
 
 
+def test_keys_that_end_alike_are_written_out(tmp_path: Path) -> None:
+    for rate in (1, 2):
+        config = {"optim.lr": rate, "method.lr": rate}
+        record(tmp_path / f"{rate}", three(50, 50, 50), config=config)
+    table = tables(named_runs(map(str, sorted(tmp_path.iterdir()))))[0]
+    assert sorted(table.heads[1:]) == ["method.lr", "optim.lr"]
+
+
+def test_sweep_that_has_not_started_has_empty_lines(tmp_path: Path) -> None:
+    plan(tmp_path, [{"row": "a", "folder": "a-1", "seed": 1}])
+    table = tables(sweep_runs(tmp_path))[0]
+    assert (table.title, row(table, "a").seeds) == ("Not started", "0 of 1")
+
+
 def test_settings_of_a_data_set_do_not_split_a_line(two_sets: Path) -> None:
     for path in two_sets.glob("*-cars-*/config.yaml"):
         path.write_text(path.read_text() + "optim: {lr: 0.5}\n")
