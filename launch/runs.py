@@ -45,8 +45,10 @@ def is_sweep(folder: Path) -> bool:
 
 def _alone(path: Path) -> Outcome:
     folder = RunFolder(path)
+    if not path.is_dir():
+        raise ValueError(f"there is no folder {path}; give those of runs or sweeps")
     if not (folder.config.is_file() or folder.result.is_file()):
-        inside = path.is_dir() and any(path.glob(f"*/{folder.config.name}"))
+        inside = any(path.glob(f"*/{folder.config.name}"))
         remedy = f"; name the runs in it: {path}/*" if inside else ""
         raise ValueError(
             f"{path} is neither a run (no {folder.config.name}) nor a sweep (no {PLAN}){remedy}"

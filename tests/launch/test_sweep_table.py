@@ -90,6 +90,10 @@ def test_folder_of_neither_kind_is_refused(tmp_path: Path, capsys: pytest.Captur
     )
 
 
+def test_folder_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert refused([tmp_path / "no"], capsys).startswith("error: there is no folder ")
+
+
 def test_folder_of_runs_is_refused_with_the_words_that_name_them(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
