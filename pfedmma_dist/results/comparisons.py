@@ -10,7 +10,6 @@ from pfedmma_dist.results.style import Look, finish, legend, looks, new_figure
 from pfedmma_dist.run.table import size
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 REFERENCE = {
@@ -106,9 +105,10 @@ def radar(
 
 
 def scaling(table: Table, clients: str, keys: Sequence[str]) -> "Figure":
-    """Draw columns over the number of clients, each in axes of its own.
+    """Draw four columns over the number of clients, each in axes of its own.
 
-    clients: the head of the number of clients; rows equal but for it are one line.
+    clients: the head of the number of clients; rows equal but for it are one line. keys: of the
+    columns.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -119,11 +119,19 @@ def scaling(table: Table, clients: str, keys: Sequence[str]) -> "Figure":
             groups.setdefault(row_label(table, row, but=clients), []).append(row)
     styles = looks(groups)
     figure = new_figure(8.4, 6.6)
-    grid = figure.subplots(-(-len(keys) // 2), 2, squeeze=False).flat
-    for axes, key in zip(grid, keys, strict=False):
+    for axes, key in zip(figure.subplots(2, 2).flat, keys, strict=True):
         column = table.columns[_place(table, key)]
         for label, rows in groups.items():
-            _over_clients(axes, rows, place, _place(table, key), label, styles[label])
+            points = [
+                (float(row.names[place]), cell.mean, cell.deviation or 0.0)
+                for row in rows
+                if (cell := row.cells[_place(table, key)]).mean is not None
+                and (cell.mean > 0 or column.unit not in LOGARITHMIC)
+            ]
+            if points:
+                x, y, spread = zip(*sorted(points), strict=True)
+                bars = spread if any(spread) else None
+                axes.errorbar(x, y, yerr=bars, label=label, **styles[label].line)
         ticks = sorted({float(row.names[place]) for rows in groups.values() for row in rows})
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
@@ -135,23 +143,8 @@ def scaling(table: Table, clients: str, keys: Sequence[str]) -> "Figure":
             axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter(FuncFormatter(words))
         finish(axes, "clients", _axis(column))
-    for axes in list(figure.axes)[len(keys) :]:
-        axes.remove()
     legend(figure, table.title)
     return figure
-
-
-def _over_clients(
-    axes: "Axes", rows: Sequence[Row], place: int, column: int, label: str, style: Look
-) -> None:
-    points = [
-        (float(row.names[place]), cell.mean, cell.deviation or 0.0)
-        for row in rows
-        if (cell := row.cells[column]).mean is not None
-    ]
-    if points:
-        x, y, spread = zip(*sorted(points), strict=True)
-        axes.errorbar(x, y, yerr=spread if any(spread) else None, label=label, **style.line)
 
 
 def _axis(column: Column) -> str:
