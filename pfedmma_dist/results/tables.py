@@ -4,7 +4,7 @@ Harmonic means are taken in every run, then averaged: over seeds, and over data 
 paper, where the harmonic mean of the averaged columns stands beside that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from pfedmma_dist.results.cells import Cell, Column, Table
@@ -13,6 +13,7 @@ from pfedmma_dist.results.costs import cost_table, scaling_table
 from pfedmma_dist.results.lines import (
     BETA,
     CLIENTS,
+    TOLD_OTHERWISE,
     Line,
     data_names,
     lines,
@@ -29,6 +30,10 @@ OF_MEANS = Column("hm_of_means", "HM of means")
 
 REFERENCE_KEYS = ("data.", "clip.", "seed")
 """Beginnings of the keys that zero-shot scores depend on."""
+
+
+SAME_SCORE = 0.05
+"""Percent; a machine that rounds otherwise may turn single images."""
 
 
 def tables(outcomes: Iterable[Outcome], *, paper: bool = False) -> list[Table]:
@@ -56,7 +61,11 @@ def tables(outcomes: Iterable[Outcome], *, paper: bool = False) -> list[Table]:
 
 
 def with_reference(runs: list[Outcome]) -> list[Outcome]:
-    """Return the runs after the zero-shot scores they stand beside, if none of them is of those."""
+    """Return the runs after the zero-shot scores they stand beside, if none of them is of those.
+
+    Where rows have settings of their own, such as a template, the scores are told apart by them if
+    they differ, and are one line if they do not.
+    """
     found = []
     for task in dict.fromkeys(run.task for run in runs):
         own = [run for run in runs if run.task == task]
@@ -65,10 +74,35 @@ def with_reference(runs: list[Outcome]) -> list[Outcome]:
         known = {run.name for run in own if run.final.get("trained") == 0 or run.name == name}
         if name is None or known:
             continue
-        for run, row in zip(own, rows, strict=True):
-            config = {k: v for k, v in run.config.items() if k.startswith(REFERENCE_KEYS)}
-            found.append(replace(row or replace(run, row=name, result=None), config=config))
+        rows = [
+            row or replace(run, row=name, result=None) for run, row in zip(own, rows, strict=True)
+        ]
+        short = [_with_keys(row, (*TOLD_OTHERWISE, *telling(own))) for row in rows]
+        scores: dict[str, Mapping[str, float]] = {}
+        is_short = all(
+            _alike(scores.setdefault(str(sorted(row.config.items())), row.scores), row.scores)
+            for row in short
+            if row.result is not None
+        )
+        found += short if is_short else [_with_keys(row, row.config) for row in rows]
     return [*found, *runs]
+
+
+def _alike(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether scores are those of one model on one task, up to the rounding of two machines."""
+    return one.keys() == other.keys() and all(
+        abs(one[key] - other[key]) < SAME_SCORE for key in one
+    )
+
+
+def _with_keys(row: Outcome, keys: Collection[str]) -> Outcome:
+    """Return zero-shot scores with those of the keys alone that they may depend on."""
+    config = {
+        key: value
+        for key, value in row.config.items()
+        if key in keys and key.startswith(REFERENCE_KEYS)
+    }
+    return replace(row, config=config)
 
 
 def spoken(task: str) -> str:

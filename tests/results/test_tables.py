@@ -145,6 +145,19 @@ def test_zero_shot_reference_is_a_row_once_per_seed(tmp_path: Path) -> None:
     assert means(cost, ZERO_SHOT)["up_bytes"] == 0
 
 
+@pytest.mark.parametrize("second", [50.0, 55.0])
+def test_reference_is_split_by_settings_of_rows_if_it_depends_on_them(
+    second: float, tmp_path: Path
+) -> None:
+    for name, local in (("a", 50.0), ("b", second)):
+        config = {"method.name": name, "data.template": name, "data.views": local}
+        zero_shot = three(local, 50, 50)
+        record(tmp_path / name, three(60, 60, 60), config=config, zero_shot=zero_shot)
+    table = tables(named_runs(map(str, sorted(tmp_path.iterdir()))))[0]
+    found = [row.names[1:] for row in table.rows if row.is_reference]
+    assert found == [()] if second == 50.0 else len(found) == 2
+
+
 def test_reference_is_left_out_where_a_run_trains_nothing(tmp_path: Path) -> None:
     zero = {"method.name": "frozen"}
     record(tmp_path / "a", three(5, 5, 5), config=zero, zero_shot=three(5, 5, 5), sent=0, trained=0)
