@@ -79,7 +79,7 @@ class Row:
     def seeds(self) -> str:
         """Return how many seeds the cells are over: `3`, `1 of 3`, `1-3 of 3`."""
         planned = max(cell.planned for cell in self.cells)
-        counts = {cell.num for cell in self.cells}
+        counts = {cell.num for cell in self.cells if cell.planned > 0}
         low, high = min(counts), max(counts)
         if low == planned:
             return f"{planned}"

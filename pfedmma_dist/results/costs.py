@@ -61,10 +61,12 @@ def scaling_table(words: str, runs: list[Outcome]) -> Table:
     def cells(line: Line) -> list[Cell]:
         own = list(line.seeds().values())
         values = [{**run.scores, **scaling(run)} for run in own]
-        return [
-            Cell.of([found[column.key] for found in values if column.key in found], len(own))
-            for column in (*scores, *SCALING)
+        applicable = scores if line.is_reference else [*scores, *SCALING]
+        found = [
+            Cell.of([cells[column.key] for cells in values if column.key in cells], len(own))
+            for column in applicable
         ]
+        return [*found, *[Cell()] * (len(scores) + len(SCALING) - len(found))]
 
     return table(words, lines(runs), [*scores, *SCALING], cells, is_ranked=False)
 

@@ -214,6 +214,7 @@ def test_clients_are_rows_with_time_memory_and_bytes(tmp_path: Path) -> None:
     assert table.heads == ("Method", "Clients")
     assert [row.names[1] for row in table.rows] == ["10", "100"] * 2
     assert means(table, ZERO_SHOT, "100")["round_seconds"] is None  # it took no round
+    assert row(table, ZERO_SHOT, "100").seeds == "1"
     found = means(table, "tuned", "100")
     assert found["round_seconds"] == 3.0  # the median
     assert found["resident_mib"] == 502  # the peak
