@@ -46,7 +46,7 @@ class Line:
     @property
     def is_reference(self) -> bool:
         """Whether nothing was trained."""
-        return any(run.final.get("trained") == 0 for run in self.runs)
+        return any(run.is_reference or run.final.get("trained") == 0 for run in self.runs)
 
     def seeds(self, data: tuple[str, str] | None = None, **config: Any) -> dict[Any, Outcome]:
         """Return the run of each seed, of several the first that has finished.

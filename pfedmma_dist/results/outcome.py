@@ -24,6 +24,7 @@ class Outcome:
     row: str | None = None  # what its sweep calls its line; None: it goes by its method
     config: Mapping[str, Any] = field(default_factory=dict)  # dotted key -> value, where known
     result: Mapping[str, Any] | None = None  # of result.json; None: not finished
+    is_reference: bool = False  # the zero-shot scores beside a run, not its own
 
     @property
     def name(self) -> str:
@@ -56,7 +57,8 @@ class Outcome:
         if self.result is None or len(self.result["results"]) < 2:
             return None
         row = self.result["results"][0]
-        return replace(self, row=row["name"], result={**self.result, "results": [row]})
+        result = {**self.result, "results": [row]}
+        return replace(self, row=row["name"], result=result, is_reference=True)
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Return every column of metrics.csv, nan where a cell is empty; {} without the file."""

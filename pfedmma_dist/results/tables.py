@@ -75,7 +75,8 @@ def with_reference(runs: list[Outcome]) -> list[Outcome]:
         if name is None or known:
             continue
         rows = [
-            row or replace(run, row=name, result=None) for run, row in zip(own, rows, strict=True)
+            row or replace(run, row=name, result=None, is_reference=True)
+            for run, row in zip(own, rows, strict=True)
         ]
         short = [_with_keys(row, (*TOLD_OTHERWISE, *telling(own))) for row in rows]
         scores: dict[str, Mapping[str, float]] = {}

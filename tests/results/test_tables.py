@@ -158,6 +158,13 @@ def test_reference_is_split_by_settings_of_rows_if_it_depends_on_them(
     assert found == [()] if second == 50.0 else len(found) == 2
 
 
+def test_reference_of_a_run_not_finished_is_none_of_the_methods(tmp_path: Path) -> None:
+    record(tmp_path / "a", three(60, 60, 60), zero_shot=three(50, 50, 50))
+    record(tmp_path / "b", None, config={"optim.lr": 1, "data.shots": 1})
+    table = tables(named_runs(map(str, sorted(tmp_path.iterdir()))))[0]
+    assert {row.is_reference for row in table.rows if row.names[0] == ZERO_SHOT} == {True}
+
+
 def test_reference_is_left_out_where_a_run_trains_nothing(tmp_path: Path) -> None:
     zero = {"method.name": "frozen"}
     record(tmp_path / "a", three(5, 5, 5), config=zero, zero_shot=three(5, 5, 5), sent=0, trained=0)
