@@ -137,7 +137,9 @@ def scaling(table: Table, clients: str, keys: Sequence[str]) -> "Figure":
         axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
         if column.unit == "MiB":
-            axes.set_ylim(bottom=0)  # or a few MiB more would look like a multiple
+            axes.set_ylim(
+                0, 1.1 * axes.get_ylim()[1]
+            )  # or a few MiB more would look like a multiple
         if column.unit in LOGARITHMIC:
             steps, words = LOGARITHMIC[column.unit]
             axes.set_yscale("log")
