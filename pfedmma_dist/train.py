@@ -84,7 +84,7 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         results = [MethodResult(**row) for row in result["results"]]
         show(f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}", results)
         sys.stdout.write(f"run folder   {folder.path}\n")
-        sys.stdout.write(f"TensorBoard  tensorboard --logdir {folder.tensorboard}\n")
+        sys.stdout.write(f"TensorBoard  tensorboard --logdir {folder.path.parent}\n")
     return 0
 
 

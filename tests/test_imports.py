@@ -28,6 +28,7 @@ ROOMS = {
     "federation": "clip config data.task methods.method params rng world",
     "run": "exchange world",
     "pretraining": "clip config data rng run.files",
+    "results": "run schema",
     "start": "arguments config data methods run schema world",
     "command": "arguments config data methods run world",
     "build": "arguments clip config data federation methods params run world",

@@ -16,6 +16,9 @@ from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
 
+EVENTS = "events.out.tfevents."
+"""Beginning of the names of TensorBoard's files."""
+
 
 class RunFolder:
     """Names of a run's files. `claim` makes the folder and keeps other runs out until `release`."""
@@ -29,7 +32,7 @@ class RunFolder:
         self.clients = self.path / "clients.csv"  # a row per client
         self.result = self.path / "result.json"  # written last: its presence means finished
         self.checkpoints = self.path / "checkpoints"
-        self.tensorboard = self.path / "tensorboard"
+        self.tensorboard = self.path  # TensorBoard names a run after the folder of its event files
         self.figures = self.path / "figures"
         self.evaluations = self.path / "evaluations"
         self.jobs = self.path / "submitit"  # logs of the launcher, there before the run
@@ -42,7 +45,7 @@ class RunFolder:
         the folder belongs to something else."""
         with writing(self.path):
             self._refuse_strangers()
-            for folder in (self.checkpoints, self.tensorboard, self.figures):
+            for folder in (self.checkpoints, self.figures):
                 folder.mkdir(parents=True, exist_ok=True)
             write_text_atomically(self.path / ".probe", "")
             (self.path / ".probe").unlink()
@@ -100,7 +103,9 @@ class RunFolder:
         """Refuse a folder in use that no run has locked yet: a run rewrites files of its names."""
         if not self.path.is_dir() or self.lock_file.exists():
             return
-        visible = {item.name for item in self.path.iterdir() if not item.name.startswith(".")}
+        visible = {
+            item.name for item in self.path.iterdir() if not item.name.startswith((".", EVENTS))
+        }
         strangers = sorted(visible - self._names)
         if strangers:
             raise ValueError(

@@ -14,18 +14,18 @@ from pfedmma_dist.run.summary import DOMAIN, HARMONIC, OWN
 TIMES = {
     "round": "",
     "loss": "train/loss",
-    "samples_per_second": "throughput/samples_per_second",
-    "train_seconds": "time/train_seconds",
-    "evaluate_seconds": "time/evaluate_seconds",
+    "samples_per_second": "cost/samples_per_second",
+    "train_seconds": "cost/train_seconds",
+    "evaluate_seconds": "cost/evaluate_seconds",
 }
 COSTS = {
-    "client_up_bytes": "traffic/client_up_bytes",
-    "client_down_bytes": "traffic/client_down_bytes",
-    "rank_bytes": "traffic/rank_bytes",
-    "resident_mib": "memory/resident_mib",
-    "gpu_mib": "memory/gpu_mib",
+    "client_up_bytes": "cost/client_up_bytes",
+    "client_down_bytes": "cost/client_down_bytes",
+    "rank_bytes": "cost/rank_bytes",
+    "resident_mib": "cost/resident_mib",
+    "gpu_mib": "cost/gpu_mib",
 }
-HARMONIC_TAGS = {"hm_percent": "hm/three_way", "hm_base_novel_percent": "hm/base_novel"}
+HARMONIC_TAGS = {f"{name}_percent": f"accuracy/{name}" for name in HARMONIC}
 
 
 def columns(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str]:
@@ -42,7 +42,7 @@ def accuracies(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, 
     found = {}
     for scope in scopes:
         spread = ("mean", "worst_decile", "std") if scope == OWN else ("mean",)
-        found |= {f"{scope}_{kind}_percent": f"{scope}/{kind}" for kind in spread}
+        found |= {f"{scope}_{kind}_percent": _tag(scope, kind) for kind in spread}
     found |= {f"{DOMAIN}{name}_mean_percent": f"domain/{name}" for name in domains}
     if {f"{scope}_mean_percent" for scope in HARMONIC["hm"]} <= found.keys():
         found |= HARMONIC_TAGS
@@ -84,6 +84,11 @@ def csv_line(cells: Iterable[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue()
+
+
+def _tag(scope: str, kind: str) -> str:
+    """Return the tag of a score; those of one kind stand together in TensorBoard."""
+    return f"accuracy/{scope}" if kind == "mean" else f"accuracy/{scope}_{kind}"
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:

@@ -4,7 +4,7 @@ The only file that imports tensorboard, and that when the report is opened. On o
 first every call does nothing, so callers need no branches.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from pfedmma_dist.run import figures
 from pfedmma_dist.run.environment import memory_mib
 from pfedmma_dist.run.files import write_json, write_text_atomically
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.metrics import MetricsFile, accuracies, columns, csv_line, read_metrics
+from pfedmma_dist.run.metrics import MetricsFile, columns, csv_line, read_metrics
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.summary import OWN, summary
 from pfedmma_dist.world import World
@@ -59,8 +59,7 @@ class Report:
         self.metrics = MetricsFile(folder.metrics, start_round, self.columns)
         self.writer = SummaryWriter(str(folder.tensorboard), purge_step=start_round)
         self.writer.add_text("config", f"```yaml\n{config_text}\n```", start_round)
-        tags = accuracies(scopes, clients.domains).values()
-        self.session_end = _add_hparams(self.writer, config, tags)
+        self.session_end = _add_hparams(self.writer, config)
         self.writer.flush()
 
     def round(self, record: RoundRecord) -> None:
@@ -90,7 +89,7 @@ class Report:
         own = record.scores.get(OWN, np.empty(0))
         own = own[~np.isnan(own)]
         if len(own):
-            self.writer.add_histogram(f"{OWN}/clients", own, record.round_index, HISTOGRAM_EDGES)
+            self.writer.add_histogram(f"clients/{OWN}", own, record.round_index, HISTOGRAM_EDGES)
         self.writer.flush()
 
     def score_clients(self, scores: Mapping[str, np.ndarray]) -> None:
@@ -160,14 +159,15 @@ class Report:
     def _keep(self, name: str, figure: "Figure", step: int) -> None:
         figures.save(figure, self.folder.figures / f"{name}.png")
         # add_figure would import pyplot, and with it matplotlib's global state.
-        self.writer.add_image(name, figures.pixels(figure), step, dataformats="HWC")
+        self.writer.add_image(f"figures/{name}", figures.pixels(figure), step, dataformats="HWC")
 
 
-def _add_hparams(writer: "SummaryWriter", config: Mapping[str, Any], results: Iterable[str]) -> Any:
+def _add_hparams(writer: "SummaryWriter", config: Mapping[str, Any]) -> Any:
     """Add the configuration to the hparams page; return the event that marks the session's end.
 
-    results: tags by which runs are compared. SummaryWriter.add_hparams would open a second writer
-    in a folder of its own.
+    SummaryWriter.add_hparams would open a second writer in a folder of its own. No run says which
+    hyperparameters there are: the page would believe any one of them about all others, while left
+    alone it asks all, and shows first what differs.
     """
     from torch.utils.tensorboard.summary import hparams
 
@@ -178,7 +178,6 @@ def _add_hparams(writer: "SummaryWriter", config: Mapping[str, Any], results: It
         for key, value in config.items()
         if not key.startswith(LEFT_OUT)
     }
-    experiment, session_start, session_end = hparams(values, dict.fromkeys(results, 0.0))
-    writer.file_writer.add_summary(experiment)
+    _, session_start, session_end = hparams(values, {})
     writer.file_writer.add_summary(session_start)
     return session_end

@@ -75,7 +75,7 @@ def test_run_ends_with_table_folder_and_tensorboard(
     assert any("12 KiB" in line for line in lines)
     assert lines[-2:] == [
         f"run folder   {folder}",
-        f"TensorBoard  tensorboard --logdir {folder / 'tensorboard'}",
+        f"TensorBoard  tensorboard --logdir {folder.parent}",
     ]
 
 

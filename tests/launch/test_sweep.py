@@ -340,7 +340,7 @@ def test_sweep_trains_in_torchrun_and_ends_with_a_table(
     words = [str(tmp_path / "mine.yaml"), f"run.folder={tmp_path / 'sweep'}", "--ranks", "1"]
     assert main(words) == 0
     table = capsys.readouterr().out
-    assert table.startswith("| Method    | Local |  Base | Novel |    HM |   n | Trained |")
+    assert table.startswith("### folder, base to novel\n\n| Method    |")
     assert main(words) == 0  # nothing is left to do
     again = capsys.readouterr()
     assert again.out == table

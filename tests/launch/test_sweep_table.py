@@ -1,95 +1,108 @@
-"""result.json files become a table: a line per row, mean and deviation over seeds."""
+"""The command line of tables: which folders it takes, in which forms it answers."""
 
-import json
+import csv
+import io
 from pathlib import Path
 
 import pytest
+from recorded import plan, record, three
 
-from launch.plan import PLAN
 from launch.table import main
-
-
-def scores(local: float, novel: float, hm: float) -> dict[str, float]:
-    return {"local_mean": local, "local_std": 1.0, "novel_mean": novel, "hm": hm, "hm_other": 1.0}
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
     """Return a sweep of two rows: three finished seeds, and one of three."""
-    values = {
-        "a-1": scores(60, 50, 54), "a-2": scores(62, 50, 56), "a-3": scores(64, 50, 58),
-        "b-1": scores(70, 40, 51),
-    }  # fmt: skip
-    plan = ["id,row,folder,seed"]
-    plan += [f"{row}{seed},{row} row,{row}-{seed},{seed}" for seed in (1, 2, 3) for row in "ab"]
-    (tmp_path / PLAN).write_text("\n".join(plan) + "\n")
-    for name, own in values.items():
-        cost = {"trained": 39936, "up_bytes": 12288, "down_bytes": 12288}
-        results = [{"scores": scores(1, 1, 1)}, {"scores": own, **cost}]
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "result.json").write_text(json.dumps({"results": results}))
-    return tmp_path
+    rows = []
+    for name, locals_ in {"a row": (60, 62, 64), "b row": (70, None, None)}.items():
+        for seed, local in enumerate(locals_, start=1):
+            path = tmp_path / "sweep" / f"{name[0]}-{seed}"
+            scores = None if local is None else three(local, 50, 40)
+            record(path, scores, config={"seed": seed}, sent=3072, trained=39936)
+            rows.append({"row": name, "folder": path.name, "seed": seed})
+    return plan(tmp_path / "sweep", rows)
+
+
+def answer(words: list[object], capsys: pytest.CaptureFixture) -> str:
+    assert main([str(word) for word in words]) == 0
+    return capsys.readouterr().out
 
 
 def cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|\n").split("|")]
 
 
-def test_markdown_has_mean_and_sample_deviation(sweep: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main([str(sweep)]) == 0
-    head, rule, first, second, _, *note = capsys.readouterr().out.splitlines()
-    assert cells(head) == ["Method", "Local", "Novel", "HM", "n", "Trained", "Up", "Down"]
-    assert cells(rule)[0].strip("-") == ""
-    assert len(rule) == len(head)
-    assert cells(first) == [
-        "a row", "62.00 ± 2.00", "50.00 ± 0.00", "56.00 ± 2.00", "3", "39,936", "12 KiB", "12 KiB",
-    ]  # fmt: skip
-    assert cells(second)[1:5] == ["70.00", "40.00", "51.00", "1 of 3"]
-    assert "sample standard deviation" in note[0]
-
-
-def test_csv_has_plain_numbers(sweep: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main([str(sweep), "--format", "csv"]) == 0
-    head, first, second = capsys.readouterr().out.splitlines()
-    assert head.startswith("method,local_mean,local_mean_deviation,novel_mean,")
-    assert first == "a row,62.0,2.0,50.0,0.0,56.0,2.0,3,3,39936,12288,12288"
-    assert second == "b row,70.0,,40.0,,51.0,,1,3,39936,12288,12288"
+def test_sweep_has_a_line_per_row_and_a_cost_table(
+    sweep: Path, capsys: pytest.CaptureFixture
+) -> None:
+    lines = answer([sweep], capsys).splitlines()
+    assert cells(lines[4])[:3] == ["a row", "62.00 ± 2.00", "50.00 ± 0.00"]
+    assert cells(lines[5])[:2] == ["b row", "70.00†"]
+    assert cells(lines[5])[-1] == "1 of 3"
+    assert cells(lines[11]) == ["a row", "39,936", "3,072", "3,072", "12 KiB", "12 KiB"]
 
 
 def test_row_without_a_result_is_shown_as_missing(
     sweep: Path, capsys: pytest.CaptureFixture
 ) -> None:
     (sweep / "b-1" / "result.json").unlink()
-    assert main([str(sweep)]) == 0
-    line = capsys.readouterr().out.splitlines()[3]
-    assert cells(line) == ["b row", "–", "–", "–", "0 of 3", "–", "–", "–"]
+    lines = answer([sweep], capsys).splitlines()
+    assert cells(lines[5]) == ["b row", "–", "–", "–", "–", "0 of 3"]
 
 
-def test_grid_keys_other_than_the_seed_have_lines_of_their_own(
+def test_sweeps_and_runs_stand_in_one_table_and_no_run_twice(
+    sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    other = record(tmp_path / "alone", three(55, 50, 40))
+    text = answer([sweep, other, sweep / "a-1", "--format", "csv"], capsys)
+    rows = [row for row in csv.DictReader(io.StringIO(text)) if row["column"] == "local_mean"]
+    assert [(row["method"], row["n"]) for row in rows] == [
+        ("a row", "3"), ("b row", "1"), ("tuned", "1"),
+    ]  # fmt: skip
+
+
+def test_latex_is_tables_for_booktabs(sweep: Path, capsys: pytest.CaptureFixture) -> None:
+    text = answer([sweep, "--format", "latex"], capsys)
+    assert text.count(r"\begin{tabular}") == text.count(r"\bottomrule") == 2
+
+
+def test_papers_figures_are_an_option(sweep: Path, capsys: pytest.CaptureFixture) -> None:
+    assert "(paper)" not in answer([sweep], capsys)
+    assert "pFedMMA (paper)" in answer([sweep, "--paper"], capsys)  # its costs
+
+
+@pytest.mark.parametrize("format_", ["markdown", "csv", "latex"])
+def test_result_without_its_configuration_still_has_a_line(
+    format_: str, sweep: Path, capsys: pytest.CaptureFixture
+) -> None:
+    (sweep / "a-1" / "config.yaml").unlink()
+    assert "a row" in answer([sweep, "--format", format_], capsys)
+
+
+def refused(words: list[object], capsys: pytest.CaptureFixture) -> str:
+    assert main([str(word) for word in words]) == 2
+    return capsys.readouterr().err
+
+
+def test_folder_of_neither_kind_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert refused([tmp_path], capsys) == (
+        f"error: {tmp_path} is neither a run (no config.yaml) nor a sweep (no sweep.csv)\n"
+    )
+
+
+def test_folder_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert refused([tmp_path / "no"], capsys).startswith("error: there is no folder ")
+
+
+def test_folder_of_runs_is_refused_with_the_words_that_name_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    record(tmp_path / "run", three(50, 50, 50))
+    assert f"name the runs in it: {tmp_path}/*" in refused([tmp_path], capsys)
+
+
+def test_result_that_is_none_is_refused_by_its_path(
     sweep: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    (sweep / PLAN).write_text(
-        "id,row,folder,seed,data.beta\n1,a,a-1,1,0.1\n2,a,a-2,2,0.1\n3,a,a-3,1,0.5\n"
-    )
-    assert main([str(sweep)]) == 0
-    first, second = capsys.readouterr().out.splitlines()[2:4]
-    assert cells(first)[:2] == ["a, data.beta=0.1", "61.00 ± 1.41"]
-    assert cells(second)[:2] == ["a, data.beta=0.5", "64.00"]
-
-
-def test_domains_are_columns_by_their_names(sweep: Path, capsys: pytest.CaptureFixture) -> None:
-    own = {"local_mean": 60.0, "local_worst_decile": 50.0, "domain_photo_mean": 61.0}
-    row = {"scores": own, "trained": 1, "up_bytes": 4, "down_bytes": 4}
-    (sweep / PLAN).write_text("id,row,folder\n1,a,a-1\n")
-    (sweep / "a-1" / "result.json").write_text(json.dumps({"results": [row]}))
-    assert main([str(sweep)]) == 0
-    head, rule = capsys.readouterr().out.splitlines()[:2]
-    assert cells(head)[:4] == ["Method", "Local", "Photo", "n"]
-    assert cells(rule)[3] == "--:"  # a lone colon would be no rule
-
-
-def test_folder_that_is_no_sweep_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main([str(tmp_path)]) == 2
-    assert capsys.readouterr().err == (
-        f"error: {tmp_path} holds no sweep.csv; give the folder of a sweep\n"
-    )
+    (sweep / "a-2" / "result.json").write_text('{"results": [{}]}')
+    assert f"{sweep / 'a-2' / 'result.json'} is not the result" in refused([sweep], capsys)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.folder import EVENTS, RunFolder
 from pfedmma_dist.run.metrics import MetricsFile, columns, read_metrics
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
@@ -98,13 +98,18 @@ def test_line_cut_off_by_a_crash_is_dropped(tmp_path: Path) -> None:
 
 
 def test_tensorboard_has_every_tag_and_only_the_resumed_values(events: EventAccumulator) -> None:
-    wanted = {tag for tag in COLUMNS.values() if tag} - {"memory/gpu_mib"}
+    wanted = {tag for tag in COLUMNS.values() if tag} - {"cost/gpu_mib"}
     assert set(events.Tags()["scalars"]) == wanted
     loss = [(event.step, event.value) for event in events.Scalars("train/loss")]
     assert loss == [(0, 1.5), (1, 2.5), (2, 3.5), (3, 4.5)]
-    assert [event.value for event in events.Scalars("local/mean")] == [80.0, 80.0, 80.0]
-    assert events.Scalars("hm/three_way")[-1].value == pytest.approx(48.0)  # of 80, 40, 40
-    assert [event.step for event in events.Histograms("local/clients")] == [0, 2, 3]
+    assert [event.value for event in events.Scalars("accuracy/local")] == [80.0, 80.0, 80.0]
+    assert events.Scalars("accuracy/hm")[-1].value == pytest.approx(48.0)  # of 80, 40, 40
+    assert [event.step for event in events.Histograms("clients/local")] == [0, 2, 3]
+
+
+def test_no_tag_has_two_kinds_of_values(events: EventAccumulator) -> None:
+    tags = events.Tags()  # TensorBoard would show one of them
+    assert not {*tags["scalars"]} & {*tags["histograms"], *tags["images"]}
 
 
 def test_tensorboard_has_config_hparams_and_figures(events: EventAccumulator) -> None:
@@ -113,14 +118,20 @@ def test_tensorboard_has_config_hparams_and_figures(events: EventAccumulator) ->
     assert "_hparams_/session_start_info" in events.summary_metadata
     assert "_hparams_/session_end_info" in events.summary_metadata
     assert set(tags["images"]) == {
-        "classes_per_client",
-        "accuracy_over_rounds",
-        "local_versus_novel",
+        "figures/classes_per_client",
+        "figures/accuracy_over_rounds",
+        "figures/local_versus_novel",
     }
 
 
-def test_there_is_one_tensorboard_run(finished: RunFolder) -> None:
-    assert all(path.is_file() for path in finished.tensorboard.iterdir())
+def test_tensorboard_asks_all_runs_what_their_hparams_are(events: EventAccumulator) -> None:
+    assert "_hparams_/experiment" not in events.summary_metadata  # one run's would be all runs'
+
+
+def test_tensorboard_names_the_run_after_its_folder(finished: RunFolder) -> None:
+    written = list(finished.path.rglob(f"{EVENTS}*"))
+    assert written
+    assert {path.parent for path in written} == {finished.path}
 
 
 def test_figures_are_saved(finished: RunFolder) -> None:
@@ -178,10 +189,10 @@ def test_domains_are_drawn_and_have_tags(shifted: RunFolder) -> None:
     events = EventAccumulator(str(shifted.tensorboard))
     events.Reload()
     tags = events.Tags()
-    assert {"domain/sketch", "domain/photo, old", "global/mean"} <= set(tags["scalars"])
-    assert not {tag for tag in tags["scalars"] if tag.startswith(("hm", "base", "novel"))}
+    assert {"domain/sketch", "domain/photo, old", "accuracy/global"} <= set(tags["scalars"])
+    assert not {tag for tag in tags["scalars"] if tag.startswith(("accuracy/hm", "accuracy/base"))}
     drawn = {"accuracy_over_rounds", "classes_per_client", "domains", "local_versus_global"}
-    assert set(tags["images"]) == drawn
+    assert set(tags["images"]) == {f"figures/{name}" for name in drawn}
     assert {path.stem for path in shifted.figures.iterdir()} == drawn
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from pfedmma_dist.run.files import write_json, write_text_atomically
-from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.folder import EVENTS, RunFolder
 from pfedmma_dist.world import World
 
 
@@ -21,7 +21,7 @@ def test_folders_are_made_and_a_probe_leaves_nothing(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a" / "b")
     folder.create()
     made = sorted(path.name for path in folder.path.iterdir())
-    assert made == ["checkpoints", "figures", "tensorboard"]
+    assert made == ["checkpoints", "figures"]
 
 
 def test_unwritable_folder_names_key_and_remedy(tmp_path: Path) -> None:
@@ -93,3 +93,10 @@ def test_json_takes_numpy_and_turns_nan_into_null(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"a": np.float64("nan"), "b": np.int64(3), "c": np.arange(2), "d": (1.5,)})
     assert json.loads(path.read_text()) == {"a": None, "b": 3, "c": [0, 1], "d": [1.5]}
+
+
+def test_copy_of_a_run_that_lost_its_lock_is_no_stranger(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").touch()
+    (tmp_path / f"{EVENTS}1700000000.host").touch()
+    RunFolder(tmp_path).create()
+    assert (tmp_path / "figures").is_dir()

@@ -1,0 +1,61 @@
+"""Figures of sweeps and runs: `python -m launch.figures RUN...|FOLDER [--out DIR]`.
+
+PNG and SVG, into the figures/ of a sweep's folder unless --out says where. What the runs do not
+give is skipped, with the reason. Files that were not made here are left alone.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from launch.runs import is_sweep, named_runs
+from pfedmma_dist.results.figures import pictures
+from pfedmma_dist.results.style import save
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Draw the figures of the runs and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m launch.figures", description=__doc__)
+    parser.add_argument("runs", metavar="RUN|FOLDER", nargs="+", help="such as runs/quick_compare")
+    parser.add_argument("--out", metavar="DIR", help="needed but for the folder of one sweep")
+    words = parser.parse_args(argv)
+    try:
+        drawn = draw(words.runs, _folder(words.runs, words.out))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0 if drawn else 1
+
+
+def draw(runs: list[str], folder: Path) -> int:
+    """Draw and say what was drawn, and what was not; return how many figures there are."""
+    drawn = 0
+    for picture in pictures(named_runs(runs)):
+        if picture.draw is None:
+            print(f"skipped  {picture.name}: {picture.reason}")
+            continue
+        name = re.sub(r"[^\w.+-]+", "_", picture.name)
+        try:
+            png, svg = save(picture.draw(), folder, name)
+        except OSError as error:
+            raise ValueError(
+                f"cannot write to {error.filename or folder} ({error.strerror or error}); "
+                "give --out a folder with room that you may write to"
+            ) from error
+        print(f"drawn    {png} and {svg.suffix}")
+        drawn += 1
+    return drawn
+
+
+def _folder(runs: list[str], out: str | None) -> Path:
+    if out is not None:
+        return Path(out).expanduser()
+    path = Path(runs[0]).expanduser()
+    if len(runs) > 1 or not is_sweep(path):
+        raise ValueError("--out: say where the figures go; only those of one sweep have a place")
+    return path / "figures"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

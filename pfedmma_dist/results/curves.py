@@ -1,0 +1,160 @@
+"""Draw accuracies as rounds and bytes go by, a line with a band for the spread over seeds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pfedmma_dist.results.columns import OWN_MEAN
+from pfedmma_dist.results.costs import taking_part
+from pfedmma_dist.results.lines import CLIENTS, Line
+from pfedmma_dist.results.outcome import Outcome
+from pfedmma_dist.results.style import Look, finish, legend, new_figure
+from pfedmma_dist.run.summary import OWN, heading
+from pfedmma_dist.run.table import size
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLUMN = f"{OWN_MEAN}_percent"
+ACCURACY = f"{heading(OWN)} accuracy (%)"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The scored rounds that all seeds of a line have."""
+
+    rounds: np.ndarray  # [R] int64, counted from 0
+    sent: np.ndarray  # [R] bytes up and down until then, of a client on average
+    mean: np.ndarray  # [R] percent
+    deviation: np.ndarray | None  # [R] of a sample; None where there is one seed
+
+
+def curve(line: Line) -> Curve | None:
+    """Return the curve of a line, None where no round of it was scored."""
+    scored = [found for run in line.seeds().values() if (found := _scored(run))]
+    if not scored:
+        return None
+    rounds = sorted(set.intersection(*(set(found) for found in scored)))
+    if not rounds:
+        return None
+    values = np.array([[found[index][0] for index in rounds] for found in scored])
+    sent = np.array([scored[0][index][1] for index in rounds])
+    deviation = values.std(axis=0, ddof=1) if len(values) > 1 else None
+    return Curve(np.array(rounds), sent, values.mean(axis=0), deviation)
+
+
+def over_rounds(
+    title: str,
+    panels: Mapping[str, Sequence[Line]],  # what a panel's lines have in common -> its lines
+    look: Callable[[Line], tuple[str, Look]],  # name and look of a line
+) -> "Figure":
+    """Draw Local over the rounds."""
+
+    def draw(axes: "Axes", line: Line, found: Curve, name: str, style: Look) -> None:
+        x = found.rounds + 1
+        axes.plot(x, found.mean, label=name, markevery=_some(len(x)), **style.line)
+        _band(axes, x, found, style)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+    return _panelled(title, panels, look, draw, "rounds trained")
+
+
+def over_bytes(
+    title: str,
+    panels: Mapping[str, Sequence[Line]],
+    look: Callable[[Line], tuple[str, Look]],
+) -> "Figure":
+    """Draw Local over the bytes that a client has sent and received, on average over clients.
+
+    What sends nothing has no place on a logarithmic axis: its last accuracy is a line across.
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    def draw(axes: "Axes", line: Line, found: Curve, name: str, style: Look) -> None:
+        if found.sent[-1] == 0:
+            axes.axhline(
+                found.mean[-1], color=style.colour, linestyle=style.dashes, linewidth=1.0,
+                label=f"{name} (sends nothing)",
+            )  # fmt: skip
+            return
+        axes.plot(
+            found.sent, found.mean, label=name, markevery=_some(len(found.sent)), **style.line
+        )
+        _band(axes, found.sent, found, style)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
+
+    return _panelled(title, panels, look, draw, "traffic per client so far")
+
+
+def _scored(run: Outcome) -> dict[int, tuple[float, float]]:
+    """Return scored round -> accuracy, and bytes until then of a client on average."""
+    metrics = run.metrics()
+    if COLUMN not in metrics:
+        return {}
+    each = metrics["client_up_bytes"] + metrics["client_down_bytes"]
+    share = taking_part(run, metrics["round"]) / max(1, int(run.config.get(CLIENTS, 1)))
+    rows = zip(metrics["round"], metrics[COLUMN], np.cumsum(each * share), strict=True)
+    return {int(index): (value, sent) for index, value, sent in rows if not np.isnan(value)}
+
+
+def _panelled(
+    title: str,
+    panels: Mapping[str, Sequence[Line]],
+    look: Callable[[Line], tuple[str, Look]],
+    draw: Callable[["Axes", Line, Curve, str, Look], None],
+    x: str,
+) -> "Figure":
+    """Draw each panel's lines into axes of its own, all of one scale and with one legend."""
+    across = min(3, len(panels))
+    down = -(-len(panels) // across)
+    figure = new_figure(max(6.4, 3.4 * across), 4.6 if down == 1 else 1.0 + 2.7 * down)
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat
+    for axes, (setting, lines) in zip(grid, panels.items(), strict=False):
+        for line in lines:
+            found = curve(line)
+            if found is not None:
+                draw(axes, line, found, *look(line))
+        for name, value in _references(lines).items():
+            axes.axhline(value, color="black", linewidth=0.9, dashes=(10, 5), label=name)
+        axes.margins(y=0.08)  # a line across at the edge would pass for the edge
+        finish(axes, x, ACCURACY)
+        axes.set_title(setting, fontsize="small")
+    for axes in figure.axes[len(panels) :]:
+        axes.remove()
+    for place, axes in enumerate(figure.axes):
+        is_lowest = place + across >= len(panels)  # also above an empty place of the last row
+        axes.tick_params(labelbottom=is_lowest)
+        axes.set_xlabel(x if is_lowest else "")
+        axes.set_ylabel("" if place % across else ACCURACY)
+    legend(figure, title)
+    return figure
+
+
+def _references(lines: Sequence[Line]) -> dict[str, float]:
+    """Return name -> Local of what trains nothing, on average over what it was scored for."""
+    found: dict[str, set[tuple[Any, float]]] = {}
+    for run in (run for line in lines for run in line.runs):
+        row = run.reference
+        if row is not None and OWN_MEAN in row.scores:
+            # The same for all methods: once per seed, and per division of the data.
+            place = (run.config.get("seed"), row.scores[OWN_MEAN])
+            found.setdefault(row.name, set()).add(place)
+    return {name: fmean(value for _, value in places) for name, places in found.items()}
+
+
+def _band(axes: "Axes", x: np.ndarray, found: Curve, style: Look) -> None:
+    if found.deviation is not None:
+        low, high = found.mean - found.deviation, found.mean + found.deviation
+        axes.fill_between(x, low, high, color=style.colour, alpha=0.14, linewidth=0)
+
+
+def _some(count: int) -> int:
+    """Return of how many points one gets a marker: about ten do."""
+    return max(1, count // 10)

@@ -1,0 +1,50 @@
+"""Write tables as LaTeX, for papers; they need the package booktabs."""
+
+from collections.abc import Iterable
+
+from pfedmma_dist.results.cells import Table
+from pfedmma_dist.results.markdown import notes, text
+
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "β": r"$\beta$",
+    "†": r"$^{\dagger}$",
+}
+
+
+def latex(tables: Iterable[Table]) -> str:
+    """Return a table environment for each table, its caption its title; notes are comments."""
+    found = list(tables)
+    told = "".join(f"% {note}\n" for note in notes(found))
+    return f"% \\usepackage{{booktabs}}\n{told}" + "".join(map(_table, found))
+
+
+def escaped(words: str) -> str:
+    """Return words so that LaTeX prints them as they are."""
+    return "".join(ESCAPES.get(character, character) for character in words)
+
+
+def _table(table: Table) -> str:
+    heads = [*table.heads, *(column.title for column in table.columns)]
+    best = [table.best(index) for index in range(len(table.columns))]
+    body = ""
+    for place, row in enumerate(table.rows):
+        cells = [escaped(text(*pair)) for pair in zip(row.cells, table.columns, strict=True)]
+        cells = [rf"\textbf{{{c}}}" if best[i][place] else c for i, c in enumerate(cells)]
+        rule = "\\midrule\n" if row.is_published and not table.rows[place - 1].is_published else ""
+        body += f"{rule}{' & '.join([*map(escaped, row.names), *cells])} \\\\\n"
+    aligned = "l" + "r" * (len(heads) - 1)
+    return (
+        "\n\\begin{table}\n\\centering\n"
+        f"\\caption{{{escaped(table.title)}}}\n"
+        f"\\begin{{tabular}}{{{aligned}}}\n\\toprule\n"
+        f"{' & '.join(map(escaped, heads))} \\\\\n\\midrule\n{body}\\bottomrule\n"
+        "\\end{tabular}\n\\end{table}\n"
+    )

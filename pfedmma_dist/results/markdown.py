@@ -1,0 +1,60 @@
+"""Write tables as markdown, for people."""
+
+from collections.abc import Iterable
+
+from pfedmma_dist.results.cells import UNITS, Cell, Column, Table
+from pfedmma_dist.run.table import MISSING
+
+PARTIAL = "†"
+"""Behind a mean over fewer seeds than planned."""
+
+ACCURACIES = "Accuracies in percent: mean ± sample standard deviation over n seeds"
+HARMONIC = "HM is taken in every run, then averaged"
+OF_MEANS = "HM of means is that of the averages beside it"
+FEWER = f"{PARTIAL} over fewer seeds than planned, and never in bold"
+PAPER = "(paper): published figures, not measured here and never in bold"
+
+
+def markdown(tables: Iterable[Table]) -> str:
+    """Return the tables under their titles, and below them what they mean."""
+    found = list(tables)
+    return "\n".join([*map(_table, found), *notes(found)]) + "\n"
+
+
+def notes(tables: Iterable[Table]) -> list[str]:
+    """Return what a reader of these tables has to know, a line each."""
+    tables = list(tables)
+    columns = {column.key for table in tables for column in table.columns}
+    rows = [row for table in tables for row in table.rows]
+    told = {
+        ACCURACIES: any(table.has_seeds for table in tables),
+        HARMONIC: "hm" in columns,
+        OF_MEANS: "hm_of_means" in columns,
+        FEWER: any(cell.is_partial for row in rows for cell in row.cells),
+        PAPER: any(row.is_published for row in rows),
+    }
+    return [f"{note}." for note, is_needed in told.items() if is_needed]
+
+
+def text(cell: Cell, column: Column) -> str:
+    """Return what stands in a cell."""
+    if cell.mean is None:
+        return MISSING
+    show = UNITS[column.unit]
+    spread = "" if cell.deviation is None else f" ± {show(cell.deviation)}"
+    return f"{show(cell.mean)}{spread}{PARTIAL if cell.is_partial else ''}"
+
+
+def _table(table: Table) -> str:
+    ends = ["n"] if table.has_seeds else []
+    lined = [[*table.heads, *(column.title for column in table.columns), *ends]]
+    best = [table.best(index) for index in range(len(table.columns))]
+    for place, row in enumerate(table.rows):
+        cells = [text(*pair) for pair in zip(row.cells, table.columns, strict=True)]
+        cells = [f"**{c}**" if best[i][place] else c for i, c in enumerate(cells)]
+        seeds = ["" if row.is_published else row.seeds] if ends else []
+        lined.append([*(name.replace("|", r"\|") for name in row.names), *cells, *seeds])
+    widths = [max(3, *map(len, column)) for column in zip(*lined, strict=True)]
+    lined.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    padded = ([c[0].ljust(widths[0]), *map(str.rjust, c[1:], widths[1:])] for c in lined)
+    return f"### {table.title}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in padded)

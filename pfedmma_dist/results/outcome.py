@@ -1,0 +1,129 @@
+"""What one run is and what it reached, read from its folder; some runs have not finished."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.metrics import read_metrics
+from pfedmma_dist.schema import read_yaml
+
+FACTS = {"task": "data.task", "data": "data.name", "seed": "seed", "method": "method.name"}
+"""Name in result.json -> key of the configuration, for folders that have lost their config.yaml."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One run."""
+
+    path: Path
+    row: str | None = None  # what its sweep calls its line; None: it goes by its method
+    config: Mapping[str, Any] = field(default_factory=dict)  # dotted key -> value, where known
+    result: Mapping[str, Any] | None = None  # of result.json; None: not finished
+    is_reference: bool = False  # the zero-shot scores beside a run, not its own
+
+    @property
+    def name(self) -> str:
+        """Return what tables call the run's line."""
+        return self.row or str(self.config.get("method.name", self.path.name))
+
+    @property
+    def task(self) -> str:
+        """Return the experiment, empty where it is not known yet."""
+        return str(self.config.get("data.task", ""))
+
+    @property
+    def data(self) -> tuple[str, str]:
+        """Return name and root of the data set."""
+        return str(self.config.get("data.name", "")), str(self.config.get("data.root", ""))
+
+    @property
+    def final(self) -> Mapping[str, Any]:
+        """Return the method's own row of result.json, {} where the run is not finished."""
+        return self.result["results"][-1] if self.result else {}
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Return key of `summary` -> percent; {} where the run is not finished."""
+        return self.final.get("scores", {})
+
+    @property
+    def reference(self) -> "Outcome | None":
+        """Return the zero-shot scores that a run is measured beside, as an outcome of their own."""
+        if self.result is None or len(self.result["results"]) < 2:
+            return None
+        row = self.result["results"][0]
+        result = {**self.result, "results": [row]}
+        return replace(self, row=row["name"], result=result, is_reference=True)
+
+    def metrics(self) -> dict[str, np.ndarray]:
+        """Return every column of metrics.csv, nan where a cell is empty; {} without the file."""
+        return read_metrics(RunFolder(self.path).metrics)
+
+
+def read_outcome(
+    path: Path, row: str | None = None, point: Mapping[str, Any] | None = None
+) -> Outcome:
+    """Return the run in a folder, whatever is there of it.
+
+    row, point: its line's name in its sweep, and the values of the grid's keys there.
+    """
+    folder = RunFolder(path)
+    try:
+        result = folder.read_result()
+        if result is not None:
+            _check(result)
+    except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+        raise ValueError(
+            f"{folder.result} is not the result of a run ({error!r}); delete it and start the run "
+            "again, which takes it up at its last checkpoint"
+        ) from error
+    config = {key: result[name] for name, key in FACTS.items() if name in (result or {})}
+    config |= point or {}
+    if folder.config.is_file():
+        config |= _flat(read_yaml(folder.config))
+    return Outcome(path=path, row=row, config=config, result=result)
+
+
+def completed(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return the runs of one sweep; those not started know what all the others agree on.
+
+    Those of the same line are asked first: a line may have a data set of its own.
+    """
+    runs = list(outcomes)
+    started = [run for run in runs if run.task]
+    common = _agreed(started)
+    own = {run.row: _agreed([other for other in started if other.row == run.row]) for run in runs}
+    return [
+        run if run.task else replace(run, config={**common, **own[run.row], **run.config})
+        for run in runs
+    ]
+
+
+def _agreed(runs: list[Outcome]) -> dict[str, Any]:
+    """Return the keys that have the same value in all of these runs."""
+    first = runs[0].config if runs else {}
+    return {
+        key: value
+        for key, value in first.items()
+        if all(key in run.config and run.config[key] == value for run in runs)
+    }
+
+
+def _check(result: Mapping[str, Any]) -> None:
+    """Look at everything that is read of a result, so that what is missing is missed here."""
+    for row in result["results"]:
+        dict(row["scores"])
+    result["results"][-1]["scores"]
+
+
+def _flat(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        found |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found

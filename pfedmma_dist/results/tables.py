@@ -1,0 +1,172 @@
+"""Arrange runs into the paper's tables; which ones follows from what the runs are.
+
+Harmonic means are taken in every run, then averaged: over seeds, and over data sets as in the
+paper, where the harmonic mean of the averaged columns stands beside that.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from pfedmma_dist.results.cells import Cell, Column, Table
+from pfedmma_dist.results.columns import ALL_THREE, MEAN, score_columns
+from pfedmma_dist.results.costs import cost_table, scaling_table
+from pfedmma_dist.results.lines import (
+    BETA,
+    CLIENTS,
+    TOLD_OTHERWISE,
+    Line,
+    data_names,
+    lines,
+    number_or_text,
+    table,
+    telling,
+)
+from pfedmma_dist.results.outcome import Outcome
+from pfedmma_dist.results.published import AVERAGE, published
+from pfedmma_dist.run.summary import DOMAIN, HARMONIC, harmonic_mean
+from pfedmma_dist.schema import shown
+
+OF_MEANS = Column("hm_of_means", "HM of means")
+
+REFERENCE_KEYS = ("data.", "clip.", "seed")
+"""Beginnings of the keys that zero-shot scores depend on."""
+
+
+SAME_SCORE = 0.05
+"""Percent; a machine that rounds otherwise may turn single images."""
+
+
+def tables(outcomes: Iterable[Outcome], *, paper: bool = False) -> list[Table]:
+    """Return the tables of these runs: accuracies, scaling over clients, and costs.
+
+    paper: add the paper's own figures, as rows labelled so.
+    """
+    runs = with_reference(list(outcomes))
+    names = data_names(runs)
+    found = []
+    for task in dict.fromkeys(run.task for run in runs):
+        own = [run for run in runs if run.task == task]
+        sets = list(dict.fromkeys(run.data for run in own))
+        if len(sets) > 1 and any(ALL_THREE in run.scores for run in own):
+            found.append(_average(task, own, sets))
+        for data in sets:
+            here = [run for run in own if run.data == data]
+            words = ", ".join(filter(None, (names[data], spoken(task)))) or "Not started"
+            one = scaling_table if CLIENTS in telling(here) else _one_set
+            found.append(replace(one(words, here), task=task, data=names[data]))
+    found.append(cost_table(runs))
+    if paper:
+        found = [replace(one, rows=(*one.rows, *published(one))) for one in found]
+    return found
+
+
+def with_reference(runs: list[Outcome]) -> list[Outcome]:
+    """Return the runs after the zero-shot scores they stand beside, if none of them is of those.
+
+    Where rows have settings of their own, such as a template, the scores are told apart by them if
+    they differ, and are one line if they do not.
+    """
+    found = []
+    for task in dict.fromkeys(run.task for run in runs):
+        own = [run for run in runs if run.task == task]
+        rows = [run.reference for run in own]
+        name = next((row.name for row in rows if row is not None), None)
+        known = {run.name for run in own if run.final.get("trained") == 0 or run.name == name}
+        if name is None or known:
+            continue
+        rows = [
+            row or replace(run, row=name, result=None, is_reference=True)
+            for run, row in zip(own, rows, strict=True)
+        ]
+        short = [_with_keys(row, (*TOLD_OTHERWISE, *telling(own))) for row in rows]
+        scores: dict[str, Mapping[str, float]] = {}
+        is_short = all(
+            _alike(scores.setdefault(str(sorted(row.config.items())), row.scores), row.scores)
+            for row in short
+            if row.result is not None
+        )
+        found += short if is_short else [_with_keys(row, row.config) for row in rows]
+    return [*found, *runs]
+
+
+def _alike(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether scores are those of one model on one task, up to the rounding of two machines."""
+    return one.keys() == other.keys() and all(
+        abs(one[key] - other[key]) < SAME_SCORE for key in one
+    )
+
+
+def _with_keys(row: Outcome, keys: Collection[str]) -> Outcome:
+    """Return zero-shot scores with those of the keys alone that they may depend on."""
+    config = {
+        key: value
+        for key, value in row.config.items()
+        if key in keys and key.startswith(REFERENCE_KEYS)
+    }
+    return replace(row, config=config)
+
+
+def spoken(task: str) -> str:
+    """Return what a person calls an experiment."""
+    return task.replace("_", " ")
+
+
+def _average(task: str, runs: list[Outcome], sets: list[tuple[str, str]]) -> Table:
+    """Return the table of means over data sets, of the seeds that have run on all of them."""
+    columns = score_columns(runs)
+
+    def cells(line: Line) -> list[Cell]:
+        on_each = [line.seeds(data) for data in sets]
+        seeds = dict.fromkeys(seed for found in on_each for seed in found)
+        own = []
+        for column in columns:
+            scores = [[_score(found, seed, column) for found in on_each] for seed in seeds]
+            whole = [sum(values) / len(sets) for values in scores if None not in values]
+            own.append(Cell.of(whole, len(seeds)))
+        return [*own, _of_means(columns, own)]
+
+    words = f"Average over {len(sets)} data sets, {spoken(task)}"
+    found = table(words, lines(runs), [*columns, OF_MEANS], cells)
+    return replace(found, task=task, data=AVERAGE)
+
+
+def _score(found: dict, seed: object, column: Column) -> float | None:
+    return found[seed].scores.get(column.key) if seed in found else None
+
+
+def _of_means(columns: list[Column], cells: list[Cell]) -> Cell:
+    """Return the harmonic mean of the mean accuracies in a row."""
+    means = {column.key: cell for column, cell in zip(columns, cells, strict=True)}
+    three = [means.get(f"{scope}{MEAN}", Cell()) for scope in HARMONIC[ALL_THREE]]
+    if any(cell.mean is None for cell in three):
+        return Cell(planned=max(cell.planned for cell in cells))
+    return replace(three[0], mean=harmonic_mean(cell.mean for cell in three), deviation=None)
+
+
+def _one_set(words: str, runs: list[Outcome]) -> Table:
+    """Return the accuracies on one data set; of a label shift a column for each concentration."""
+    columns = score_columns(runs)
+    domains = any(column.key.startswith(DOMAIN) for column in columns)
+    betas = sorted({run.config[BETA] for run in runs if BETA in run.config}, key=number_or_text)
+    if BETA not in telling(runs) or domains:
+        return table(words, lines(runs), columns, lambda line: _cells(line, columns))
+    points = [
+        Column(f"{column.key}_beta_{shown(beta)}", f"{column.title}, β = {shown(beta)}")
+        for column in columns
+        for beta in betas
+    ]
+
+    def cells(line: Line) -> list[Cell]:
+        pairs = [(column, beta) for column in columns for beta in betas]
+        return [_cells(line, [column], **{BETA: beta})[0] for column, beta in pairs]
+
+    return table(words, lines(runs, besides=[BETA]), points, cells)
+
+
+def _cells(line: Line, columns: list[Column], **config: object) -> list[Cell]:
+    """Return the scores of a line, over the seeds that have them."""
+    runs = line.seeds(**config).values()
+    return [
+        Cell.of([run.scores[column.key] for run in runs if column.key in run.scores], len(runs))
+        for column in columns
+    ]
