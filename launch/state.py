@@ -11,7 +11,7 @@ from typing import Any
 from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
 from launch.plan import PLAN
 from launch.slurm import Queued, queued
-from launch.table import score_keys, title
+from pfedmma_dist.results.columns import score_keys, title
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
 from pfedmma_dist.run.table import duration

@@ -19,11 +19,13 @@ from launch.array import submit_arrays
 from launch.cluster import Cluster, read_cluster, refuse_without_slurm
 from launch.jobs import Job
 from launch.plan import PlannedRun, check_ranks, is_finished, plan, write_plan
+from launch.runs import sweep_runs
 from launch.slurm import max_array_size
 from launch.state import BUSY, RunState, read_states
-from launch.table import markdown, read_lines
 from launch.tasks import Task, jobs_folder
 from launch.workers import StopSignal, Workers
+from pfedmma_dist.results.markdown import markdown
+from pfedmma_dist.results.tables import tables
 from pfedmma_dist.run.files import writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED
@@ -72,7 +74,7 @@ def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -
     if stop():
         print("stopped; the same command goes on from here", file=sys.stderr)
         return STOPPED
-    print(markdown(read_lines(folder)), end="", flush=True)
+    print(markdown(tables(sweep_runs(folder))), end="", flush=True)
     return 1 if failed else 0
 
 

@@ -5,17 +5,12 @@ Of run folders and folders of sweeps, several at once; runs that have not finish
 
 import argparse
 import sys
-from pathlib import Path
 
-from launch.runs import named_runs, sweep_runs
-from pfedmma_dist.results.cells import Table
-from pfedmma_dist.results.columns import score_keys, title
+from launch.runs import named_runs
 from pfedmma_dist.results.comma_separated import comma_separated
 from pfedmma_dist.results.latex import latex
 from pfedmma_dist.results.markdown import markdown
 from pfedmma_dist.results.tables import tables
-
-__all__ = ["main", "markdown", "read_lines", "score_keys", "title"]  # the last four for the sweep
 
 FORMATS = {"markdown": markdown, "csv": comma_separated, "latex": latex}
 
@@ -34,11 +29,6 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     print(FORMATS[words.format](found), end="")
     return 0
-
-
-def read_lines(folder: Path) -> list[Table]:
-    """Return the tables of a sweep."""
-    return tables(sweep_runs(folder))
 
 
 if __name__ == "__main__":
