@@ -12,7 +12,7 @@ FAIL = "print('[rank0]: Traceback'); print('error: optim.lr: too high'); raise S
 STOP = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
-os.kill(os.getppid(), signal.SIGINT)
+os.kill(os.getppid(), signal.SIGTERM)
 time.sleep(60)
 """
 Stubs = Callable[..., list[str]]

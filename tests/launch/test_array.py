@@ -148,7 +148,7 @@ def test_signal_is_obeyed_between_two_arrays(
     stubs: Stubs, slurm: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     with open(slurm / "sbatch", "a") as file:
-        file.write("kill -INT $PPID\n")
+        file.write("kill -TERM $PPID\n")
     assert submit(stubs, tmp_path) == 75
     assert "stopped; the same command submits the rest" in capsys.readouterr().err
     assert [job.job for job in read_jobs(tmp_path / "runs")] == ["1_0", "1_1", "1_2"]
