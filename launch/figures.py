@@ -11,6 +11,7 @@ from pathlib import Path
 
 from launch.runs import is_sweep, named_runs
 from pfedmma_dist.results.figures import pictures
+from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.style import save
 
 
@@ -21,17 +22,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", metavar="DIR", help="needed but for the folder of one sweep")
     words = parser.parse_args(argv)
     try:
-        drawn = draw(words.runs, _folder(words.runs, words.out))
+        runs = named_runs(words.runs)  # a folder that is not there is told before all else
+        drawn = draw(runs, _folder(words.runs, words.out))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0 if drawn else 1
 
 
-def draw(runs: list[str], folder: Path) -> int:
+def draw(runs: list[Outcome], folder: Path) -> int:
     """Draw and say what was drawn, and what was not; return how many figures there are."""
     drawn = 0
-    for picture in pictures(named_runs(runs)):
+    for picture in pictures(runs):
         if picture.draw is None:
             print(f"skipped  {picture.name}: {picture.reason}")
             continue

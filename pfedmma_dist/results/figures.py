@@ -81,8 +81,10 @@ def _curves(
     reason = "" if found else "no round was scored"
     if len(panels) > MOST_PANELS:
         reason = f"its {len(panels)} settings do not fit into one picture; name fewer runs"
+    single = found and all(len(curve(line).rounds) == 1 for line in found)
+    no_curve = reason or ("only one round was scored; see evaluate.every" if single else "")
     name = f"accuracy_over_rounds-{end}"
-    yield Picture(name, None if reason else lambda: over_rounds(words, panels, look), reason)
+    yield Picture(name, None if no_curve else lambda: over_rounds(words, panels, look), no_curve)
     if not reason and not any(curve(line).sent[-1] for line in found):
         reason = "nothing was sent"
     name = f"bytes_to_accuracy-{end}"

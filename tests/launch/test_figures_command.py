@@ -10,7 +10,8 @@ from launch.figures import main
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
-    record(tmp_path / "sweep" / "a", three(50, 50, 50), rounds=[round_row(0, 50.0)])
+    rounds = [round_row(0, 50.0), round_row(1, 51.0)]
+    record(tmp_path / "sweep" / "a", three(50, 50, 50), rounds=rounds)
     return plan(tmp_path / "sweep", [{"row": "a/b row", "folder": "a", "seed": 1}])
 
 
@@ -24,6 +25,11 @@ def test_other_runs_need_a_folder_for_their_figures(
 ) -> None:
     assert main([str(sweep / "a")]) == 2
     assert capsys.readouterr().err.startswith("error: --out: say where the figures go")
+
+
+def test_folder_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main([str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: there is no folder {tmp_path}/none")
 
 
 def test_folder_that_cannot_be_written_is_named(sweep: Path, capsys: pytest.CaptureFixture) -> None:

@@ -108,6 +108,14 @@ def test_what_is_not_there_is_skipped_with_the_reason(tmp_path: Path) -> None:
     }
 
 
+def test_one_scored_round_is_no_curve_over_rounds(tmp_path: Path) -> None:
+    record(tmp_path / "a", three(50, 50, 50), rounds=[round_row(9, 50.0)])
+    found = skipped(pictures(runs(tmp_path)))
+    told = found["accuracy_over_rounds-glyphs-base_to_novel"]
+    assert told == "only one round was scored; see evaluate.every"
+    assert "bytes_to_accuracy-glyphs-base_to_novel" not in found
+
+
 def test_radar_goes_round_the_data_sets(tmp_path: Path) -> None:
     for data in ("pets", "cars", "dogs"):
         for name, hm in (("a", 50), ("b", 60)):
@@ -145,7 +153,8 @@ def test_many_lines_are_shown_in_a_panel_per_setting(tmp_path: Path) -> None:
     for rate in (1, 2, 3):
         for name in "abcd":
             config = {"optim.lr": rate, "method.name": name}
-            record(tmp_path / f"{name}{rate}", None, config=config, rounds=[round_row(0, 50.0)])
+            rounds = [round_row(0, 50.0), round_row(1, 51.0)]
+            record(tmp_path / f"{name}{rate}", None, config=config, rounds=rounds)
     figure = drawn(tmp_path)["accuracy_over_rounds-glyphs-base_to_novel"]
     assert [axes.get_title() for axes in figure.axes] == ["lr 1", "lr 2", "lr 3"]
     assert legend(figure) == ["a", "b", "c", "d"]
@@ -155,7 +164,7 @@ def test_each_panel_has_its_own_reference(tmp_path: Path) -> None:
     for clients in range(11):
         config = {"data.num_clients": clients + 1, "data.task": "label_shift"}
         scores = {"local_mean": 50.0 + clients}
-        rounds = [round_row(0, 60.0)]
+        rounds = [round_row(0, 60.0), round_row(1, 61.0)]
         folder = tmp_path / f"{clients}"
         record(folder, scores, config=config, zero_shot=scores, rounds=rounds)
     figure = drawn(tmp_path)["accuracy_over_rounds-glyphs-label_shift"]
