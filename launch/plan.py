@@ -172,7 +172,11 @@ def _planned(
         config = read(words, methods=METHODS, sources=SOURCES)
     except ValueError as error:
         raise ValueError(f"{file}, row {row!r}: {error}") from error
-    differs = [f"{key.rpartition('.')[2]}{shown(value)}" for key, value in point.items()]
+    parts = {key: key.rpartition(".")[2] for key in point}
+    differs = [
+        shown(value) if parts[key] == "name" else f"{parts[key]}{shown(value)}"  # seed1, but pacs
+        for key, value in point.items()
+    ]
     name = "-".join(re.sub(r"[^\w.+]+", "_", text).strip("_") for text in (row, *differs))
     folder = Path(config.run.folder or Path("runs") / Path(file).stem).expanduser() / name
     config.run.folder = str(folder)

@@ -82,10 +82,7 @@ class Report:
         numbers = summary(record.scores, self.clients.domains)
         row |= {f"{name}_percent": value for name, value in numbers.items()}
         self.metrics.append(row)
-        for column, tag in self.columns.items():
-            value = row.get(column)
-            if tag and value is not None:
-                self.writer.add_scalar(tag, value, record.round_index)
+        self._add_scalars(row, record.round_index)
         own = record.scores.get(OWN, np.empty(0))
         own = own[~np.isnan(own)]
         if len(own):
@@ -128,6 +125,9 @@ class Report:
         self.score_clients(scores)
         metrics = read_metrics(self.folder.metrics)
         step = int(metrics["round"][-1]) if len(metrics["round"]) else 0
+        if not len(metrics["round"]):  # nothing is trained, and yet it is compared with others
+            final = summary(scores, self.clients.domains)
+            self._add_scalars({f"{name}_percent": value for name, value in final.items()}, step)
         drawn = {"classes_per_client": figures.classes_per_client(self.clients)}
         if not np.isnan(metrics[f"{OWN}_mean_percent"]).all():
             drawn["accuracy_over_rounds"] = figures.accuracy_over_rounds(
@@ -155,6 +155,13 @@ class Report:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _add_scalars(self, row: Mapping[str, int | float | None], step: int) -> None:
+        """Add what stands in the columns of metrics.csv to TensorBoard."""
+        for column, tag in self.columns.items():
+            value = row.get(column)
+            if tag and value is not None:
+                self.writer.add_scalar(tag, value, step)
 
     def _keep(self, name: str, figure: "Figure", step: int) -> None:
         figures.save(figure, self.folder.figures / f"{name}.png")

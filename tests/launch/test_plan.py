@@ -61,6 +61,11 @@ def test_every_row_runs_at_every_point_of_the_grid(write: Write) -> None:
     assert str(runs[0].folder.path) == "runs/mine/zero_shot-seed1-num_clients4"
 
 
+def test_run_over_data_sets_is_called_by_the_set(write: Write) -> None:
+    runs = plan(write("grid: {data.name: [pacs, folder], seed: [1]}\n"), [])
+    assert [run.name for run in runs] == ["mine-pacs-seed1", "mine-folder-seed1"]
+
+
 def test_base_comes_before_the_row_and_further_words_last(write: Write) -> None:
     file = write(SWEEP)
     assert [run.config.optim.lr for run in plan(file, [])[:2]] == [0.5, 0.1]

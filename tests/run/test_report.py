@@ -205,6 +205,16 @@ def test_clients_table_names_the_domain(shifted: RunFolder) -> None:
     ]
 
 
+def test_run_without_rounds_has_its_final_scores_in_tensorboard(tmp_path: Path) -> None:
+    with open_report(tmp_path) as report:
+        report.finish(SCORES, {"local_mean": 70.0}, [RESULT], {"rounds": 0})
+    accumulator = EventAccumulator(str(tmp_path))
+    accumulator.Reload()
+    assert [(event.step, event.value) for event in accumulator.Scalars("accuracy/local")] == [
+        (0, pytest.approx(np.nanmean(SCORES["local"])))
+    ]
+
+
 def test_run_that_was_never_scored_has_no_accuracy_figure(tmp_path: Path) -> None:
     with open_report(tmp_path) as report:
         report.round(record(0, {}))
