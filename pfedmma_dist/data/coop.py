@@ -5,9 +5,11 @@ set is a declaration in `SETS`; where its split file is missing, `fallback` says
 are, and a seeded split of the same sizes takes its place.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +17,7 @@ from pfedmma_dist.config import DataConfig
 from pfedmma_dist.data.folders import class_entries, class_folders, find
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part, check_paths, to_images
+from pfedmma_dist.data.matlab import load_labels
 from pfedmma_dist.data.split import COOP_SHARES, TRAINVAL_SHARES, draw, read_split
 
 
@@ -128,6 +131,30 @@ def _ucf101(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return _trainval(names, read(Part.train), read(Part.test), kind, home)
 
 
+def _flowers(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+    """Return what imagelabels.mat labels, image_00001.jpg first, named by cat_to_name.json."""
+    labels, file = home / "imagelabels.mat", home / "cat_to_name.json"
+    missing = [str(path) for path in (labels, file) if not path.is_file()]
+    if missing:
+        raise ValueError(
+            f"data.root: neither {home}/split_zhou_{kind.split}.json, which CoOp's DATASETS.md "
+            f"links, nor {' and '.join(missing)} can be found; put one there"
+        )
+    try:
+        titles = {int(number): str(name) for number, name in json.loads(file.read_bytes()).items()}
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"data.root: {file} is no JSON of numbers and names ({error})") from error
+    strata: dict[int, list[Entry]] = {number: [] for number in sorted(titles)}
+    for place, number in enumerate(load_labels(labels, "labels").tolist(), 1):
+        path = f"image_{place:05}.jpg"
+        if number not in titles:
+            raise ValueError(f"data.root: {labels}: {path} is of class {number}, not in {file}")
+        strata[number].append(Entry(path, titles[number], Part.train, file=labels))
+    found = check_paths([e for own in strata.values() for e in own], home / kind.images, labels)
+    own = [list(group) for _, group in groupby(found, key=lambda entry: entry.name)]
+    return Unsplit(list(map(titles.get, strata)), own, COOP_SHARES, [], labels)
+
+
 def _aircraft(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     """Return the official split, which is also CoOp's: lines of `1025794 707-320`."""
     given: list[Entry] = []
@@ -211,7 +238,7 @@ SETS = {
     ),
     "oxford_flowers": CoopSet(
         "Oxford Flowers (102 kinds)", ("oxford_flowers",), "jpg", "OxfordFlowers",
-        "a photo of a {}, a type of flower.",
+        "a photo of a {}, a type of flower.", fallback=_flowers,
     ),
     "oxford_pets": CoopSet(
         "Oxford-IIIT Pets (37 breeds)", ("oxford_pets",), "images", "OxfordPets",

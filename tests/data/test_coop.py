@@ -1,8 +1,10 @@
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from pfedmma_dist.data.coop import SETS
 from pfedmma_dist.data.images import Images
@@ -161,7 +163,52 @@ def test_aircraft_has_an_official_split_and_warns_of_none(touch, lists, read_fro
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("name", ["oxford_flowers", "stanford_cars"])
+@pytest.fixture
+def flowers(tmp_path, touch):
+    """Twenty flowers of two kinds, the second kind first."""
+    touch(*(f"oxford_flowers/jpg/image_{place:05}.jpg" for place in range(1, 21)))
+    home = tmp_path / "data" / "oxford_flowers"
+    savemat(home / "imagelabels.mat", {"labels": np.array([[2, 1] * 10], np.uint8)})
+    (home / "cat_to_name.json").write_text('{"2": "sword lily", "1": "pink primrose"}')
+    return home
+
+
+def test_flowers_are_split_by_the_labels_of_the_matlab_file(flowers, read_from, caplog):
+    images = read_from("oxford_flowers")
+    assert images.class_names == ("pink primrose", "sword lily")
+    found = names_of(images)
+    odd = {found[path] for path in found if int(path[6:11]) % 2}
+    assert odd == {"sword lily"}
+    assert np.bincount(images.labels[images.train]).tolist() == [5, 5]
+    assert np.bincount(images.labels[images.test]).tolist() == [3, 3]
+    assert "found no published split" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("imagelabels.mat", None, "neither .*split_zhou_OxfordFlowers.json.*imagelabels.mat can"),
+        ("imagelabels.mat", b"not of MATLAB", "imagelabels.mat holds no 'labels' that can be read"),
+        ("cat_to_name.json", b'{"1": "pink primrose"}', "image_00001.jpg is of class 2, not in"),
+        ("cat_to_name.json", b"[1]", "cat_to_name.json is no JSON of numbers and names"),
+        ("jpg/image_00020.jpg", None, "1 are not in .*image_00020.jpg"),
+    ],
+)
+def test_faulty_labels_of_flowers_are_told(flowers, read_from, name, content, told):
+    (flowers / name).unlink()
+    if content is not None:
+        (flowers / name).write_bytes(content)
+    with pytest.raises(ValueError, match=told):
+        read_from("oxford_flowers")
+
+
+def test_flowers_without_scipy_say_what_to_install(flowers, read_from, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(ValueError, match="pip install scipy, or put the split file"):
+        read_from("oxford_flowers")
+
+
+@pytest.mark.parametrize("name", ["stanford_cars"])
 def test_set_that_needs_its_split_file_says_which_and_where(tmp_path, touch, read_from, name):
     kind = SETS[name]
     touch(f"{kind.homes[0]}/{kind.images}/1.jpg")
