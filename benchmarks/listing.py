@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.domains import DOMAINNET
 from pfedmma_dist.data.sources import read
 

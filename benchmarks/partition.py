@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pfedmma_dist.config import DataConfig, Dealing, Experiment, FederationConfig
+from pfedmma_dist.config.keys import DataConfig, Dealing, Experiment, FederationConfig
 from pfedmma_dist.data.experiments import TASKS
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.task import Task

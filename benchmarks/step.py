@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pfedmma_dist.clip.load import dims, load
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import ClassText, class_text
-from pfedmma_dist.config import CacheMode, ClipConfig, Dtype, OptimConfig
+from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype, OptimConfig
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.local import train_cohort
 from pfedmma_dist.methods import METHODS

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pfedmma_dist.limits import AT_LEAST_1, NOT_NEGATIVE, enforce
-from pfedmma_dist.schema import Layer, merged, read_yaml
+from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce
+from pfedmma_dist.config.merge import Layer, merged, read_yaml
 
 INHERITED = re.compile(
     r"(SLURM|SLURMD|SBATCH|SRUN|PMI|PMIX|SUBMITIT|TORCHELASTIC)_.*"

@@ -133,7 +133,7 @@ def main(argv: list[str]) -> int:
     """Submit what the command line asks for, and return the exit code."""
     words = [word for word in argv if word != "--local"]
     if not words or {"-h", "--help"} & set(words):
-        from pfedmma_dist.help import keys
+        from pfedmma_dist.config.help import keys
 
         print(USAGE + keys(Cluster))
         return 0
@@ -149,7 +149,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     from submitit.core.utils import UncompletedJobError
 
     from launch.plan import check_ranks
-    from pfedmma_dist.arguments import parse, run_folder, with_default
+    from pfedmma_dist.config.command_line import parse, run_folder, with_default
     from pfedmma_dist.data.sources import SOURCES
     from pfedmma_dist.methods import METHODS
 
@@ -192,7 +192,7 @@ def _wait(job: Any) -> int:
 
 def save(config: Any, folder: Path) -> Path:
     """Write the configuration under a name made of its content, never over another one."""
-    from pfedmma_dist.arguments import to_yaml
+    from pfedmma_dist.config.command_line import to_yaml
     from pfedmma_dist.run.files import write_text_atomically
 
     text = to_yaml(config)

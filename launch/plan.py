@@ -9,14 +9,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pfedmma_dist.arguments import digest, read, with_default
-from pfedmma_dist.config import Config
+from pfedmma_dist.config.command_line import digest, read, with_default
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.merge import Layer, Word, hint, merged, parsed, read_yaml, shown
+from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.presets import alike, find
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.schema import Layer, Word, hint, merged, parsed, read_yaml, shown
 from pfedmma_dist.start import adopt
 
 PLAN = "sweep.csv"

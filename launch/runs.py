@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from launch.plan import PLAN
+from pfedmma_dist.config.merge import Word, parsed
 from pfedmma_dist.results.outcome import Outcome, completed, read_outcome
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.schema import Word, parsed
 
 NO_KEYS = ("id", "row", "folder")
 """Columns of a plan that are no key of the grid; those of a grid are keys of the configuration."""

@@ -11,11 +11,11 @@ from typing import Any
 from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
 from launch.plan import PLAN
 from launch.slurm import Queued, queued
+from pfedmma_dist.config.merge import read_yaml
 from pfedmma_dist.results.columns import score_keys, title
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
 from pfedmma_dist.run.table import duration
-from pfedmma_dist.schema import read_yaml
 
 STATES = ("done", "running", "pending", "failed", "stopped", "missing", "unknown")
 """In the order of the total. stopped: by a signal or a cancellation, to be gone on with. missing:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pfedmma_dist.arguments import resolve_method
 from pfedmma_dist.clip import cache
 from pfedmma_dist.clip.load import load
 from pfedmma_dist.clip.model import FINAL, ImageFeatures
 from pfedmma_dist.clip.storage import GIB
-from pfedmma_dist.config import CacheMode, Config
+from pfedmma_dist.config.command_line import resolve_method
+from pfedmma_dist.config.keys import CacheMode, Config
 from pfedmma_dist.data import sources
 from pfedmma_dist.data.experiments import TASKS
 from pfedmma_dist.data.images import Images, Scaling, without

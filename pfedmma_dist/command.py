@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from pfedmma_dist.arguments import parse
-from pfedmma_dist.config import Config
+from pfedmma_dist.config.command_line import parse
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.checkpoint import CheckpointError

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pfedmma_dist import command
-from pfedmma_dist.arguments import resolve_method, with_default
 from pfedmma_dist.clip.load import dims
-from pfedmma_dist.config import Config
+from pfedmma_dist.config.command_line import resolve_method, with_default
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange import BYTES, Cost
 from pfedmma_dist.measure import measure
 from pfedmma_dist.methods import METHODS

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pfedmma_dist import command
-from pfedmma_dist.arguments import digest
 from pfedmma_dist.build import assemble, attach_features, zero_shot
-from pfedmma_dist.config import Config
+from pfedmma_dist.config.command_line import digest
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.run import checkpoint
 from pfedmma_dist.run.files import write_json
 from pfedmma_dist.run.folder import RunFolder

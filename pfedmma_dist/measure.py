@@ -13,7 +13,7 @@ from statistics import median
 from torch.utils.flop_counter import FlopCounterMode
 
 from pfedmma_dist.build import assemble, attach_features
-from pfedmma_dist.config import Config
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.run.environment import memory_mib
 from pfedmma_dist.start import resolve
 from pfedmma_dist.world import World

@@ -23,8 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pfedmma_dist import command
-from pfedmma_dist.arguments import FLAGS
-from pfedmma_dist.config import Config
+from pfedmma_dist.config.command_line import FLAGS
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.merge import hint
+from pfedmma_dist.config.presets import find
 from pfedmma_dist.data import sources
 from pfedmma_dist.data.experiments import TASKS
 from pfedmma_dist.data.files import CHECK_SPAN
@@ -33,14 +35,12 @@ from pfedmma_dist.data.obtain import Steps, obtain
 from pfedmma_dist.data.origins import ORIGINS
 from pfedmma_dist.data.pieces import Origin, guide
 from pfedmma_dist.overview import client_table, image_table, owner_table
-from pfedmma_dist.presets import find
 from pfedmma_dist.run import figures
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable
 from pfedmma_dist.run.table import WIDTH
 from pfedmma_dist.run.together import TogetherError
-from pfedmma_dist.schema import hint
 from pfedmma_dist.world import World, limit_threads
 
 log = logging.getLogger(__name__)

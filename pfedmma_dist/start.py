@@ -4,15 +4,15 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pfedmma_dist.arguments import from_yaml
-from pfedmma_dist.config import Config
+from pfedmma_dist.config.command_line import from_yaml
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.merge import shown
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.checkpoint import candidates
 from pfedmma_dist.run.compare import OPEN, compare
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.together import together
-from pfedmma_dist.schema import shown
 from pfedmma_dist.world import World, limit_threads, make_deterministic
 
 

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from typing import Any
 
 from pfedmma_dist import command
-from pfedmma_dist.arguments import run_folder, to_yaml, with_default
 from pfedmma_dist.build import assemble, attach_features, zero_shot
-from pfedmma_dist.config import Config
+from pfedmma_dist.config.command_line import run_folder, to_yaml, with_default
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.federation import Federation, RoundStats

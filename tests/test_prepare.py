@@ -13,8 +13,8 @@ from PIL import Image
 from runs import Ended, Lab, alone, make_lab
 
 from pfedmma_dist import prepare
-from pfedmma_dist.arguments import read
 from pfedmma_dist.command import MEND
+from pfedmma_dist.config.command_line import read
 from pfedmma_dist.data.origins import ORIGINS
 from pfedmma_dist.data.pieces import Archive, Origin, Piece, Sizes
 from pfedmma_dist.data.sources import SOURCES

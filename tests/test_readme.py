@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pfedmma_dist.arguments import parse
+from pfedmma_dist.config.command_line import parse
+from pfedmma_dist.config.merge import read_yaml
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.schema import read_yaml
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import torch
 
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
-from pfedmma_dist.config import Config, FederationConfig
+from pfedmma_dist.config.keys import Config, FederationConfig
 from pfedmma_dist.data.files import Files
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.partition import Partition

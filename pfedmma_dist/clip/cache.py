@@ -20,7 +20,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.storage import GIB, DiskStorage, MemoryStorage, allocate, fits_memory
-from pfedmma_dist.config import ClipConfig
+from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from pfedmma_dist.clip.freeze import freeze, measure
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, Tokenizer
 from pfedmma_dist.clip.tokens import restricted, strict
 from pfedmma_dist.clip.weights import holds_half, read_weights, take_token_ids
-from pfedmma_dist.config import CacheMode, ClipConfig
+from pfedmma_dist.config.keys import CacheMode, ClipConfig
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from pfedmma_dist.config import CacheMode, ClipConfig
+from pfedmma_dist.config.keys import CacheMode, ClipConfig
 
 log = logging.getLogger(__name__)
 

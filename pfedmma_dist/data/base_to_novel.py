@@ -5,7 +5,7 @@ import random
 import numpy as np
 
 from pfedmma_dist import rng
-from pfedmma_dist.config import DataConfig, Division
+from pfedmma_dist.config.keys import DataConfig, Division
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.partition import Partition, by_label
 from pfedmma_dist.data.task import ClassSet, Scope, Task, count_clients, refuse_held_out

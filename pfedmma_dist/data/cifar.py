@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pfedmma_dist.config import DataConfig, Statistics
+from pfedmma_dist.config.keys import DataConfig, Statistics
 from pfedmma_dist.data.arrays import Arrays
 from pfedmma_dist.data.images import Images, Scaling
 from pfedmma_dist.data.names import prompt_names

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.folders import class_entries, class_folders, find
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part, check_paths, to_images

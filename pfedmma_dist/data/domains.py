@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.folders import class_entries, class_folders, find
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part, to_images

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import to_images
 from pfedmma_dist.data.own import halves

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.files import Files
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.names import prompt_names

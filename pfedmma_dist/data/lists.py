@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part, check_paths, to_images
 from pfedmma_dist.data.split import OWN_SHARES, draw

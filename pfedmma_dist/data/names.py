@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 
 
 def clean(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.domains import domain_tree
 from pfedmma_dist.data.folders import class_entries, class_folders, folders, image_files
 from pfedmma_dist.data.images import Images

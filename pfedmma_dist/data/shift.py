@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pfedmma_dist.config import DataConfig, Dealing
+from pfedmma_dist.config.keys import DataConfig, Dealing
 from pfedmma_dist.data.dealing import DEALERS, Dealer, published
 from pfedmma_dist.data.dealing.deck import Deck, Rules
 from pfedmma_dist.data.images import Images

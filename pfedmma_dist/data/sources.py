@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
-from pfedmma_dist.config import DataConfig, Statistics
+from pfedmma_dist.config.keys import DataConfig, Statistics
 from pfedmma_dist.data import coop
 from pfedmma_dist.data.cifar import cifar10, cifar100
 from pfedmma_dist.data.domains import domainnet, domainnet345, office_caltech10, office_home, pacs

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from pfedmma_dist import rng
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part, to_images
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.partition import Partition
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pfedmma_dist.config import FederationConfig
+from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.rng import generator
 
 

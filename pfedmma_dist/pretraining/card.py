@@ -15,7 +15,7 @@ from safetensors import safe_open
 import pfedmma_dist
 from pfedmma_dist.clip.load import load
 from pfedmma_dist.clip.vocabulary import save
-from pfedmma_dist.config import ClipConfig
+from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.data import glyphs
 from pfedmma_dist.pretraining.captions import vocabulary
 from pfedmma_dist.pretraining.score import card_scores

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pfedmma_dist.config.merge import shown
 from pfedmma_dist.results.cells import Cell, Column, Table
 from pfedmma_dist.results.columns import score_columns
 from pfedmma_dist.results.lines import CLIENTS, FRACTION, MODEL, Line, lines, table, telling
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.published import COST
-from pfedmma_dist.schema import shown
 
 FIRST_ROUND_ALL = "federation.first_round_all"
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pfedmma_dist.config.merge import shown
 from pfedmma_dist.results.cells import Cell, Column, Row, Table
 from pfedmma_dist.results.outcome import Outcome
-from pfedmma_dist.schema import shown
 
 CLIENTS = "data.num_clients"
 FRACTION = "federation.fraction"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pfedmma_dist.config.merge import read_yaml
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
-from pfedmma_dist.schema import read_yaml
 
 FACTS = {"task": "data.task", "data": "data.name", "seed": "seed", "method": "method.name"}
 """Name in result.json -> key of the configuration, for folders that have lost their config.yaml."""

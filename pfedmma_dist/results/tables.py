@@ -7,6 +7,7 @@ paper, where the harmonic mean of the averaged columns stands beside that.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from pfedmma_dist.config.merge import shown
 from pfedmma_dist.results.cells import Cell, Column, Table
 from pfedmma_dist.results.columns import ALL_THREE, MEAN, score_columns
 from pfedmma_dist.results.costs import cost_table, scaling_table
@@ -24,7 +25,6 @@ from pfedmma_dist.results.lines import (
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.published import AVERAGE, published
 from pfedmma_dist.run.summary import DOMAIN, HARMONIC, harmonic_mean
-from pfedmma_dist.schema import shown
 
 OF_MEANS = Column("hm_of_means", "HM of means")
 

@@ -12,7 +12,7 @@ from noise import Noise
 from tiny_files import TEXT, VISION, Describe
 
 from pfedmma_dist.clip import storage
-from pfedmma_dist.config import CacheMode, ClipConfig
+from pfedmma_dist.config.keys import CacheMode, ClipConfig
 
 
 @pytest.fixture(params=[torch.float64, torch.float32], ids=["float64", "float32"])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.cache import FeatureCache, Views, build
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
-from pfedmma_dist.config import ClipConfig
+from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.world import World
 
 FORK, LAST = ImageFeatures(1), ImageFeatures(DEPTH - 1)

@@ -15,7 +15,7 @@ from slow_form import assert_same, random_clip
 from pfedmma_dist.clip import cache
 from pfedmma_dist.clip.cache import FreshFeatures, build
 from pfedmma_dist.clip.model import FINAL, ImageFeatures
-from pfedmma_dist.config import CacheMode, ClipConfig, Dtype
+from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype
 from pfedmma_dist.world import World
 
 

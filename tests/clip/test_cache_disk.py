@@ -15,7 +15,7 @@ from slow_form import assert_same, random_clip
 
 from pfedmma_dist.clip.cache import FreshFeatures
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
-from pfedmma_dist.config import CacheMode, ClipConfig, Dtype
+from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype
 
 
 def test_a_cache_on_disk_is_built_once(

@@ -14,7 +14,7 @@ from torch import nn
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import FINAL
 from pfedmma_dist.clip.text import ClassText, PlainText, class_text
-from pfedmma_dist.config import CacheMode, Dtype
+from pfedmma_dist.config.keys import CacheMode, Dtype
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions

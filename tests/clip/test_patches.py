@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.cache import FreshFeatures
 from pfedmma_dist.clip.model import FINAL, PATCHES, ImageFeatures
-from pfedmma_dist.config import CacheMode, ClipConfig
+from pfedmma_dist.config.keys import CacheMode, ClipConfig
 
 NUM, NUM_PATCHES, WIDTH = 5, 9, 20
 

@@ -17,7 +17,7 @@ from pfedmma_dist.clip.storage import (
     allocate,
     fits_memory,
 )
-from pfedmma_dist.config import CacheMode, ClipConfig
+from pfedmma_dist.config.keys import CacheMode, ClipConfig
 
 pytestmark = pytest.mark.usefixtures("shared_memory")
 

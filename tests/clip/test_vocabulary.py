@@ -12,7 +12,7 @@ from torch import Tensor
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.clip.vocabulary import TOKENS, save
-from pfedmma_dist.config import CacheMode
+from pfedmma_dist.config.keys import CacheMode
 
 QUICK = {"quick_gelu": True}
 POOLED = [QUICK, {"custom_text": True, "text": {"pool_type": "eos", "eos_id": 49407}}]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.load import load
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.config import ClipConfig
+from pfedmma_dist.config.keys import ClipConfig
 
 VISION = {"layers": 2, "width": 16, "head_width": 8, "patch_size": 4, "image_size": 12}
 TEXT = {"layers": 2, "width": 16, "heads": 2, "context_length": 20}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.sources import read
 

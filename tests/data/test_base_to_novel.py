@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pfedmma_dist.config import DataConfig, Dealing, Division
+from pfedmma_dist.config.keys import DataConfig, Dealing, Division
 from pfedmma_dist.data.base_to_novel import base_to_novel, deal_classes, published_shots
 from pfedmma_dist.data.files import Files
 from pfedmma_dist.data.images import Images, without

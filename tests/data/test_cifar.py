@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pfedmma_dist.arguments import read
 from pfedmma_dist.build import assemble, attach_features
 from pfedmma_dist.clip.model import FINAL
-from pfedmma_dist.config import Statistics
+from pfedmma_dist.config.command_line import read
+from pfedmma_dist.config.keys import Statistics
 from pfedmma_dist.data.cifar import CIFAR10, CIFAR100, Cifar
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS

@@ -1,4 +1,4 @@
-from pfedmma_dist.config import Experiment
+from pfedmma_dist.config.keys import Experiment
 from pfedmma_dist.data.experiments import TASKS
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data import glyphs
 from pfedmma_dist.data.glyph_images import GlyphStore
 from pfedmma_dist.data.images import Images

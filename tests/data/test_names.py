@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.names import prompt_names
 
 NAMES = ["sea_horse", "T-Shirt", "001_cat"]

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pfedmma_dist.config import DataConfig, Dealing, Experiment
+from pfedmma_dist.config.keys import DataConfig, Dealing, Experiment
 from pfedmma_dist.data.dealing import published
 from pfedmma_dist.data.dealing.deck import Deck, Rules
 from pfedmma_dist.data.glyph_images import GlyphStore

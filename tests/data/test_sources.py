@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pfedmma_dist import arguments
-from pfedmma_dist.config import DataConfig, Statistics
+from pfedmma_dist.config import command_line
+from pfedmma_dist.config.keys import DataConfig, Statistics
 from pfedmma_dist.data.sources import SOURCES, read
 from pfedmma_dist.methods import METHODS
 
@@ -48,7 +48,7 @@ def test_key_that_would_have_no_effect_is_refused(read_from, name, keys, message
 
 
 def template(*words: str) -> str:
-    return arguments.read(words, methods=METHODS, sources=SOURCES).data.template
+    return command_line.read(words, methods=METHODS, sources=SOURCES).data.template
 
 
 def test_coop_stands_for_the_prompt_of_the_data_set():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data import split
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part

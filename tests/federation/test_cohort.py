@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pfedmma_dist.config import FederationConfig
+from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.federation.cohort import (
     Batch,
     assign_shards,

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from toy import NO_TEXT, Linear, Table
 
-from pfedmma_dist.config import FederationConfig, OptimConfig
+from pfedmma_dist.config.keys import FederationConfig, OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
 from pfedmma_dist.federation.local import LocalResult, check_finite, train_cohort
 from pfedmma_dist.params import Layout

@@ -13,7 +13,7 @@ import submitit
 from launch import job
 from launch.cluster import Cluster
 from launch.job import Run, main, submit
-from pfedmma_dist.arguments import from_yaml
+from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
 

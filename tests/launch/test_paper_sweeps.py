@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from launch.plan import PlannedRun, plan
+from pfedmma_dist.config.merge import read_yaml
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.schema import read_yaml
 
 SWEEPS = Path(__file__).parents[2] / "configs" / "sweep"
 COOP = ["sun397", "caltech101", "oxford_pets", "oxford_flowers", "food101", "dtd", "ucf101"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from launch.plan import PLAN, PlannedRun, check_ranks, is_finished, plan, write_plan
-from pfedmma_dist.arguments import to_yaml
+from pfedmma_dist.config.command_line import to_yaml
 
 Write = Callable[[str], str]
 SWEEPS = sorted((Path(__file__).parents[2] / "configs" / "sweep").glob("*.yaml"))

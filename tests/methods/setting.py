@@ -11,7 +11,7 @@ from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip
 from torch import Tensor
 
 from pfedmma_dist.clip.text import class_text
-from pfedmma_dist.config import FederationConfig, OptimConfig
+from pfedmma_dist.config.keys import FederationConfig, OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
 from pfedmma_dist.federation.local import LocalResult, client_losses, train_cohort
 from pfedmma_dist.methods import METHODS

@@ -9,10 +9,10 @@ import torch
 from setting import CLIENTS, STEPS, Setting
 from torch import Tensor
 
-from pfedmma_dist.arguments import resolve_method
+from pfedmma_dist.config.command_line import resolve_method
+from pfedmma_dist.config.merge import plain
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.schema import plain
 
 
 def other_values(value: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """Dealing: ways to give images to clients, each a function from a deck to the client of each image.
 
-To add one, write its function in a file here, give its name to `Dealing` in config.py, and give it
+To add one, write its function in a file here, name it in `Dealing` (config/keys.py), and give it
 a line in `DEALERS`. Whatever the dealer, an image has one owner at most (NOBODY where it has none),
 and every client has a training image. Whose an image is depends on its class and on its place among
 the images of that class, and not on how the classes are interleaved.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pfedmma_dist.config import Dealing
+from pfedmma_dist.config.keys import Dealing
 from pfedmma_dist.data.dealing.classes import classes
 from pfedmma_dist.data.dealing.deck import Deck, Rules
 from pfedmma_dist.data.dealing.dirichlet import dirichlet

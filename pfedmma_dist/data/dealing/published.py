@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from pfedmma_dist.config import Dealing
+from pfedmma_dist.config.keys import Dealing
 from pfedmma_dist.data.dealing import Dealer
 from pfedmma_dist.data.dealing.classes import SHARES
 from pfedmma_dist.data.dealing.deck import Deck, Rules

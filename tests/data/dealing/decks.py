@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pfedmma_dist.config import DataConfig
+from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.dealing.deck import Deck, Rules
 
 

@@ -6,7 +6,7 @@ from decks import counts, deck_of, rules_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pfedmma_dist.config import Dealing
+from pfedmma_dist.config.keys import Dealing
 from pfedmma_dist.data.dealing import DEALERS
 from pfedmma_dist.data.dealing.deck import Deck, Rules
 from pfedmma_dist.data.partition import NOBODY, by_label

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from pfedmma_dist.config import Config
-from pfedmma_dist.schema import Leaf, leaves, shown
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.merge import Leaf, leaves, shown
 
 WIDTH = 96
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from pfedmma_dist import arguments
-from pfedmma_dist.config import CacheMode, Config, Dtype
+from pfedmma_dist.config import command_line
+from pfedmma_dist.config.keys import CacheMode, Config, Dtype
 
 
 class Share(Enum):
@@ -66,7 +66,7 @@ SOURCES = {"caltech101": caltech101, "folder": caltech101}
 
 
 def parse(*argv: str) -> Config:
-    config = arguments.parse(list(argv), methods=METHODS, sources=SOURCES)
+    config = command_line.parse(list(argv), methods=METHODS, sources=SOURCES)
     assert config is not None
     return config
 
@@ -278,7 +278,7 @@ def test_every_example_of_a_refusal_is_accepted() -> None:
 def test_method_options_are_made_of_the_saved_section() -> None:
     config = parse("method.share=none", "method.rank=4", "method.blocks=[9, 10]")
     assert config.method["share"] == "none"
-    name, options = arguments.resolve_method(config.method, METHODS)
+    name, options = command_line.resolve_method(config.method, METHODS)
     assert name == "pfedmma"
     assert options == AdapterOptions(rank=4, share=Share.none, blocks=[9, 10])
 
@@ -288,27 +288,27 @@ def test_saved_configuration_repeats_the_run(write) -> None:
         "clip.cache=off", "clip.pretrained=null", "optim.lr=1e-5", "data.template=off: {}",
         "method.name=promptfl", "method.context=3",
     )  # fmt: skip
-    name = write(arguments.to_yaml(config), "runs/a/config.yaml")
+    name = write(command_line.to_yaml(config), "runs/a/config.yaml")
     assert parse(name) == config
-    assert arguments.from_yaml(name, methods=METHODS, sources=SOURCES) == config
+    assert command_line.from_yaml(name, methods=METHODS, sources=SOURCES) == config
 
 
 def test_digest_ignores_where_and_how_the_run_is_kept() -> None:
-    same = arguments.digest(parse("run.folder=elsewhere", "run.checkpoint_every=3"))
-    assert arguments.digest(parse()) == same
+    same = command_line.digest(parse("run.folder=elsewhere", "run.checkpoint_every=3"))
+    assert command_line.digest(parse()) == same
     assert re.fullmatch("[0-9a-f]{8}", same)
-    assert arguments.digest(parse("seed=2")) != same
-    assert arguments.digest(parse("method.rank=16")) != same
+    assert command_line.digest(parse("seed=2")) != same
+    assert command_line.digest(parse("method.rank=16")) != same
 
 
 def test_run_folder_is_named_after_the_configuration() -> None:
     config = parse()
-    named = f"runs/caltech101-pfedmma-{arguments.digest(config)}"
-    assert str(arguments.run_folder(config)) == named
-    assert arguments.run_folder(parse("run.folder=runs/mine")) == Path("runs/mine")
+    named = f"runs/caltech101-pfedmma-{command_line.digest(config)}"
+    assert str(command_line.run_folder(config)) == named
+    assert command_line.run_folder(parse("run.folder=runs/mine")) == Path("runs/mine")
 
 
 def test_print_config_writes_what_can_be_read_back(write, capsys: pytest.CaptureFixture) -> None:
     words = ["seed=4", "--print-config"]
-    assert arguments.parse(words, methods=METHODS, sources=SOURCES) is None
+    assert command_line.parse(words, methods=METHODS, sources=SOURCES) is None
     assert parse(write(capsys.readouterr().out)).seed == 4

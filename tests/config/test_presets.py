@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pfedmma_dist import presets
+from pfedmma_dist.config import presets
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PRESET = "configs/data/caltech101.yaml"
 
 
@@ -54,7 +54,7 @@ def test_installed_package_has_the_presets_inside(
 ) -> None:
     (tmp_path / "package" / PRESET).parent.mkdir(parents=True)
     (tmp_path / "package" / PRESET).touch()
-    monkeypatch.setattr(presets, "__file__", str(tmp_path / "package" / "presets.py"))
+    monkeypatch.setattr(presets, "__file__", str(tmp_path / "package" / "config" / "presets.py"))
     assert presets.find(PRESET) == tmp_path / "package" / PRESET
 
 

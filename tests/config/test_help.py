@@ -4,10 +4,10 @@ from dataclasses import dataclass, fields, is_dataclass
 
 import pytest
 
-from pfedmma_dist import arguments
-from pfedmma_dist.config import Config, FederationConfig
-from pfedmma_dist.help import WIDTH, field_docs, listing, manual
-from pfedmma_dist.schema import leaves, shown
+from pfedmma_dist.config import command_line
+from pfedmma_dist.config.help import WIDTH, field_docs, listing, manual
+from pfedmma_dist.config.keys import Config, FederationConfig
+from pfedmma_dist.config.merge import leaves, shown
 
 
 @dataclass(kw_only=True)
@@ -88,6 +88,6 @@ def test_listing_names_methods_and_data_sets() -> None:
 def test_flag_writes_to_stdout_and_makes_no_config(
     flag: str, words: str, capsys: pytest.CaptureFixture
 ) -> None:
-    made = arguments.parse([flag], methods={"toy": Toy}, sources={"box": read_toys})
+    made = command_line.parse([flag], methods={"toy": Toy}, sources={"box": read_toys})
     assert made is None
     assert capsys.readouterr().out.startswith(words)

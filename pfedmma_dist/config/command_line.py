@@ -15,11 +15,21 @@ from typing import Any, get_type_hints
 
 from omegaconf import OmegaConf
 
-from pfedmma_dist.config import Config
-from pfedmma_dist.help import listing, manual
-from pfedmma_dist.limits import COOP, check
-from pfedmma_dist.presets import alike, find
-from pfedmma_dist.schema import Layer, Word, hint, leaves, merged, parsed, place, plain, read_yaml
+from pfedmma_dist.config.help import listing, manual
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.limits import COOP, check
+from pfedmma_dist.config.merge import (
+    Layer,
+    Word,
+    hint,
+    leaves,
+    merged,
+    parsed,
+    place,
+    plain,
+    read_yaml,
+)
+from pfedmma_dist.config.presets import alike, find
 
 OVERRIDE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
 FLAGS = ("--help", "-h", "--list", "--print-config")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pfedmma_dist.arguments import parse, with_default
+from pfedmma_dist.config.command_line import parse, with_default
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
 

@@ -28,5 +28,6 @@ def alike(word: str) -> Path | None:
 
 def installed() -> Path:
     """Return the folder of our presets: in an installed package, or beside it in a source tree."""
-    inside = Path(__file__).parent / FOLDER
-    return inside if inside.is_dir() else Path(__file__).parents[1] / FOLDER
+    package = Path(__file__).parents[1]
+    inside = package / FOLDER
+    return inside if inside.is_dir() else package.parent / FOLDER

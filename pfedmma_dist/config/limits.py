@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pfedmma_dist.config import Config
-from pfedmma_dist.schema import hint, leaves
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.merge import hint, leaves
 
 
 @dataclass(frozen=True)
