@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce
+from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce, limited
 from pfedmma_dist.config.merge import Layer, merged, read_yaml
 
 INHERITED = re.compile(
@@ -30,27 +30,27 @@ class Cluster:
     """Account to charge."""
     qos: str | None = None
     """Quality of service."""
-    nodes: int = 1
+    nodes: int = limited(1, AT_LEAST_1)
     """Nodes of the job."""
-    ranks_per_node: int = 1
+    ranks_per_node: int = limited(1, AT_LEAST_1)
     """Ranks on each node, one SLURM task each; on all nodes at most federation.num_shards."""
-    gpus_per_rank: int = 1
+    gpus_per_rank: int = limited(1, NOT_NEGATIVE)
     """GPUs of each rank; 0 trains on CPUs."""
-    cpus_per_rank: int = 8
+    cpus_per_rank: int = limited(8, AT_LEAST_1)
     """CPU cores of each rank."""
-    memory: float | None = None
+    memory: float | None = limited(None, AT_LEAST_1)
     """Memory of each node, GiB; null takes the cluster's default."""
-    timeout_minutes: int = 60
+    timeout_minutes: int = limited(60, AT_LEAST_1)
     """Time limit of one start, minutes; the job goes on in a new one where it was not finished."""
-    warning_seconds: int = 300
+    warning_seconds: int = limited(300, AT_LEAST_1)
     """Time before that limit at which the run is told to save and stop, seconds; longer than a
     round and a checkpoint take. Slurm may be 60 s early."""
-    max_requeues: int = 10
+    max_requeues: int = limited(10, NOT_NEGATIVE)
     """How often the job may go on after its time limit; preemptions are not counted."""
-    max_failures: int = 3
+    max_failures: int = limited(3, AT_LEAST_1)
     """How often in a row a start may fail before the job gives up, counted from the newest
     checkpoint: by a crash, a killed rank or a lost node, not by what the user has to mend."""
-    array_parallelism: int = 256
+    array_parallelism: int = limited(256, AT_LEAST_1)
     """How many runs of one sweep may run at a time."""
     setup: list[str] = field(default_factory=list)
     """Shell lines before the ranks start, such as `module load cuda`."""
@@ -87,27 +87,13 @@ class Cluster:
         }
 
 
-LIMITS = {
-    "nodes": AT_LEAST_1,
-    "ranks_per_node": AT_LEAST_1,
-    "gpus_per_rank": NOT_NEGATIVE,
-    "cpus_per_rank": AT_LEAST_1,
-    "memory": AT_LEAST_1,
-    "timeout_minutes": AT_LEAST_1,
-    "warning_seconds": AT_LEAST_1,
-    "max_requeues": NOT_NEGATIVE,
-    "max_failures": AT_LEAST_1,
-    "array_parallelism": AT_LEAST_1,
-}
-
-
 def read_cluster(path: str) -> Cluster:
     """Return the cluster of a YAML file; ValueError where it makes no sense."""
     if not Path(path).is_file():
         known = ", ".join(sorted(str(file) for file in Path("slurm").glob("*.yaml")))
         raise ValueError(f"there is no cluster file {path}; known: {known or 'none'}")
     cluster = merged(Cluster, [Layer(path, read_yaml(path))])
-    enforce(cluster, LIMITS)
+    enforce(cluster)
     if cluster.warning_seconds >= 60 * cluster.timeout_minutes:
         raise ValueError(
             f"warning_seconds: {cluster.warning_seconds} is not below timeout_minutes="

@@ -149,7 +149,8 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     from submitit.core.utils import UncompletedJobError
 
     from launch.plan import check_ranks
-    from pfedmma_dist.config.command_line import parse, run_folder, with_default
+    from pfedmma_dist.config.command_line import parse, with_default
+    from pfedmma_dist.config.identity import run_folder
     from pfedmma_dist.data.sources import SOURCES
     from pfedmma_dist.methods import METHODS
 
@@ -159,7 +160,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     check_ranks(config, cluster.num_ranks)
     if kind == "slurm":
         refuse_without_slurm()
-    folder = run_folder(config).absolute()
+    folder = run_folder(config, METHODS).absolute()
     config.run.folder = str(folder)
     saved = save(config, folder / "submitit")
     clean_environment()

@@ -9,18 +9,23 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pfedmma_dist.config.command_line import digest, read, with_default
+from pfedmma_dist.config.command_line import read, with_default
+from pfedmma_dist.config.identity import digest, digest_of_format_0
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import Layer, Word, hint, merged, parsed, read_yaml, shown
 from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.reading import FORMAT, read_rows
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.start import adopt
 
 PLAN = "sweep.csv"
-"""A row per planned run, in the folder of the sweep: id, row, folder, and a column per grid key."""
+"""A row per planned run, in the folder of the sweep."""
+
+COLUMNS = ("id", "row", "folder")
+"""Of a plan, before its format and the keys of its grid."""
 
 ROW = "row"
 """What an entry of `exclude` calls the row."""
@@ -49,6 +54,11 @@ class PlannedRun:
     words: list[str]  # arguments of train, run.folder among them
     config: Config
     id: str  # of all that decides the result: the same in every sweep
+
+    @property
+    def ids(self) -> tuple[str | None, ...]:
+        """Return the ids that a job of this run may have, of every format."""
+        return self.id, digest_of_format_0(self.config)
 
     @property
     def folder(self) -> RunFolder:
@@ -120,13 +130,29 @@ def write_plan(runs: list[PlannedRun]) -> Path:
     folder = runs[0].folder.path.parent
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "row", "folder", *runs[0].point])
+    writer.writerow([*COLUMNS, "format", *runs[0].point])
     for run in runs:
-        writer.writerow([run.id, run.row, run.name, *map(shown, run.point.values())])
+        writer.writerow([run.id, run.row, run.name, FORMAT, *map(shown, run.point.values())])
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_text_atomically(folder / PLAN, text.getvalue())
     return folder
+
+
+def read_plan(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of a sweep's plan; ValueError where the folder is none of a sweep."""
+    try:
+        rows = read_rows(folder / PLAN, COLUMNS, "start the sweep again, which writes it anew")
+    except FileNotFoundError as error:
+        raise ValueError(f"{folder} holds no {PLAN}; give the folder of a sweep") from error
+    if not rows:
+        raise ValueError(f"{folder / PLAN} plans no run; start the sweep again")
+    return rows
+
+
+def point_of(row: Mapping[str, str]) -> dict[str, Any]:
+    """Return grid key -> value of a row of the plan."""
+    return {key: parsed(Word(text)) for key, text in row.items() if key not in (*COLUMNS, "format")}
 
 
 def _sweep_file(word: str) -> Path:
@@ -180,4 +206,5 @@ def _planned(
     name = "-".join(re.sub(r"[^\w.+]+", "_", text).strip("_") for text in (row, *differs))
     folder = Path(config.run.folder or Path("runs") / Path(file).stem).expanduser() / name
     config.run.folder = str(folder)
-    return PlannedRun(row, dict(point), [*words, f"run.folder={folder}"], config, digest(config))
+    words = [*words, f"run.folder={folder}"]
+    return PlannedRun(row, dict(point), words, config, digest(config, METHODS))

@@ -1,16 +1,11 @@
 """The runs that a command line names: run folders, and the folders of sweeps."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from launch.plan import PLAN
-from pfedmma_dist.config.merge import Word, parsed
+from launch.plan import PLAN, point_of, read_plan
 from pfedmma_dist.results.outcome import Outcome, completed, read_outcome
 from pfedmma_dist.run.folder import RunFolder
-
-NO_KEYS = ("id", "row", "folder")
-"""Columns of a plan that are no key of the grid; those of a grid are keys of the configuration."""
 
 
 def named_runs(words: Iterable[str]) -> list[Outcome]:
@@ -27,15 +22,10 @@ def named_runs(words: Iterable[str]) -> list[Outcome]:
 
 def sweep_runs(folder: Path) -> list[Outcome]:
     """Return all runs that a sweep has planned, as far as they have come."""
-    with open(folder / PLAN, encoding="utf-8", newline="") as file:
-        return completed(
-            read_outcome(
-                folder / line["folder"],
-                line["row"],
-                {key: parsed(Word(text)) for key, text in line.items() if key not in NO_KEYS},
-            )
-            for line in csv.DictReader(file)
-        )
+    return completed(
+        read_outcome(folder / line["folder"], line["row"], point_of(line))
+        for line in read_plan(folder)
+    )
 
 
 def is_sweep(folder: Path) -> bool:

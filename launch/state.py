@@ -1,6 +1,5 @@
 """How far the runs of a sweep are: what the run folders, jobs.csv and the queue say together."""
 
-import csv
 import os
 import re
 from collections.abc import Mapping
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
-from launch.plan import PLAN
 from launch.slurm import Queued, queued
 from pfedmma_dist.config.merge import read_yaml
 from pfedmma_dist.results.columns import score_keys, title
@@ -46,14 +44,6 @@ class RunState:
     state: str
     job: Job | None
     note: str = ""  # how far it is, or why it is not
-
-
-def read_plan(folder: Path) -> list[dict[str, str]]:
-    """Return the rows of a sweep's plan; ValueError where the folder is none of a sweep."""
-    if not (folder / PLAN).is_file():
-        raise ValueError(f"{folder} holds no {PLAN}; give the folder of a sweep")
-    with open(folder / PLAN, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def read_states(folder: Path, runs: Mapping[str, str]) -> tuple[list[RunState], str]:

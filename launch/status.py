@@ -18,8 +18,9 @@ from pathlib import Path
 from launch.array import submit_arrays
 from launch.cluster import read_cluster, refuse_without_slurm
 from launch.jobs import LOCAL, Job, launcher, read_jobs
+from launch.plan import read_plan
 from launch.slurm import cancel, max_array_size, queued
-from launch.state import OVER, STATES, RunState, read_plan, read_states
+from launch.state import OVER, STATES, RunState, read_states
 from launch.sweep import only_one, tell
 from launch.tasks import Task
 from launch.workers import StopSignal, Workers

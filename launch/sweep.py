@@ -132,9 +132,9 @@ def _states(folder: Path, runs: Sequence[PlannedRun]) -> list[RunState]:
     states, trouble = read_states(folder, {run.name: run.id for run in runs})
     if trouble:
         raise ValueError(f"which runs are queued is not known: {trouble}")
-    for state in states:
+    for run, state in zip(runs, states, strict=True):
         job = state.job
-        if state.state in BUSY and job is not None and job.id != state.id:
+        if state.state in BUSY and job is not None and job.id not in run.ids:
             raise ValueError(
                 f"{state.run} is {state.state} as job {job.job} with another configuration "
                 f"({job.id}); cancel it by python -m launch.status {folder} --cancel, "

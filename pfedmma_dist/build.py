@@ -44,7 +44,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     experiment = TASKS[cfg.data.task]
     task = together(world, lambda: experiment(images, cfg.data, cfg.seed), ValueError)
     if not cfg.data.skip_corrupt:
-        _refuse_unreadable(task, world)
+        task = replace(task, images=_refuse_unreadable(images, used_rows(task), world))
 
     def build() -> Federation:
         clip = load(cfg.clip, cfg.seed, world.device)
@@ -80,7 +80,7 @@ def attach_features(
     def cached(
         groups: list[cache.Views], mine: list[cache.Views], kinds: list[ImageFeatures], of: str
     ) -> cache.FeatureCache:
-        key = f"{of} {images.store.identity(np.unique(cache.join(groups)[0]))}"
+        key = f"{of} {images.identity(np.unique(cache.join(groups)[0]))}"
         key += f" {images.scaling}" if images.scaling else ""
         try:
             found = cache.build(clip, tuple(kinds), groups, pixels, world, budget, key, steps)
@@ -126,33 +126,49 @@ def zero_shot(federation: Federation) -> Scores:
     )
 
 
-def _refuse_unreadable(task: Task, world: World) -> None:
-    """Raise where an image that the task uses cannot be decoded, before any work is lost."""
-    clients = np.arange(task.num_clients)
-    rows = np.union1d(task.train.members, rows_of(task.scopes, clients))
-    bad, told = _find_unreadable(task.images, rows, world)
+def used_rows(task: Task) -> np.ndarray:
+    """Return all image rows that a task trains or scores on, ascending."""
+    return np.union1d(task.train.members, rows_of(task.scopes, np.arange(task.num_clients)))
+
+
+def _refuse_unreadable(images: Images, rows: np.ndarray, world: World) -> Images:
+    """Return the images, inspected; raise where one of these cannot be decoded, before any work."""
+    inspected, bad, told = _inspected(images, rows, world)
     if len(bad):
         raise TogetherError(
             f"data.root: {len(bad)} of {len(rows)} images cannot be read: {told}; mend or remove "
             "them, or set data.skip_corrupt=true to leave them out"
         )
+    return inspected
 
 
 def _without_unreadable(images: Images, world: World) -> Images:
     """Return the images without those that cannot be decoded, and say how many these were."""
-    bad, told = _find_unreadable(images, np.arange(len(images)), world)
+    inspected, bad, told = _inspected(images, np.arange(len(images)), world)
     if len(bad):
         log.warning("data.skip_corrupt: left out %d of %d images: %s", len(bad), len(images), told)
-    return without(images, bad)
+    return without(inspected, bad)
 
 
-def _find_unreadable(images: Images, rows: np.ndarray, world: World) -> tuple[np.ndarray, str]:
-    """Return the unreadable rows and a text about the first; the ranks share the work."""
-    mine = rows[world.rank :: world.size]
-    found = together(world, lambda: images.store.unreadable(mine), OSError)
-    marks = torch.zeros(len(images), dtype=torch.int64)
-    marks[[row for row, _ in found]] = 1
-    bad = world.exact_sum(marks).nonzero().flatten().numpy()
-    named = [f"{images.store.name(row)}: {reason}" for row, reason in found if row in bad[:NAMED]]
+def _inspected(images: Images, rows: np.ndarray, world: World) -> tuple[Images, np.ndarray, str]:
+    """Return the images with digests of these rows, the unreadable of them, and a text about these.
+
+    The ranks share the work.
+    """
+    mine = slice(world.rank, None, world.size)
+    found = together(world, lambda: images.store.inspect(rows[mine]), OSError)
+    table = torch.zeros(len(rows), 3, dtype=torch.int64)
+    table[mine, :2] = torch.from_numpy(found.content)
+    table[np.searchsorted(rows, [row for row, _ in found.unreadable]), 2] = 1
+    total = world.exact_sum(table).numpy()
+    content = np.zeros((len(images), 2), np.int64)
+    content[rows] = total[:, :2]
+    bad = rows[total[:, 2] > 0]
+    named = [
+        f"{images.store.name(row)}: {reason}"
+        for row, reason in found.unreadable
+        if row in bad[:NAMED]
+    ]
     told = [text for text in gather_texts(world, "; ".join(named)) if text]
-    return bad, "; ".join([*told, "..."] if len(bad) > NAMED else told)
+    words = "; ".join([*told, "..."] if len(bad) > NAMED else told)
+    return replace(images, content=content), bad, words

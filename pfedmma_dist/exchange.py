@@ -1,5 +1,6 @@
 """What crosses the network at a round boundary, and what it costs a client."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -58,8 +59,11 @@ class Exchange(Protocol):
         """Return the server's tensors for a checkpoint."""
         ...
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state` returned."""
+    def load(self, state: dict[str, Tensor], trained: np.ndarray) -> None:
+        """Take back what `state` returned; ValueError where it cannot have.
+
+        trained: sorted clients that had trained by then.
+        """
         ...
 
     def cost(self) -> Cost:
@@ -98,8 +102,9 @@ class Average:
         """Return the shared part."""
         return {"shared": self.shared}
 
-    def load(self, state: dict[str, Tensor]) -> None:
+    def load(self, state: dict[str, Tensor], trained: np.ndarray) -> None:
         """Take back the shared part."""
+        _demand(state, {"shared": (torch.float32, self.shared.shape)})
         self.shared = state["shared"].clone()
 
     def cost(self) -> Cost:
@@ -207,9 +212,21 @@ class ExpertPool(Average):
         numbers = torch.tensor(clients, dtype=torch.int64)
         return {**super().state(), "clients": numbers, "held": held, "uploads": torch.cat(rows)}
 
-    def load(self, state: dict[str, Tensor]) -> None:
+    def load(self, state: dict[str, Tensor], trained: np.ndarray) -> None:
         """Take back what `state` returned."""
-        super().load(state)
+        num_uploads = len(state.get("uploads", ()))
+        pool = {
+            "clients": (torch.int64, (len(trained),)),
+            "held": (torch.int64, (len(trained), 1 + self.num_experts)),
+            "uploads": (torch.float32, (num_uploads, len(self.shared))),
+        }
+        _demand(state, {"shared": (torch.float32, self.shared.shape), **pool})
+        held = state["held"]
+        if not np.array_equal(state["clients"], trained):
+            raise ValueError(f"the pool is of other clients than the {len(trained)} that trained")
+        if bool((held < -1).any() or (held >= num_uploads).any() or (held[:, 0] < 0).any()):
+            raise ValueError("the pool names uploads that it does not hold")
+        super().load({"shared": state["shared"]}, trained)
         uploads = [Upload(row.clone()) for row in state["uploads"]]
         self.last, self.experts = {}, {}
         for client, held in zip(state["clients"].tolist(), state["held"].tolist(), strict=True):
@@ -240,3 +257,13 @@ class ExpertPool(Average):
             mode = "donot_use_mm_for_euclid_dist"
             keys = torch.cdist(self.last[client].row[None], rows, compute_mode=mode)[0].numpy()
         return np.argsort(keys, kind="stable").tolist()
+
+
+def _demand(state: dict[str, Tensor], wanted: dict[str, tuple[torch.dtype, Sequence[int]]]) -> None:
+    """Raise ValueError unless a server's state has these tensors, finite and no others."""
+    found = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in state.items()}
+    if found != {name: (dtype, tuple(shape)) for name, (dtype, shape) in wanted.items()}:
+        raise ValueError(f"the server's state is {found}, not {wanted}")
+    for name, tensor in state.items():
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"the server's {name} is not finite")

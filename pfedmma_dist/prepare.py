@@ -146,7 +146,7 @@ def _unreadable(images: Images, steps: Steps) -> list[tuple[int, str]]:
         while start < len(rows):
             began = time.monotonic()
             chunk = rows[start : start + count]
-            broken += images.store.unreadable(chunk)
+            broken += images.store.inspect(chunk).unreadable
             advance(len(chunk))
             start += len(chunk)
             if time.monotonic() - began < GLANCE:

@@ -13,11 +13,14 @@ from typing import Any
 
 from pfedmma_dist import command
 from pfedmma_dist.build import assemble, attach_features, zero_shot
-from pfedmma_dist.config.command_line import run_folder, to_yaml, with_default
+from pfedmma_dist.config.command_line import to_yaml, with_default
+from pfedmma_dist.config.identity import identity, run_folder
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.federation import Federation, RoundStats
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.ownership import Owner
 from pfedmma_dist.run import checkpoint
 from pfedmma_dist.run.environment import environment
 from pfedmma_dist.run.files import write_json, write_text_atomically, writing
@@ -30,7 +33,7 @@ from pfedmma_dist.run.signals import STOPPED, StopSignal
 from pfedmma_dist.run.summary import summary
 from pfedmma_dist.run.table import show
 from pfedmma_dist.run.together import together
-from pfedmma_dist.start import flat, settle
+from pfedmma_dist.start import settle
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(cfg: Config, world: World) -> int:
     """Train the run of a configuration, or go on with it."""
-    folder = RunFolder(run_folder(cfg))
+    folder = RunFolder(run_folder(cfg, METHODS))
     with StopSignal() as stop:
         folder.claim(world)
         try:
@@ -65,11 +68,13 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         federation = assemble(cfg, world)
         sizes = federation.sizes
         log.info("%d clients with %d to %d training images", len(sizes), sizes.min(), sizes.max())
-        together(world, lambda: _describe(cfg, folder, world), ValueError)
+        owner = Owner(federation, folder)
+        together(world, owner.check_newest, ValueError)
+        together(world, lambda: _describe(cfg, owner, world), ValueError)
         rounds = cfg.federation.rounds if federation.layout.num_trained else 0
         with Progress(world, console, rounds) as progress:
             caches = attach_features(federation, progress.step)
-            run = _Run(federation, folder, rounds, progress, stop)
+            run = _Run(federation, owner, rounds, progress, stop)
             if not run.go_on():
                 log.info(
                     "stopped by a signal and saved after round %d of %d; the same command goes on",
@@ -88,10 +93,12 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
     return 0
 
 
-def _describe(cfg: Config, folder: RunFolder, world: World) -> None:
+def _describe(cfg: Config, owner: Owner, world: World) -> None:
     """Write what the run is and what it runs on, now that nothing speaks against it."""
+    folder = owner.folder
     if world.first:
         with writing(folder.path):
+            owner.write_images()
             write_text_atomically(folder.config, to_yaml(cfg))
             write_json(folder.environment, environment(world))
 
@@ -102,18 +109,20 @@ class _Run:
     def __init__(
         self,
         federation: Federation,
-        folder: RunFolder,
+        owner: Owner,
         rounds: int,
         progress: Progress,
         stop: StopSignal,
     ) -> None:
-        self.federation, self.folder, self.rounds = federation, folder, rounds
+        self.federation, self.owner, self.folder = federation, owner, owner.folder
+        self.rounds = rounds
         self.progress, self.stop, self.world = progress, stop, federation.world
         self.started = time.perf_counter()
         self.earlier_seconds = 0.0  # of the starts before this one
         self.unscored: RoundStats | None = None  # a round whose scores a signal put off
         self.rank_bytes: int | None = None  # of one round
         self.done = 0
+        self.saved_metrics: str | None = None
         self._load()
         progress.start_round = self.done
         cfg, task = federation.cfg, federation.task
@@ -125,10 +134,11 @@ class _Run:
         )
         scopes = [scope.name for scope in task.scopes]
         first_row = self.done - (self.unscored is not None)
-        with writing(folder.path):
+        with writing(self.folder.path):
             self.report = Report(
-                folder, self.world, clients, scopes, flat(cfg), to_yaml(cfg), first_row
-            )
+                self.folder, self.world, clients, scopes, identity(cfg), to_yaml(cfg), first_row,
+                self.saved_metrics,
+            )  # fmt: skip
         self.zero_shot = summary(zero_shot(federation).percent, task.domains)
         self.scores: Scores | None = None
 
@@ -221,10 +231,13 @@ class _Run:
             "num_shards": cfg.federation.num_shards,
             "seconds": self._seconds(),
             "unscored": None if unscored is None else asdict(unscored),
+            **self.owner.facts,
         }
+        with writing(self.folder.path):
+            metrics = self.report.metrics_text()
         checkpoint.save(
             self.folder.checkpoints, self.world, self.done, shards, server, meta,
-            cfg.run.keep_checkpoints,
+            cfg.run.keep_checkpoints, metrics,
         )  # fmt: skip
 
     def _load(self) -> None:
@@ -235,14 +248,19 @@ class _Run:
             federation.hosted,
             federation.layout.fingerprint(),
             federation.cfg.federation.num_shards,
+            self.owner.check,
+            self._accept,
         )
-        if loaded is None:
-            return
-        federation.load(loaded.shards, loaded.server)
+        if loaded is not None:
+            log.info("going on after round %d of %d", self.done, self.rounds)
+
+    def _accept(self, loaded: checkpoint.Loaded) -> None:
+        """Take in the state of a checkpoint; ValueError where it cannot be this run's."""
+        unscored = loaded.meta["unscored"]
+        self.unscored = None if unscored is None else RoundStats.of(unscored)
+        self.federation.load(loaded.shards, loaded.server, loaded.round_index)
         self.done, self.earlier_seconds = loaded.round_index, loaded.meta["seconds"]
-        if loaded.meta["unscored"] is not None:
-            self.unscored = RoundStats(**loaded.meta["unscored"])
-        log.info("going on after round %d of %d", self.done, self.rounds)
+        self.saved_metrics = loaded.metrics
 
     def _seconds(self) -> float:
         return self.earlier_seconds + time.perf_counter() - self.started

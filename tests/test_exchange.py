@@ -93,9 +93,25 @@ def test_number_that_has_no_fixed_point_is_refused(value: float) -> None:
 def test_state_comes_back() -> None:
     exchange, other = Average(torch.tensor([1.5, 2.5])), Average(torch.zeros(2))
     state = exchange.state()
-    other.load(state)
+    other.load(state, np.arange(3))
     state["shared"].zero_()  # what was loaded is a copy
     assert other.shared.tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"shared": torch.zeros(3)},
+        {"shared": torch.zeros(2, dtype=torch.float16)},
+        {"shared": torch.tensor([0.0, torch.inf])},
+        {"shared": torch.zeros(2), "more": torch.zeros(1)},
+    ],
+    ids=["none", "shape", "dtype", "infinite", "more"],
+)
+def test_state_of_another_server_is_refused(state: dict[str, torch.Tensor]) -> None:
+    with pytest.raises(ValueError, match="the server's"):
+        Average(torch.zeros(2)).load(state, np.arange(3))
 
 
 def test_cost_is_every_shared_number_once_each_way() -> None:

@@ -170,11 +170,13 @@ def test_upload_does_not_hold_the_rows_of_its_round() -> None:
 @pytest.mark.parametrize("choice", Choice.__members__)
 def test_state_comes_back(choice: str) -> None:
     pool, other = new(choice), new(choice)
+    trained = np.empty(0, np.int64)
     for rounds in ({}, SPOTS, {0: 4.0, 2: 5.0}, {5: 1.0}):
+        trained = np.union1d(trained, list(rounds)).astype(np.int64)
         if rounds:
             play(pool, rounds)
         state = pool.state()
-        other.load({name: value.clone() for name, value in state.items()})
+        other.load({name: value.clone() for name, value in state.items()}, trained)
         again = other.state()
         assert all(torch.equal(again[name], state[name]) for name in state)
         for client in (0, 1, 2, 3, 5, 6):
@@ -182,9 +184,27 @@ def test_state_comes_back(choice: str) -> None:
                 expected = handed(pool, client, training=training)
                 assert handed(other, client, training=training) == expected
     state["uploads"].zero_()
-    other.load(state)
+    other.load(state, trained)
     state["uploads"].fill_(9.0)  # what was loaded is a copy
     assert handed(other, 0, training=False)[0] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("part", "spoil"),
+    [
+        ("clients", lambda clients: clients + 1),
+        ("held", lambda held: held + 40),
+        ("held", lambda held: held * 0 - 1),
+        ("uploads", lambda uploads: uploads.half()),
+    ],
+    ids=["other clients", "place beyond", "nothing held", "dtype"],
+)
+def test_state_of_another_pool_is_refused(part: str, spoil) -> None:
+    pool = new()
+    play(pool, SPOTS)
+    state = pool.state()
+    with pytest.raises(ValueError, match="the pool|the server's state"):
+        new().load({**state, part: spoil(state[part])}, np.array(sorted(SPOTS)))
 
 
 def test_upload_takes_no_gradient_along_and_is_a_copy() -> None:

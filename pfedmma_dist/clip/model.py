@@ -1,7 +1,7 @@
 """The frozen CLIP as methods see it: image features of a declared kind, and their encoding."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -132,19 +132,14 @@ class FrozenCLIP:
         return (2, rows, self.image.width)
 
     def image_hash(self) -> str:
-        """Return a sha256 over the image side, part of a cache's key."""
-        image = self.image
-        if image is None:
-            form = repr(self.image_module)
-            weights = self.image_module.state_dict().values()
-        else:
-            form = f"{image.num_heads} heads, eps {image.final_norm.eps}"
-            weights = _tensors([self.embed_image, image.blocks, image.final_norm, image.projection])
-        digest = hashlib.sha256(form.encode())
-        for weight in weights:
-            flat = weight.detach().cpu().contiguous().flatten()
-            digest.update(flat.view(torch.uint8).numpy())
-        return digest.hexdigest()
+        """Return a sha256 over the image side: weights, and how they are used."""
+        if self.image is None:
+            return _hash(repr(self.image_module), self.image_module.state_dict().values())
+        return _tower_hash(self.image, self.embed_image)
+
+    def text_hash(self) -> str:
+        """Return a sha256 over the text side, and over the scale of the logits."""
+        return _tower_hash(self.text, self.embed_text, f", scale {self.scale!r}")
 
     @torch.no_grad()
     def freeze(self, pixels: Tensor, kinds: tuple[ImageFeatures, ...]) -> list[Tensor]:
@@ -217,11 +212,24 @@ class FrozenCLIP:
         return self.image.head(x[:, 1:] if kind.patches else x[:, 0])
 
 
+def _tower_hash(tower: Tower, embed: ImageEmbedding | TextEmbedding, more: str = "") -> str:
+    form = f"{tower.num_heads} heads, eps {tower.final_norm.eps}{more}"
+    return _hash(form, _tensors([embed, tower.blocks, tower.final_norm, tower.projection]))
+
+
+def _hash(form: str, weights: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256(form.encode())
+    for weight in weights:
+        flat = weight.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def _tensors(part: object) -> Iterator[Tensor]:
     """Walk lists and dataclasses of weights."""
     if isinstance(part, Tensor):
         yield part
-    elif isinstance(part, list | Block | Norm | ImageEmbedding):
+    elif isinstance(part, list | Block | Norm | ImageEmbedding | TextEmbedding):
         for inner in part if isinstance(part, list) else vars(part).values():
             yield from _tensors(inner)
 

@@ -4,8 +4,6 @@ No method and no data set is known here by name: both tables are handed in. A me
 merged into the `Options` dataclass of its class as strictly as every other key.
 """
 
-import hashlib
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +28,7 @@ from pfedmma_dist.config.merge import (
     read_yaml,
 )
 from pfedmma_dist.config.presets import alike, find
+from pfedmma_dist.reading import FORMAT
 
 OVERRIDE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
 FLAGS = ("--help", "-h", "--list", "--print-config")
@@ -97,7 +96,7 @@ def resolve_method(method: Mapping[str, Any], methods: Mapping[str, type]) -> tu
 
 def to_yaml(config: Config) -> str:
     """Return the whole configuration as YAML; reading it back gives an equal one."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    return f"format: {FORMAT}\n{OmegaConf.to_yaml(OmegaConf.structured(config))}"
 
 
 def from_yaml(
@@ -108,19 +107,6 @@ def from_yaml(
 ) -> Config:
     """Return the configuration in one file, for instance in a run folder."""
     return _configuration([_layer_of(path)], methods, sources)
-
-
-def digest(config: Config) -> str:
-    """Return 8 hexadecimal digits of all keys but `run`; equal ones compute the same."""
-    tree = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    del tree["run"]
-    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def run_folder(config: Config) -> Path:
-    """Return the folder of the run: the one asked for, or one named after the configuration."""
-    name = f"{config.data.name}-{config.method['name']}-{digest(config)}"
-    return Path(config.run.folder or Path("runs") / name).expanduser()
 
 
 def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: Sources) -> Config:
@@ -168,7 +154,11 @@ def _fields(schema: type) -> list[tuple[str, Any, Any]]:
         (
             item.name,
             hints[item.name],
-            field(default=item.default, default_factory=item.default_factory),
+            field(
+                default=item.default,
+                default_factory=item.default_factory,
+                metadata=item.metadata,
+            ),
         )
         for item in fields(schema)
     ]

@@ -3,11 +3,17 @@
 Defaults live here and nowhere else; YAML files hold departures from them. Numbers that come from a
 paper or from published code name their source. A method's own options live with the method
 (`pfedmma_dist/methods/*.py`), because this file knows no method.
+
+Its limit, and what it means for the identity of a run (`meaning.py`), stand beside it. A key
+without a word on that decides the result.
 """
 
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from pfedmma_dist.config.limits import AT_LEAST_1, COOP, NOT_NEGATIVE, POSITIVE, Limit
+from pfedmma_dist.config.meaning import Role, key
 
 
 class Dtype(Enum):
@@ -66,21 +72,21 @@ class DataConfig:
     name: str = "caltech101"
     """Data set; `--list` prints the known names. Where neither this nor a file is given, `train`
     begins with the presets of the embedded world, `glyphs`."""
-    root: str = "data"
+    root: str = key("data", by_content=True)
     """Folder that holds the data sets (for `folder`: the image folder itself)."""
     classes: list[str] | None = None
     """Classes to use, by name, in place of all; not for glyphs."""
-    class_names: str | None = None
+    class_names: str | None = key(None, by_content=True)
     """A .csv file of lines `folder,name`, or a .json object, of classes that a prompt shall call
     otherwise than their folder; not for glyphs."""
     # The name hides the built-in one: annotations further down cannot be list[...].
-    list: str | None = None
+    list: str | None = key(None, by_content=True)
     """folder only: a .csv or .jsonl file with an image per line, in the columns path (relative to
     root) and class, and where there are such, domain, client and split (train, val or test)."""
     task: Experiment = Experiment.base_to_novel
     """Experiment (pFedMMA, section 5.1): `base_to_novel` deals disjoint classes to clients,
     `label_shift` divides every class among them, `feature_shift` every class of one domain."""
-    num_clients: int | None = 10
+    num_clients: int | None = key(10, limit=AT_LEAST_1, heading="Clients")
     """Clients of the federation; 10 in base-to-novel, 30 over 6 domains in feature shift, 100 in
     label shift (pFedMMA, section 5.1). null means as many as the images come with."""
     partition: Dealing = Dealing.dirichlet
@@ -89,10 +95,10 @@ class DataConfig:
     gives each client classes_per_client classes; `superclass` gives it one superclass; `iid` deals
     at random; `natural` (label_shift only) leaves images with the clients they come with. Published
     as noniid-labeldir, noniid-labeldir100, noniid-labeluni, iid-label100 and homo."""
-    beta: float = 0.5
+    beta: float = key(0.5, limit=Limit(lambda x: 1e-6 <= x <= 1e6, "1e-6 to 1e6"))
     """Dirichlet concentration of label_shift and feature_shift, smaller is more skewed; 0.5
     (pFedMMA, section 5.1)."""
-    classes_per_client: int = 2
+    classes_per_client: int = key(2, limit=AT_LEAST_1)
     """partition=classes only: classes of each client; 2 on CIFAR-10, 10 on CIFAR-100 (pFedMMA's
     code)."""
     held_out: str | None = None
@@ -103,32 +109,35 @@ class DataConfig:
     classes or iid, feature_shift by dirichlet, and the shots of base_to_novel. Seeds are the run's
     in label_shift (pachinko: 12345, the run's only numbers the clients), 0 in every domain of
     feature_shift, 2023 in base_to_novel. Images must be listed in the published code's order."""
-    shots: int = 16
+    shots: int = key(16, limit=AT_LEAST_1)
     """base_to_novel only: training images per class and client, all of them where a class has
     fewer; 16 (pFedMMA). The other experiments train on every training image."""
     division: Division = Division.published
     """base_to_novel only: how base classes are dealt, `published` (seed 2023, remainder to the
     last client) or `balanced` (sizes differ by one at most)."""
-    template: str = "a photo of a {}."
+    template: str = key(
+        "a photo of a {}.",
+        limit=Limit(lambda x: x.count("{}") == 1 or x == COOP, "text with exactly one {}, or coop"),
+    )
     """Prompt of the fixed-text methods; `{}` stands for the class name (pFedMMA, MMA). `coop` is
     the data set's own zero-shot prompt, where CoOp has one."""
     statistics: Statistics = Statistics.clip
     """Mean and deviation that normalise pixels: `clip`, or `own` for the data set's, as the
     published code does with CIFAR."""
-    views: int = 1
+    views: int = key(1, limit=Limit(lambda x: 0 <= x < 2**20, "0 or more and below 2^20"))
     """Fixed training augmentations per image: 1 is the centre crop, V > 1 are V random resized
     crops with flips drawn once, 0 draws a fresh one at every step and caches no training image."""
     skip_corrupt: bool = False
     """Leave out unreadable images and say how many, instead of refusing the data set."""
-    difficulty: float = 0.4
+    difficulty: float = key(0.4, limit=Limit(lambda x: 0 <= x <= 1, "0 to 1"))
     """glyphs only: strength of rotation, scale, noise and clutter, 0 (easy) to 1 (hard); our
     choice."""
-    style_gap: float = 1.0
+    style_gap: float = key(1.0, limit=NOT_NEGATIVE)
     """glyphs only: strength of the clients' style, which pretraining never saw; 0 is the style of
     pretraining; our choice."""
-    train_per_class: int = 64
+    train_per_class: int = key(64, limit=AT_LEAST_1)
     """glyphs only: training images drawn per class; our choice."""
-    test_per_class: int = 32
+    test_per_class: int = key(32, limit=AT_LEAST_1)
     """glyphs only: test images drawn per class; our choice."""
 
 
@@ -139,20 +148,22 @@ class ClipConfig:
     model: str = "ViT-B-16"
     """open_clip model name, `mini-clip` (the embedded world's), or the path of a .json file in the
     format of open_clip's model configs."""
-    pretrained: str | None = "openai"
+    pretrained: str | None = key("openai", by_content=True)
     """open_clip tag, `glyphs` for mini-clip, or the path of a local file (.safetensors, OpenAI's
     TorchScript .pt, or a state dict); null means random weights, drawn from the seed."""
     dtype: Dtype = Dtype.float32
     """Arithmetic of the frozen towers; adapters, optimiser and sums are float32 whatever it is."""
-    cache: CacheMode = CacheMode.auto
+    cache: CacheMode = key(
+        CacheMode.auto, role=Role.BITS, counts_as={"ram": "auto", "disk": "auto"}
+    )
     """Frozen image features: `ram`, `disk`, `auto` (ram within cache_memory, else disk), or `off`,
     which runs the plain form of the model without any shortcut."""
-    cache_memory: float = 8.0
+    cache_memory: float = key(8.0, role=Role.RESOURCE, limit=POSITIVE)
     """Largest feature cache kept in memory, GiB per host (and per GPU, where it fits)."""
     cache_dtype: Dtype | None = None
     """Storage of cached features; null means clip.dtype. bfloat16 halves the cache and rounds
     once."""
-    cache_folder: str = "~/.cache/pfedmma_dist"
+    cache_folder: str = key("~/.cache/pfedmma_dist", role=Role.RESOURCE)
     """Folder of feature files and of generated splits; a disk local to the host is best."""
 
 
@@ -160,26 +171,26 @@ class ClipConfig:
 class FederationConfig:
     """Rounds, participation and the grouping of clients."""
 
-    rounds: int = 100
+    rounds: int = key(100, limit=AT_LEAST_1)
     """Communication rounds; 100 in base-to-novel (pFedMMA scripts)."""
-    fraction: float = 1.0
+    fraction: float = key(1.0, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"))
     """Share of clients that train in a round, max(int(fraction * K), 1) of them."""
-    first_round_all: bool | None = None
+    first_round_all: bool | None = key(None, is_open=True)
     """Whether every client trains in round 0; null means as published for the method."""
-    local_epochs: int = 1
+    local_epochs: int = key(1, limit=AT_LEAST_1)
     """Passes over a client's data per round; 1 (pFedMMA scripts)."""
-    batch_size: int = 32
+    batch_size: int = key(32, limit=AT_LEAST_1)
     """Images per client and step; 32 (pFedMMA scripts)."""
     drop_last: bool = True
     """Leave out an epoch's incomplete last batch where a client fills at least one (Dassl)."""
-    proximal: float = 0.0
+    proximal: float = key(0.0, limit=NOT_NEGATIVE)
     """FedProx (Li et al., MLSys 2020): mu / 2 times the squared distance of a client's shared
     parameters from those it downloaded, added to its loss; no effect where nothing is shared. 0.5
     for prompts (PromptFL's code, where the term is detached and has no gradient; here it has)."""
-    num_shards: int = 8
+    num_shards: int = key(8, role=Role.BITS, limit=AT_LEAST_1)
     """Fixed groups of clients; a rank hosts whole shards, so at most num_shards ranks. Part of the
     result's bits, like the seed."""
-    cohort_size: int | None = None
+    cohort_size: int | None = key(None, role=Role.BITS, is_open=True, limit=AT_LEAST_1)
     """Clients trained in lockstep; null means 1 on a CPU and 8 on a GPU. Part of the result's
     bits."""
 
@@ -188,11 +199,11 @@ class FederationConfig:
 class OptimConfig:
     """Local SGD; its state is made fresh for every client and round."""
 
-    lr: float = 1e-3
+    lr: float = key(1e-3, limit=POSITIVE)
     """Learning rate, constant; 1e-3 (pFedMMA)."""
-    momentum: float = 0.9
+    momentum: float = key(0.9, limit=Limit(lambda x: 0 <= x < 1, "0 or more and below 1"))
     """SGD momentum; 0.9 (Dassl default, used by all published code)."""
-    weight_decay: float = 5e-4
+    weight_decay: float = key(5e-4, limit=NOT_NEGATIVE)
     """L2 decay of every trained number; 5e-4 (Dassl default)."""
 
 
@@ -200,12 +211,12 @@ class OptimConfig:
 class EvaluateConfig:
     """When clients are scored, and on what."""
 
-    every: int = 1
+    every: int = key(1, role=Role.REPORT, limit=NOT_NEGATIVE)
     """Rounds between scores on the clients' own test images (Local); 0 scores only at the end."""
-    full_every: int = 0
+    full_every: int = key(0, role=Role.REPORT, limit=NOT_NEGATIVE)
     """Rounds between scores on all test sets (Base and Novel too); 0 scores them only at the
     end."""
-    batch_size: int = 128
+    batch_size: int = key(128, role=Role.BITS, limit=AT_LEAST_1)
     """Images per forward pass."""
 
 
@@ -213,17 +224,23 @@ class EvaluateConfig:
 class RunConfig:
     """Where the run lives and what it runs on."""
 
-    folder: str | None = None
+    folder: str | None = key(None, role=Role.RESOURCE)
     """Run folder; null means runs/<data>-<method>-<hash of the configuration>."""
-    device: str = "auto"
+    device: str = key(
+        "auto",
+        role=Role.RESOURCE,
+        limit=Limit(lambda x: x in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
+    )
     """auto, cpu or cuda; with cuda each rank takes the GPU of its local rank."""
-    threads: int | None = None
+    threads: int | None = key(
+        None, role=Role.RESOURCE, is_open=True, limit=Limit(lambda x: 1 <= x <= 1024, "1 to 1024")
+    )
     """CPU threads per rank; null shares the cores among the ranks of the host."""
-    checkpoint_every: int = 10
+    checkpoint_every: int = key(10, role=Role.RESOURCE, limit=AT_LEAST_1)
     """Rounds between checkpoints; one is always made at the end and on a stop signal."""
-    keep_checkpoints: int = 2
+    keep_checkpoints: int = key(2, role=Role.RESOURCE, limit=Limit(lambda x: x >= 2, "2 or more"))
     """Newest checkpoints kept, at least 2: a damaged one falls back to the one before."""
-    deterministic: bool = True
+    deterministic: bool = key(True, role=Role.BITS)
     """Ask torch for deterministic kernels; needed for equal bits on a GPU, no cost on a CPU."""
 
 
@@ -231,7 +248,7 @@ class RunConfig:
 class Config:
     """Everything that decides a run."""
 
-    seed: int = 1
+    seed: int = key(1, limit=Limit(lambda x: 0 <= x < 2**63, "0 or more and below 2^63"))
     """Seed of every random choice: init, shots, participation, shuffles, augmentation."""
     data: DataConfig = field(default_factory=DataConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)

@@ -7,7 +7,7 @@ what a user may have meant by an unknown name, and what kind of value a key want
 import math
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
+
+from pfedmma_dist.reading import check_format
 
 T = TypeVar("T")
 
@@ -44,6 +46,7 @@ class Leaf:
     key: str
     annotation: Any
     default: Any
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> Any:
@@ -111,7 +114,7 @@ def leaves(schema: type, prefix: str = "") -> dict[str, Leaf]:
         if is_dataclass(annotation):
             found.update(leaves(annotation, f"{key}."))
         else:
-            found[key] = Leaf(key, annotation, _default(item))
+            found[key] = Leaf(key, annotation, _default(item), item.metadata)
     return found
 
 
@@ -140,7 +143,10 @@ def place(layer: Layer) -> str:
 
 
 def read_yaml(path: str | Path) -> dict[Any, Any]:
-    """Return the mapping in a YAML file, interpolations unresolved; empty for an empty file."""
+    """Return the mapping in a YAML file, interpolations unresolved; empty for an empty file.
+
+    Its `format`, where it has one, is checked and left out.
+    """
     try:
         tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
@@ -151,6 +157,7 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(tree, dict):
         raise ValueError(f"{path} holds a list; write `key: value` lines")
+    check_format(Path(path), tree.pop("format", 0))
     return tree
 
 

@@ -1,6 +1,5 @@
 """Files: images that lie in a folder, decoded one by one."""
 
-import hashlib
 import os
 import struct
 import zlib
@@ -11,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
+
+from pfedmma_dist.data.images import Inspection, short_digest
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
@@ -44,10 +45,10 @@ who ask Python for that.
 HIGH_BYTE = 8  # bits to shift 16-bit grey down by
 
 CHECK_SPAN = 16
-"""Files per task of `unreadable`, which all threads finish before a Ctrl-C is obeyed."""
+"""Files per task of `inspect`, which all threads finish before a Ctrl-C is obeyed."""
 
 CHECK_SPANS = 1024
-"""Tasks of `unreadable` at once: a million files must not become as many waiting ones."""
+"""Tasks of `inspect` at once: a million files must not become as many waiting ones."""
 
 
 class UnreadableImage(ValueError):
@@ -87,34 +88,33 @@ class Files:
         """Return the path of a file."""
         return str(self.root / self.paths[row])
 
-    def identity(self, rows: np.ndarray) -> str:
-        """Return a hex digest of path, size and modification time of these files."""
-        digest = hashlib.blake2b(digest_size=16)
-        for row in rows:
-            stat = os.stat(os.path.join(self.root, self.paths[row]))
-            digest.update(os.fsencode(self.paths[row]))
-            digest.update(struct.pack("<xqq", stat.st_size, stat.st_mtime_ns))
-        return digest.hexdigest()
+    def label(self, row: int) -> str:
+        """Return the path of a file within the folder."""
+        return os.fsencode(self.paths[row]).decode("utf-8", "backslashreplace")
 
-    def unreadable(self, rows: np.ndarray) -> list[tuple[int, str]]:
-        """Decode these files and return (row, reason) of those that fail, in their order."""
+    def inspect(self, rows: np.ndarray) -> Inspection:
+        """Decode these files and digest their bytes, which the system has at hand by then."""
+        content = np.zeros((len(rows), 2), np.int64)
 
-        def check(span: np.ndarray) -> list[tuple[int, str]]:
+        def check(places: range) -> list[tuple[int, str]]:
             failures = []
-            for row in span.tolist():
+            for place in places:
+                row = int(rows[place])
                 try:
                     self._decode(row)
+                    content[place] = short_digest((self.root / self.paths[row]).read_bytes())
                 except UnreadableImage as error:
                     failures.append((row, error.reason))
             return failures
 
-        spans = [rows[start : start + CHECK_SPAN] for start in range(0, len(rows), CHECK_SPAN)]
+        ends = range(0, len(rows), CHECK_SPAN)
+        spans = [range(start, min(start + CHECK_SPAN, len(rows))) for start in ends]
         found: list[tuple[int, str]] = []
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # Pillow decodes without the GIL
             for start in range(0, len(spans), CHECK_SPANS):
                 for failures in pool.map(check, spans[start : start + CHECK_SPANS]):
                     found += failures
-        return found
+        return Inspection(found, content)
 
     def _decode(self, row: int) -> Image.Image:
         path = self.root / self.paths[row]

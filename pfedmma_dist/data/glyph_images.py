@@ -1,6 +1,5 @@
 """Glyph images: a data set that is drawn when it is looked at, anew for every seed of a run."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from PIL import Image
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data import glyphs
-from pfedmma_dist.data.images import Images
+from pfedmma_dist.data.images import Images, Inspection, short_digest
 
 
 @dataclass(frozen=True)
@@ -67,21 +66,20 @@ class GlyphStore:
 
     def name(self, row: int) -> str:
         """Say which image of which class it is."""
+        return f"glyph of seed {self.seed}: {self.label(row)}"
+
+    def label(self, row: int) -> str:
+        """Say which image of which class it is."""
         [label], [index] = self.keys(np.array([row]))
         split = "training" if row < self.num_train else "test"
-        return f"glyph of seed {self.seed}: {split} image {index} of {glyphs.CLASS_NAMES[label]!r}"
+        return f"{split} image {index} of {glyphs.CLASS_NAMES[label]!r}"
 
-    def identity(self, rows: np.ndarray) -> str:
-        """Return a hex digest of these rows and of all else that `draw` is given."""
-        words = [glyphs.VERSION, self.seed, self.difficulty, self.gap]
-        digest = hashlib.blake2b("|".join(map(str, words)).encode(), digest_size=16)
-        for part in (rows >= self.num_train, *self.keys(rows)):
-            digest.update(np.ascontiguousarray(part).tobytes())
-        return digest.hexdigest()
-
-    def unreadable(self, rows: np.ndarray) -> list[tuple[int, str]]:
-        """Return nothing: what is drawn cannot break."""
-        return []
+    def inspect(self, rows: np.ndarray) -> Inspection:
+        """Digest all that `draw` is given for these rows; what is drawn cannot break."""
+        words = "|".join(map(str, [glyphs.VERSION, self.seed, self.difficulty, self.gap]))
+        drawn = zip(rows >= self.num_train, *self.keys(rows), strict=True)
+        digests = [short_digest(f"{words}|{tested}|{c}|{i}".encode()) for tested, c, i in drawn]
+        return Inspection([], np.array(digests, np.int64).reshape(-1, 2))
 
 
 def glyph_images(cfg: DataConfig, seed: int, splits: Path) -> Images:

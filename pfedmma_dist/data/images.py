@@ -1,10 +1,20 @@
 """Images: what a data set consists of, known without opening one image."""
 
+import hashlib
+import struct
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What looking at images to their last byte has found."""
+
+    unreadable: list[tuple[int, str]]  # (row, reason) of those that `open` would refuse
+    content: np.ndarray  # [n, 2] int64, a digest of what each image is decoded from
 
 
 class Store(Protocol):
@@ -31,15 +41,15 @@ class Store(Protocol):
         """Name one row, for messages."""
         ...
 
-    def identity(self, rows: np.ndarray) -> str:
-        """Return a hex digest of these rows, in their order, without looking at a pixel.
-
-        Features computed from them may be used again as long as it stays the same.
-        """
+    def label(self, row: int) -> str:
+        """Name one row within the store, the same wherever the store lies."""
         ...
 
-    def unreadable(self, rows: np.ndarray) -> list[tuple[int, str]]:
-        """Return (row, reason) of the rows that `open` would refuse, in the order of `rows`."""
+    def inspect(self, rows: np.ndarray) -> Inspection:
+        """Look at these rows as closely as `open` does, and digest what they are made of.
+
+        What cannot be opened has a digest of zeros. Two rows of one digest open alike.
+        """
         ...
 
 
@@ -66,6 +76,7 @@ class Images:
     owner_names: tuple[str, ...] = ()  # empty where images do not come with a client
     superclasses: np.ndarray | None = None  # [C] int64, the coarse class of each class
     scaling: Scaling | None = None  # None: CLIP's
+    content: np.ndarray | None = None  # [N, 2] int64 digests, zeros where not inspected yet
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,6 +85,15 @@ class Images:
     def place(self) -> str:
         """Name where the images come from, for messages."""
         return self.store.place
+
+    def identity(self, rows: np.ndarray) -> str:
+        """Return a hex digest of the content of these inspected rows, in their order."""
+        return hashlib.sha256(np.ascontiguousarray(self.content[rows]).tobytes()).hexdigest()
+
+
+def short_digest(content: bytes) -> tuple[int, int]:
+    """Return the first 16 bytes of a sha256 as two int64, which may travel between ranks."""
+    return struct.unpack("<qq", hashlib.sha256(content).digest()[:16])
 
 
 def without(images: Images, rows: np.ndarray) -> Images:

@@ -45,8 +45,22 @@ class ClientStore:
         slots = [self._slots[shard][client] for client in ids]
         return {"ids": torch.tensor(ids, dtype=torch.int64), "rows": self._arenas[shard][slots]}
 
-    def load(self, shard: int, state: dict[str, Tensor]) -> None:
-        """Take back what `state` returned."""
+    def load(self, shard: int, state: dict[str, Tensor], trained: np.ndarray) -> None:
+        """Take back what `state` returned; ValueError where it cannot have.
+
+        trained: sorted clients of the shard that have trained by now.
+        """
+        ids, rows = state.get("ids"), state.get("rows")
+        wanted = (len(trained), self.template.numel())
+        if state.keys() != {"ids", "rows"} or not np.array_equal(ids, trained):
+            raise ValueError(
+                f"shard {shard} holds other clients than the {len(trained)} that trained"
+            )
+        if rows.dtype != torch.float32 or rows.shape != wanted or not rows.isfinite().all():
+            raise ValueError(
+                f"shard {shard} holds rows {list(rows.shape)} {rows.dtype}, not finite ones "
+                f"{list(wanted)} torch.float32"
+            )
         self._slots[shard] = {int(client): slot for slot, client in enumerate(state["ids"])}
         self._arenas[shard] = state["rows"].clone()
 

@@ -1,8 +1,8 @@
 """The federation: clients in shards, one round of the paper's algorithm, everybody's scores."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,14 @@ class RoundStats:
     rank_bytes: int  # payload that each rank handed to the collective
     seconds: float
     stop: bool  # some rank was asked to stop
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "RoundStats":
+        """Return what `asdict` has written; ValueError for anything else."""
+        kinds = {item.name: item.type for item in fields(cls)}
+        if {key: type(value) for key, value in values.items()} != kinds:
+            raise ValueError(f"{dict(values)!r} is no record of a round")
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -223,11 +231,20 @@ class Federation:
         """Return (state by hosted shard, server state) at a round boundary."""
         return {s: self.clients.state(s) for s in self.hosted}, self.exchange.state()
 
-    def load(self, shards: dict[int, dict[str, Tensor]], server: dict[str, Tensor]) -> None:
-        """Take back what `state` returned, at any number of ranks."""
+    def load(
+        self, shards: dict[int, dict[str, Tensor]], server: dict[str, Tensor], num_rounds: int
+    ) -> None:
+        """Take back what `state` returned after so many rounds, at any number of ranks.
+
+        ValueError for what cannot have been returned then.
+        """
+        if num_rounds > self.cfg.federation.rounds:
+            raise ValueError(f"it is of round {num_rounds} of {self.cfg.federation.rounds}")
+        rounds = [self.participants(index) for index in range(num_rounds)]
+        trained = np.unique(np.concatenate([np.empty(0, np.int64), *rounds]))
         for shard, state in shards.items():
-            self.clients.load(shard, state)
-        self.exchange.load(server)
+            self.clients.load(shard, state, np.intersect1d(self.shards[shard], trained))
+        self.exchange.load(server, trained)
 
 
 def _grid(rows: np.ndarray, views: np.ndarray) -> Views:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pfedmma_dist.config.identity import counted, meaning
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.results.cells import Cell, Column, Row, Table
 from pfedmma_dist.results.outcome import Outcome
@@ -16,12 +17,6 @@ MODEL = "clip.model"
 
 TOLD_OTHERWISE = ("seed", "data.name", "data.root", "data.task")
 """Keys that never name a line: a mean is over seeds, and a data set has columns of its own."""
-
-CANNOT_MATTER = ("run.", "evaluate.", "clip.cache")
-"""Beginnings of keys that say how a run was run, not what it computes."""
-
-HEADS = {CLIENTS: "Clients", FRACTION: "Fraction", MODEL: "Model"}
-"""What a person calls a key; others go by the last part of their name."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +89,8 @@ def telling(outcomes: Iterable[Outcome], *, apart: bool = True) -> list[str]:
         key: None
         for group in groups.values()
         for key in dict.fromkeys(key for run in group for key in run.config)
-        if key not in TOLD_OTHERWISE and not key.startswith(CANNOT_MATTER)
-        and len({shown(run.config.get(key)) for run in group}) > 1
+        if key not in TOLD_OTHERWISE and meaning(key).decides
+        and len({shown(counted(key, run.config.get(key))) for run in group}) > 1
     }  # fmt: skip
     return list(found)
 
@@ -116,8 +111,8 @@ def table(
 
 
 def head(key: str) -> str:
-    """Return what a person calls a key."""
-    return HEADS.get(key) or key.rpartition(".")[2].replace("_", " ").capitalize()
+    """Return what a person calls a key: as it says itself, or by the last part of its name."""
+    return meaning(key).heading or key.rpartition(".")[2].replace("_", " ").capitalize()
 
 
 def _heads(keys: Sequence[str]) -> list[str]:

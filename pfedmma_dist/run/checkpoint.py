@@ -1,7 +1,8 @@
 """Save and load the state of a run between two rounds, shard by shard, at any world size.
 
-`round_000050/` holds a file per shard that has clients, `server.safetensors` and, written last,
-`manifest.json` with the sha256 of each of them and of itself. A folder whose name starts with a dot
+`round_000050/` holds a file per shard that has clients, `server.safetensors`, the table of the
+rounds so far and, written last, `manifest.json` with the sha256 of each of them and of itself, and
+with what tells whose state it is. A folder whose name starts with a dot
 is unfinished (`.tmp`) or about to be replaced (`.old`); only the latter is ever read.
 """
 
@@ -47,6 +48,14 @@ class Loaded:
     shards: dict[int, dict[str, Tensor]]  # of the shards asked for; {} for one without clients
     server: dict[str, Tensor]
     meta: dict[str, Any]
+    metrics: str | None  # the table of the rounds before; None in format 0
+
+
+Check = Callable[[Path, Manifest], None]
+"""Raises TogetherError, on all ranks, where an intact checkpoint is not one of this run."""
+
+Accept = Callable[[Loaded], None]
+"""Takes the state in; ValueError where it cannot be what was saved."""
 
 
 def save(
@@ -57,12 +66,14 @@ def save(
     server: dict[str, Tensor],
     meta: dict[str, Any],
     keep: int,
+    metrics: str = "",
 ) -> Path:
     """Write the checkpoint of `round_index` into `folder` and drop all but the newest `keep`.
 
     shards: tensors of the shards that this rank hosts; an empty dict needs no file. server: written
-    by rank 0, the same on all ranks. meta: plain values, among them `fingerprint` and `num_shards`.
-    Collective. Whatever happens, the last checkpoint stays readable until this one is complete.
+    by rank 0, the same on all ranks. meta: the facts that manifest.py names. metrics: the table of
+    the rounds so far, rank 0's. Collective. Whatever happens, the last checkpoint stays readable
+    until this one is complete.
     """
     assert keep >= 1
     assert {"fingerprint", "num_shards"} <= meta.keys()
@@ -73,11 +84,13 @@ def save(
         table = together(
             world, lambda: _write(temporary, shards, server, meta, world), OSError, SafetensorError
         )
-        files = manifest.entries(world.exact_sum(table))
-        record = Manifest(round_index, files, meta)
-        together(
-            world, lambda: _publish(temporary, final, record) if world.first else None, OSError
-        )
+        record = Manifest(round_index, manifest.entries(world.exact_sum(table)), meta)
+
+        def publish() -> None:
+            record.files.update(manifest.write_metrics(temporary, metrics))
+            _publish(temporary, final, record)
+
+        together(world, lambda: publish() if world.first else None, OSError)
     except TogetherError as error:
         newest = gather_texts(world, _abandon(folder, temporary) if world.first else "")[0]
         raise CheckpointError(
@@ -91,13 +104,19 @@ def save(
 
 
 def load(
-    folder: Path, world: World, shard_ids: list[int], fingerprint: str, num_shards: int
+    folder: Path,
+    world: World,
+    shard_ids: list[int],
+    fingerprint: str,
+    num_shards: int,
+    check: Check = lambda path, record: None,
+    accept: Accept = lambda loaded: None,
 ) -> Loaded | None:
     """Return the newest intact checkpoint in `folder`, None where none was ever made.
 
-    A damaged one is passed over with a warning. TogetherError where all are damaged, and where the
-    newest intact one belongs to another parameter layout or number of shards. Collective; changes
-    nothing on the disk.
+    One that is damaged, or that `accept` refuses, is passed over with a warning. TogetherError
+    where all are, and where the newest intact one belongs to another run, as `check` says, or to
+    another parameter layout or number of shards. Collective; changes nothing on the disk.
     """
     names = [path.name for path in candidates(folder)] if world.first else []
     names = _from_first(world, names)
@@ -106,11 +125,11 @@ def load(
         record = _attempt(world, path, manifest.read)
         if record is None:
             continue
+        check(path, record)
         _check_layout(path, record, fingerprint, num_shards)
-        read = partial(_read, record=record, shard_ids=shard_ids)
-        parts = _attempt(world, path, read)
-        if parts is not None:
-            return Loaded(record.round_index, *parts, record.meta)
+        loaded = _attempt(world, path, partial(_read, record, shard_ids, accept))
+        if loaded is not None:
+            return loaded
     if names:
         raise TogetherError(
             f"run.folder: every checkpoint in {folder} is damaged; "
@@ -125,7 +144,7 @@ def _attempt(world: World, path: Path, action: Callable[[Path], T]) -> T | None:
         return together(world, lambda: action(path), *DAMAGE)
     except TogetherError as error:
         if world.first:
-            log.warning("checkpoint %s is damaged, trying the one before: %s", path, error)
+            log.warning("checkpoint %s is passed over for the one before: %s", path, error)
         return None
 
 
@@ -237,9 +256,14 @@ def _from_first(world: World, names: list[str]) -> list[str]:
     return [gather_texts(world, names[i] if world.first else "")[0] for i in range(count)]
 
 
-def _read(
-    path: Path, record: Manifest, shard_ids: list[int]
-) -> tuple[dict[int, dict[str, Tensor]], dict[str, Tensor]]:
-    """Return the shards asked for and the server's tensors, each checked against its digest."""
-    shards = {shard: manifest.read_tensors(path, record, shard_file(shard)) for shard in shard_ids}
-    return shards, manifest.read_tensors(path, record, manifest.SERVER)
+def _read(record: Manifest, shard_ids: list[int], accept: Accept, path: Path) -> Loaded:
+    """Return the shards asked for and the rest, each checked against its digest, and accepted."""
+    loaded = Loaded(
+        record.round_index,
+        {shard: manifest.read_tensors(path, record, shard_file(shard)) for shard in shard_ids},
+        manifest.read_tensors(path, record, manifest.SERVER),
+        record.meta,
+        manifest.read_metrics(path, record),
+    )
+    accept(loaded)
+    return loaded

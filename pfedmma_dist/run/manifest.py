@@ -1,8 +1,8 @@
 """The files of one checkpoint and the manifest that vouches for them, byte by byte."""
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +10,44 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from pfedmma_dist.run.files import plain, sync, write_json
+from pfedmma_dist.reading import FORMAT, Unreadable, read_json, seal, sealed
+from pfedmma_dist.run.files import plain, sync, write_json, write_text_atomically
 
 SERVER = "server.safetensors"
+METRICS = "metrics.csv"
+"""The table of the rounds before the checkpoint; format 0 has none."""
+
 MANIFEST = "manifest.json"
 
 ENTRY = 33
 """Numbers that describe a file to the other ranks: the 32 bytes of its sha256, and its size."""
 
+META: dict[str, tuple[type, ...]] = {
+    "fingerprint": (str,),
+    "num_shards": (int,),
+    "seconds": (int, float),
+    "unscored": (dict, type(None)),
+}
+OWNER: dict[str, tuple[type, ...]] = {
+    "configuration": (dict,),
+    "task": (dict,),
+    "weights": (dict,),
+}
+"""Whose state it is; format 0 does not say."""
+
+REMEDY = "restore it from a copy, or remove its folder to go on from the checkpoint before"
+
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a checkpoint consists of."""
+    """What a checkpoint consists of, and whose it is."""
 
     round_index: int
     files: dict[
         str, dict[str, Any] | None
     ]  # name -> sha256 and bytes; None: a shard without clients
     meta: dict[str, Any]
+    format: int = FORMAT
 
 
 def shard_file(shard: int) -> str:
@@ -49,9 +69,15 @@ def entries(table: Tensor) -> dict[str, dict[str, Any] | None]:
     names = [*(shard_file(shard) for shard in range(len(table) - 1)), SERVER]
     lines = (row.tolist() for row in table)
     return {
-        name: {"sha256": bytes(line[:32]).hex(), "bytes": line[32]} if line[32] else None
+        name: _entry(bytes(line[:32]), line[32]) if line[32] else None
         for name, line in zip(names, lines, strict=True)
     }
+
+
+def write_metrics(folder: Path, text: str) -> dict[str, dict[str, Any] | None]:
+    """Write the table of the rounds; return its line of the file list."""
+    write_text_atomically(folder / METRICS, text)
+    return {METRICS: _entry(_sha256(folder / METRICS), (folder / METRICS).stat().st_size)}
 
 
 def write(folder: Path, record: Manifest) -> None:
@@ -59,20 +85,29 @@ def write(folder: Path, record: Manifest) -> None:
     for name, entry in record.files.items():
         if entry is not None and (folder / name).stat().st_size != entry["bytes"]:
             raise OSError(f"{folder / name} is not as long here as where it was written")
-    body = plain(asdict(record))
-    write_json(folder / MANIFEST, {"checkpoint": body, "sha256": _sha256_of(body)})
+    checkpoint = {"round_index": record.round_index, "files": record.files, "meta": record.meta}
+    body = plain({"format": record.format, "checkpoint": checkpoint})
+    write_json(folder / MANIFEST, {**body, "sha256": seal(body)})
 
 
 def read(folder: Path) -> Manifest:
-    """Return the manifest of `folder`; ValueError or OSError where it is damaged or missing."""
+    """Return the manifest of `folder`; ValueError or OSError where it is damaged or missing.
+
+    Intact is not enough: what it says must be what we write, under the folder's own name.
+    """
     path = folder / MANIFEST
-    try:
-        outer = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not readable as JSON ({error})") from error
-    if not isinstance(outer, dict) or outer.get("sha256") != _sha256_of(outer.get("checkpoint")):
-        raise ValueError(f"{path} does not have the sha256 it was written with")
-    return Manifest(**outer["checkpoint"])
+    outer = read_json(path, dict, REMEDY)
+    if "format" in outer:
+        inner = sealed(path, outer, REMEDY).get("checkpoint")
+    else:
+        inner = outer.get("checkpoint")
+        if outer.get("sha256") != seal(inner):
+            raise Unreadable(path, "does not have the sha256 it was written with", REMEDY)
+    record = _record(path, inner, outer.get("format", 0))
+    named = int(re.sub(r"\D", "", folder.name))
+    if record.round_index != named:
+        raise Unreadable(path, f"is of round {record.round_index}, not {named}", REMEDY)
+    return record
 
 
 def verify(folder: Path, record: Manifest, name: str) -> None:
@@ -96,13 +131,50 @@ def read_tensors(folder: Path, record: Manifest, name: str) -> dict[str, Tensor]
     return {key: tensor.clone() for key, tensor in load_file(folder / name).items()}
 
 
+def read_metrics(folder: Path, record: Manifest) -> str | None:
+    """Return the verified table of the rounds before the checkpoint; None in format 0."""
+    if METRICS not in record.files:
+        return None
+    verify(folder, record, METRICS)
+    return (folder / METRICS).read_text(encoding="utf-8")
+
+
+def _record(path: Path, body: Any, number: int) -> Manifest:
+    """Return the manifest of a JSON value that is shaped as we write it."""
+
+    def demand(holds: bool, what: str) -> None:
+        if not holds:
+            raise Unreadable(path, f"holds {what} that no checkpoint of ours has", REMEDY)
+
+    demand(isinstance(body, dict) and body.keys() == {"round_index", "files", "meta"}, "keys")
+    index, files, meta = body["round_index"], body["files"], body["meta"]
+    demand(type(index) is int and index > 0, f"a round {index!r}")
+    kinds = {**META, **(OWNER if number else {})}
+    demand(isinstance(meta, dict) and meta.keys() == kinds.keys(), "facts")
+    for key, kind in kinds.items():
+        demand(isinstance(meta[key], kind) and meta[key] is not True, f"{key}: {meta[key]!r}")
+    demand(meta["num_shards"] > 0, f"num_shards: {meta['num_shards']}")
+    names = {*map(shard_file, range(meta["num_shards"])), SERVER, *([METRICS] if number else [])}
+    demand(isinstance(files, dict) and files.keys() == names, "files")
+    demand(files[SERVER] is not None and (not number or files[METRICS] is not None), "no server")
+    for name, entry in files.items():
+        fits = entry is None or (
+            isinstance(entry, dict)
+            and entry.keys() == {"sha256", "bytes"}
+            and isinstance(entry["sha256"], str)
+            and type(entry["bytes"]) is int
+        )
+        demand(fits, f"{name}: {entry!r}")
+    return Manifest(index, files, meta, number)
+
+
+def _entry(digest: bytes, size: int) -> dict[str, Any]:
+    return {"sha256": digest.hex(), "bytes": size}
+
+
 def _sha256(path: Path) -> bytes:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(2**22):
             digest.update(chunk)
     return digest.digest()
-
-
-def _sha256_of(body: Any) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

@@ -1,15 +1,23 @@
 """The table metrics.csv: a row per round, appended as rounds finish, cut back at a resume."""
 
+import contextlib
 import csv
 import io
+import logging
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from pfedmma_dist.reading import read_rows
 from pfedmma_dist.run.files import write_text_atomically
 from pfedmma_dist.run.summary import DOMAIN, HARMONIC, OWN
+
+log = logging.getLogger(__name__)
+
+REMEDY = "restore it from a copy, or delete it"
 
 TIMES = {
     "round": "",
@@ -52,14 +60,19 @@ def accuracies(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, 
 class MetricsFile:
     """An open metrics.csv."""
 
-    def __init__(self, path: Path, start_round: int, names: Iterable[str]) -> None:
+    def __init__(
+        self, path: Path, start_round: int, names: Iterable[str], saved: str | None = None
+    ) -> None:
         """Open `path` for rounds from `start_round` on, dropping rows of an abandoned future.
 
-        names: of the columns.
+        names: of the columns. saved: the table as the checkpoint has it, which wins over a file
+        that says otherwise; None where no checkpoint has one.
         """
-        self.names = list(names)
-        kept = [row for row in _read(path)[1] if int(row["round"]) < start_round]
-        lines = [csv_line(self.names), *(csv_line(row[n] for n in self.names) for row in kept)]
+        self.names, self.path = list(names), path
+        kept = _earlier(path, start_round, saved)
+        lines = [
+            csv_line(self.names), *(csv_line(row.get(n, "") for n in self.names) for row in kept)
+        ]  # fmt: skip
         write_text_atomically(path, "".join(lines))
         self._file: IO[str] = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115
 
@@ -67,6 +80,11 @@ class MetricsFile:
         """Add one round; visible to other programs when this returns."""
         self._file.write(csv_line(_cell(row.get(name)) for name in self.names))
         self._file.flush()
+
+    def text(self) -> str:
+        """Return the table so far, once it is on the disk: a checkpoint counts on its rows."""
+        os.fsync(self._file.fileno())
+        return self.path.read_text(encoding="utf-8")
 
     def close(self) -> None:
         """Close the file."""
@@ -84,6 +102,36 @@ def csv_line(cells: Iterable[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue()
+
+
+def _earlier(path: Path, start_round: int, saved: str | None) -> list[dict[str, str]]:
+    """Return the rows of the rounds before `start_round`, as the checkpoint has them if it does."""
+    if saved is None:
+        return _complete(path, start_round)
+    wanted = list(csv.DictReader(saved.splitlines(keepends=True)))
+    try:
+        rows = read_rows(path, ["round"], REMEDY)
+        agrees = [row for row in rows if int(row["round"]) < start_round] == wanted
+    except (FileNotFoundError, ValueError):
+        agrees = False
+    if not agrees:
+        aside = path.with_name(f".{path.name}.replaced")
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, aside)
+        words = (
+            "%s does not hold the rows of the checkpoint; restored from it, what was there is %s"
+        )
+        log.warning(words, path, aside)
+    return wanted
+
+
+def _complete(path: Path, start_round: int) -> list[dict[str, str]]:
+    """Return the rows before `start_round` where no checkpoint has them; tell of any gap."""
+    rows = read_rows(path, ["round"], REMEDY) if path.exists() else []
+    found = [row for row in rows if row["round"].isdecimal() and int(row["round"]) < start_round]
+    if [int(row["round"]) for row in found] != list(range(start_round)):
+        log.warning("%s does not hold each of the %d rounds before once", path, start_round)
+    return found
 
 
 def _tag(scope: str, kind: str) -> str:

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 HISTOGRAM_EDGES = np.linspace(0.0, 100.0, 21)
 
-LEFT_OUT = ("run.", "evaluate.", "clip.cache")
-"""Keys that would fill the hparams page and do not tell one experiment from another."""
-
 
 class Report:
     """The records of one run. Open it with the first round that is going to be trained."""
@@ -42,11 +39,12 @@ class Report:
         config: Mapping[str, Any],
         config_text: str,
         start_round: int = 0,
+        saved_metrics: str | None = None,
     ) -> None:
         """Open the files.
 
-        scopes: all that clients will be scored on. config: dotted key -> value, to compare runs;
-        config_text: the YAML.
+        scopes: all that clients will be scored on. config: dotted key -> value of all that decides
+        the run; config_text: the YAML. saved_metrics: metrics.csv as the checkpoint has it.
         """
         self.folder, self.clients, self.scopes = folder, clients, scopes
         self.columns = columns(scopes, clients.domains)
@@ -56,7 +54,7 @@ class Report:
             return
         from torch.utils.tensorboard import SummaryWriter
 
-        self.metrics = MetricsFile(folder.metrics, start_round, self.columns)
+        self.metrics = MetricsFile(folder.metrics, start_round, self.columns, saved_metrics)
         self.writer = SummaryWriter(str(folder.tensorboard), purge_step=start_round)
         self.writer.add_text("config", f"```yaml\n{config_text}\n```", start_round)
         self.session_end = _add_hparams(self.writer, config)
@@ -88,6 +86,10 @@ class Report:
         if len(own):
             self.writer.add_histogram(f"clients/{OWN}", own, record.round_index, HISTOGRAM_EDGES)
         self.writer.flush()
+
+    def metrics_text(self) -> str:
+        """Return metrics.csv as it stands on the disk, for a checkpoint."""
+        return self.metrics.text() if self.first else ""
 
     def score_clients(self, scores: Mapping[str, np.ndarray]) -> None:
         """Rewrite clients.csv: a row per client, accuracies in percent, empty where not scored."""
@@ -183,7 +185,6 @@ def _add_hparams(writer: "SummaryWriter", config: Mapping[str, Any]) -> Any:
         if isinstance(value, (int, float)) and not isinstance(value, bool)
         else str(value)
         for key, value in config.items()
-        if not key.startswith(LEFT_OUT)
     }
     _, session_start, session_end = hparams(values, {})
     writer.file_writer.add_summary(session_start)

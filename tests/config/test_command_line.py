@@ -293,21 +293,6 @@ def test_saved_configuration_repeats_the_run(write) -> None:
     assert command_line.from_yaml(name, methods=METHODS, sources=SOURCES) == config
 
 
-def test_digest_ignores_where_and_how_the_run_is_kept() -> None:
-    same = command_line.digest(parse("run.folder=elsewhere", "run.checkpoint_every=3"))
-    assert command_line.digest(parse()) == same
-    assert re.fullmatch("[0-9a-f]{8}", same)
-    assert command_line.digest(parse("seed=2")) != same
-    assert command_line.digest(parse("method.rank=16")) != same
-
-
-def test_run_folder_is_named_after_the_configuration() -> None:
-    config = parse()
-    named = f"runs/caltech101-pfedmma-{command_line.digest(config)}"
-    assert str(command_line.run_folder(config)) == named
-    assert command_line.run_folder(parse("run.folder=runs/mine")) == Path("runs/mine")
-
-
 def test_print_config_writes_what_can_be_read_back(write, capsys: pytest.CaptureFixture) -> None:
     words = ["seed=4", "--print-config"]
     assert command_line.parse(words, methods=METHODS, sources=SOURCES) is None

@@ -117,16 +117,16 @@ def test_cut_or_altered_files_raise_nothing_but_value_error(tmp_path, save_image
                 assert str(path) in str(error)
 
 
-def test_unreadable_lists_broken_rows_in_order_across_spans(tmp_path, save_image):
+def test_inspection_lists_broken_rows_in_order_across_spans(tmp_path, save_image):
     save_image(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"")
     paths = ["good.png"] * 150
     paths[3] = paths[70] = paths[149] = "bad.png"
-    found = Files(tmp_path, tuple(paths)).unreadable(np.arange(1, 150))
+    found = Files(tmp_path, tuple(paths)).inspect(np.arange(1, 150)).unreadable
     assert found == [(row, "the file is empty") for row in (3, 70, 149)]
 
 
-def test_unreadable_keeps_a_bounded_number_of_tasks_waiting(tmp_path, monkeypatch):
+def test_inspection_keeps_a_bounded_number_of_tasks_waiting(tmp_path, monkeypatch):
     (tmp_path / "bad.png").write_bytes(b"")
     monkeypatch.setattr(files, "CHECK_SPAN", 2)
     monkeypatch.setattr(files, "CHECK_SPANS", 3)
@@ -138,7 +138,7 @@ def test_unreadable_keeps_a_bounded_number_of_tasks_waiting(tmp_path, monkeypatc
         return through(pool, check, spans)
 
     monkeypatch.setattr(files.ThreadPoolExecutor, "map", counted)
-    found = Files(tmp_path, ("bad.png",) * 9).unreadable(np.arange(9))
+    found = Files(tmp_path, ("bad.png",) * 9).inspect(np.arange(9)).unreadable
     assert given == [[2, 2, 2], [2, 1]]
     assert [row for row, _ in found] == list(range(9))
 
@@ -150,17 +150,27 @@ def test_rgb_image_is_opened_without_a_copy(tmp_path, save_image, monkeypatch):
     assert np.array_equal(decoded(tmp_path, "a.jpg"), expected)
 
 
-def test_identity_depends_on_order_size_and_time_but_not_on_the_root(tmp_path, save_image):
+def test_content_is_that_of_the_bytes_wherever_and_whenever_they_were_written(tmp_path, save_image):
     here, there = tmp_path / "here", tmp_path / "there"
     for root in (here, there):
         for name in ("a.png", "b.png"):
-            os.utime(save_image(root / name), ns=(10**18, 10**18))
-    names, rows = ("a.png", "b.png"), np.arange(2)
-    files = Files(here, names)
-    before = files.identity(rows)
-    assert Files(there, names).identity(rows) == before
-    assert files.identity(rows[::-1]) != before
-    assert files.identity(rows[:1]) != before
-    os.utime(here / "b.png", ns=(10**18, 10**18 + 1))
-    assert files.identity(rows) != before
-    assert files.identity(rows[:1]) == Files(there, names).identity(rows[:1])
+            save_image(root / name)
+    (here / "c.png").write_bytes(b"no image")
+    os.utime(here / "b.png", ns=(10**18, 10**18))
+    before = Files(here, ("a.png", "b.png", "c.png")).inspect(np.arange(3)).content
+    assert np.array_equal(
+        Files(there, ("a.png", "b.png")).inspect(np.arange(2)).content, before[:2]
+    )
+    assert before[2].tolist() == [0, 0]
+    kept = (here / "b.png").stat()
+    data = bytearray((here / "b.png").read_bytes())
+    data += b"!"  # behind the end of the image, where no decoder looks
+    (here / "b.png").write_bytes(data)
+    os.utime(here / "b.png", ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    after = Files(here, ("a.png", "b.png")).inspect(np.arange(2)).content
+    assert (after == before[:2]).all(axis=1).tolist() == [True, False]
+
+
+def test_label_names_a_file_wherever_the_folder_lies_and_whatever_its_bytes(tmp_path):
+    assert Files(tmp_path, ("dog/1.png",)).label(0) == "dog/1.png"
+    assert Files(tmp_path, (os.fsdecode(b"caf\xe9.png"),)).label(0) == "caf\\xe9.png"

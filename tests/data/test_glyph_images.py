@@ -77,32 +77,37 @@ def test_more_images_leave_those_that_were_there_as_they_were():
     assert np.array_equal(pixels(STORE, 701), pixels(more, 901))
 
 
-@pytest.mark.parametrize(
-    "change", [{"seed": 4}, {"difficulty": 0.5}, {"gap": 0.6}, {"train_per_class": 8}], ids=str
-)
-def test_identity_changes_with_what_is_drawn(change):
-    assert replace(STORE, **change).identity(ROWS) != STORE.identity(ROWS)
+@pytest.mark.parametrize("change", [{"seed": 4}, {"difficulty": 0.5}, {"gap": 0.6}], ids=str)
+def test_content_changes_with_what_is_drawn(change):
+    other = replace(STORE, **change).inspect(ROWS).content
+    assert (other != STORE.inspect(ROWS).content).any(axis=1).all()
 
 
-def test_identity_changes_with_rows_order_and_renderer(monkeypatch):
-    before = STORE.identity(ROWS)
-    assert replace(STORE).identity(ROWS) == before
-    assert STORE.identity(ROWS[::-1]) != before
-    assert STORE.identity(ROWS[1:]) != before
+def test_content_follows_the_row_and_the_renderer(monkeypatch):
+    before = STORE.inspect(ROWS).content
+    assert len(np.unique(before, axis=0)) == len(ROWS)
+    assert np.array_equal(STORE.inspect(ROWS[::-1]).content, before[::-1])
     monkeypatch.setattr(glyphs, "VERSION", glyphs.VERSION + 1)
-    assert STORE.identity(ROWS) != before
+    assert (STORE.inspect(ROWS).content != before).any(axis=1).all()
 
 
-def test_identity_tells_training_images_from_test_images():
+def test_more_images_leave_the_content_of_those_that_were_there():
+    more = replace(STORE, train_per_class=9)
+    assert np.array_equal(STORE.inspect(np.array([6])).content, more.inspect(np.array([6])).content)
+
+
+def test_content_tells_training_images_from_test_images():
     store = replace(STORE, test_per_class=7)
-    assert store.identity(np.arange(9)) != store.identity(np.arange(FIRST_TEST, FIRST_TEST + 9))
+    train, test = (store.inspect(np.arange(9) + first).content for first in (0, FIRST_TEST))
+    assert not (train == test).any()
 
 
-def test_nothing_is_drawn_to_list_check_or_identify(images, monkeypatch):
+def test_nothing_is_drawn_to_list_or_inspect(images, monkeypatch):
     monkeypatch.delattr(glyphs, "draw")
     rows = np.arange(len(images))
-    assert images.store.unreadable(rows) == []
-    assert images.store.identity(rows)
+    found = images.store.inspect(rows)
+    assert found.unreadable == []
+    assert found.content.shape == (len(rows), 2)
 
 
 def test_row_is_named_by_seed_split_index_and_class():

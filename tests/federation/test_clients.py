@@ -93,8 +93,8 @@ def test_store_goes_on_from_a_state() -> None:
     first, second = new(), new()
     clients = np.arange(9)
     first.scatter(clients, rows(clients))
-    for shard in SHARDS:
-        second.load(shard, first.state(shard))
+    for shard, own in SHARDS.items():
+        second.load(shard, first.state(shard), np.intersect1d(own, clients))
     more = np.arange(5, 30)
     for store in (first, second):
         store.scatter(more, 2 * rows(more))
@@ -105,9 +105,30 @@ def test_store_goes_on_from_a_state() -> None:
 def test_loading_forgets_what_was_there() -> None:
     store, empty = new(), new().state(0)
     store.scatter(np.array([8]), rows(np.array([8])))
-    store.load(0, empty)
+    store.load(0, empty, np.empty(0, np.int64))
     assert store.gather(np.array([8])).tolist() == [[1.0, 2.0]]
     assert len(store) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ids": torch.tensor([2, 9])},
+        {"ids": torch.tensor([8, 2])},
+        {"rows": torch.zeros(2, 2, dtype=torch.float16)},
+        {"rows": torch.zeros(2, 3)},
+        {"rows": torch.full((2, 2), torch.nan)},
+        {"more": torch.zeros(1)},
+    ],
+    ids=["another client", "order", "dtype", "shape", "not finite", "one more tensor"],
+)
+def test_state_that_cannot_have_been_saved_is_refused(change: dict[str, torch.Tensor]) -> None:
+    store, clients = new(), np.array([2, 8])
+    store.scatter(clients, rows(clients))
+    with pytest.raises(ValueError, match="shard 0"):
+        new().load(0, store.state(0) | change, clients)
+    with pytest.raises(ValueError, match="shard 0"):
+        new().load(0, {}, clients)
 
 
 def test_rows_may_be_empty() -> None:

@@ -140,7 +140,7 @@ def test_resumed_rounds_have_the_bits_of_uninterrupted_ones(method: type) -> Non
     losses = [through.round(index).loss for index in range(4)]
     for index in range(2):
         first.round(index)
-    second.load(*first.state())
+    second.load(*first.state(), 2)
     assert [second.round(index).loss for index in (2, 3)] == losses[2:]
     assert same_state(second, through)
     again, scores = (federation.evaluate(full=True) for federation in (second, through))

@@ -1,6 +1,7 @@
 """A sweep becomes arrays that the cluster accepts, each run in one of them at a time."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,9 +83,11 @@ def test_second_submission_takes_only_what_is_missing(
     submit(stubs, tmp_path)
     queue = (slurm / "queue").read_text().splitlines(keepends=True)
     (slurm / "queue").write_text("".join(queue[2:]))  # runs 0 and 1 have left it
-    RunFolder(tmp_path / "runs" / "run0").path.mkdir()
+    folder = RunFolder(tmp_path / "runs" / "run0")
+    folder.path.mkdir()
+    shutil.copy(newest(read_jobs(tmp_path / "runs"))["run0"].config, folder.config)
     row = {"scores": {"local_mean": 60.0}, "trained": 1, "up_bytes": 4, "down_bytes": 4}
-    (tmp_path / "runs" / "run0" / "result.json").write_text(json.dumps({"results": [row]}))
+    folder.result.write_text(json.dumps({"results": [row]}))
     capsys.readouterr()
     assert submit(stubs, tmp_path) == 0
     told = capsys.readouterr().out

@@ -178,7 +178,7 @@ def test_plan_is_written_beside_the_runs(write: Write) -> None:
     runs = plan(write(SWEEP), ["seed=1"])
     folder = write_plan(runs)
     assert (folder / PLAN).read_text() == (
-        "id,row,folder,seed,data.num_clients\n"
-        f"{runs[0].id},zero shot,zero_shot-seed1-num_clients4,1,4\n"
-        f'{runs[1].id},"pFedMMA, alone",pFedMMA_alone-seed1-num_clients4,1,4\n'
+        "id,row,folder,format,seed,data.num_clients\n"
+        f"{runs[0].id},zero shot,zero_shot-seed1-num_clients4,1,1,4\n"
+        f'{runs[1].id},"pFedMMA, alone",pFedMMA_alone-seed1-num_clients4,1,1,4\n'
     )

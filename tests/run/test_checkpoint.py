@@ -15,7 +15,16 @@ from pfedmma_dist.run import checkpoint, manifest
 from pfedmma_dist.run.checkpoint import CheckpointError, load, save
 from pfedmma_dist.world import World
 
-META = {"fingerprint": "abc", "num_shards": 2, "note": "x"}
+META = {
+    "fingerprint": "abc",
+    "num_shards": 2,
+    "seconds": 1.5,
+    "unscored": None,
+    "configuration": {"seed": 1},
+    "task": {"images": "0f"},
+    "weights": {"image": "1f"},
+}
+TABLE = "round,loss\n0,1.5\n"
 
 
 def keep(folder: Path, round_index: int, num_kept: int = 2, value: float | None = None) -> Path:
@@ -23,7 +32,9 @@ def keep(folder: Path, round_index: int, num_kept: int = 2, value: float | None 
     number = round_index if value is None else value
     shard = {"ids": torch.tensor([4, 7]), "rows": torch.full((2, 3), float(number))}
     server = {"shared": torch.tensor([float(number)])}
-    return save(folder, World.alone(), round_index, {0: shard, 1: {}}, server, META, num_kept)
+    return save(
+        folder, World.alone(), round_index, {0: shard, 1: {}}, server, META, num_kept, TABLE
+    )
 
 
 def read(folder: Path, fingerprint: str = "abc", num_shards: int = 2) -> checkpoint.Loaded | None:
@@ -49,11 +60,14 @@ def test_saved_state_comes_back(tmp_path: Path) -> None:
     assert loaded.shards[0]["ids"].tolist() == [4, 7]
     assert torch.equal(loaded.shards[0]["rows"], torch.full((2, 3), 50.0))
     assert loaded.server["shared"].tolist() == [50.0]
+    assert loaded.metrics == TABLE
 
 
 def test_shard_without_clients_has_no_file_and_says_so(tmp_path: Path) -> None:
     path = keep(tmp_path, 1)
-    assert names(path) == ["manifest.json", "server.safetensors", "shard_000.safetensors"]
+    assert names(path) == [
+        "manifest.json", "metrics.csv", "server.safetensors", "shard_000.safetensors"
+    ]  # fmt: skip
     outer = json.loads((path / "manifest.json").read_text())
     assert outer["checkpoint"]["files"]["shard_001.safetensors"] is None
     assert read(tmp_path).shards[1] == {}
@@ -83,7 +97,9 @@ def test_loaded_tensors_do_not_need_the_file(tmp_path: Path) -> None:
     assert loaded.shards[0]["rows"].sum() == 30
 
 
-@pytest.mark.parametrize("file", ["shard_000.safetensors", "server.safetensors", "manifest.json"])
+@pytest.mark.parametrize(
+    "file", ["shard_000.safetensors", "server.safetensors", "metrics.csv", "manifest.json"]
+)
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "missing"])
 def test_damaged_file_falls_back_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, damage: str
@@ -169,12 +185,12 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("step", range(6))
-@pytest.mark.parametrize("round_index", [1, 2])
+@pytest.mark.parametrize("round_index", [2, 3])
 def test_kill_at_any_rename_leaves_an_intact_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, round_index: int
 ) -> None:
-    keep(tmp_path, 0)
     keep(tmp_path, 1)
+    keep(tmp_path, 2)
     real, calls = os.replace, []
 
     def replace(source: Path, target: Path) -> None:
@@ -190,12 +206,12 @@ def test_kill_at_any_rename_leaves_an_intact_checkpoint(
     except Killed:
         killed = True
     monkeypatch.undo()
-    assert killed == (step < 4)
+    assert killed == (step < 5)
     loaded = read(tmp_path)
-    assert loaded.round_index >= 1
-    assert float(loaded.server["shared"]) in (1.0, 9.0)
-    keep(tmp_path, 3, num_kept=1)
-    assert names(tmp_path) == ["round_000003"]
+    assert loaded.round_index >= 2
+    assert float(loaded.server["shared"]) in (2.0, 9.0)
+    keep(tmp_path, 4, num_kept=1)
+    assert names(tmp_path) == ["round_000004"]
 
 
 def test_same_round_is_replaced(tmp_path: Path) -> None:
@@ -206,6 +222,6 @@ def test_same_round_is_replaced(tmp_path: Path) -> None:
 
 
 def test_numbers_that_json_lacks_do_not_spoil_the_manifest(tmp_path: Path) -> None:
-    meta = META | {"loss": float("nan"), "pair": (1, 2)}
+    meta = META | {"unscored": {"loss": float("nan"), "pair": (1, 2)}}
     save(tmp_path, World.alone(), 1, {0: {}, 1: {}}, {}, meta, 2)
-    assert read(tmp_path).meta["loss"] is None
+    assert read(tmp_path).meta["unscored"]["loss"] is None

@@ -25,7 +25,11 @@ loaded = load(folder, world, mine, "abc", 3)
 before = loaded.shards if loaded else {shard: {} for shard in mine}
 rows = {shard: before[shard].get("rows", torch.zeros(1)) + shard + 1 for shard in mine}
 shards = {shard: {} if shard == 2 else {"rows": rows[shard]} for shard in mine}
-state = (shards, {"shared": torch.ones(2)}, {"fingerprint": "abc", "num_shards": 3}, 2)
+meta = {
+    "fingerprint": "abc", "num_shards": 3, "seconds": 1.0, "unscored": None,
+    "configuration": {}, "task": {}, "weights": {},
+}
+state = (shards, {"shared": torch.ones(2)}, meta, 2)
 round_index = loaded.round_index + 1 if loaded else 1
 save(folder, world, round_index, *state)
 if world.rank == world.size - 1:

@@ -1,0 +1,140 @@
+"""Which run a configuration is: its digest and folder, and whether another one is the same run.
+
+All of it follows from what the keys mean. A digest is made of departures from the defaults, so that
+a key that is added later, with a default that changes nothing, changes no name.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.meaning import MEANING, Meaning
+from pfedmma_dist.config.merge import Leaf, leaves, plain
+
+METHOD = "method."
+"""Beginning of the keys of the method: its name and the options of its own."""
+
+Flat = Mapping[str, Any]
+"""Dotted key -> plain value, enums by name."""
+
+
+def flat(config: Config) -> dict[str, Any]:
+    """Return the configuration as dotted key -> plain value."""
+    tree = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        inside = value if isinstance(value, dict) else {"": value}
+        found |= {f"{name}.{key}".rstrip("."): item for key, item in inside.items()}
+    return found
+
+
+def defaults(method: str, methods: Mapping[str, type]) -> dict[str, Any]:
+    """Return the defaults of all keys and of the options of a method."""
+    options = leaves(methods[method].Options, METHOD)
+    known = {key: leaf for key, leaf in _leaves().items() if key != "method"}
+    found = {key: plain(leaf.default) for key, leaf in {**known, **options}.items()}
+    return {**found, f"{METHOD}name": Config().method["name"]}
+
+
+def meaning(key: str) -> Meaning:
+    """Return what a dotted key means; a method's option decides the numbers."""
+    leaf = _leaves().get(key)
+    return leaf.metadata.get(MEANING, Meaning()) if leaf else Meaning()
+
+
+def counted(key: str, value: Any) -> Any:
+    """Return what a value counts as."""
+    return meaning(key).counts_as.get(value, value) if isinstance(value, str) else value
+
+
+def identity(config: Config) -> dict[str, Any]:
+    """Return all that decides the numbers of a run and their bits: what its state belongs to."""
+    return {key: counted(key, value) for key, value in flat(config).items() if meaning(key).decides}
+
+
+def digest(config: Config, methods: Mapping[str, type]) -> str:
+    """Return 8 hexadecimal digits; configurations that compute the same have the same.
+
+    A null that leaves a choice to the program counts as null, whatever is chosen.
+    """
+    usual = defaults(config.method["name"], methods)
+    departures = {
+        key: value
+        for key, value in identity(config).items()
+        if value != counted(key, usual.get(key))
+    }
+    return _hash(departures)
+
+
+def digest_of_format_0(config: Config) -> str | None:
+    """Return the digest that runs of format 0 are called by; None for what they could not be.
+
+    It was made of all keys but `run`, places and memory included.
+    """
+    tree = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    del tree["run"]
+    for key, leaf in _leaves().items():
+        section, _, name = key.rpartition(".")
+        is_newer = meaning(key).since > 0 and section in tree
+        if is_newer and tree[section].pop(name) != plain(leaf.default):
+            return None
+    return _hash(tree)
+
+
+def run_folder(config: Config, methods: Mapping[str, type]) -> Path:
+    """Return the folder of the run: the one asked for, or one named after the configuration.
+
+    A run of format 0 that has begun under the name of its time keeps it.
+    """
+    if config.run.folder:
+        return Path(config.run.folder).expanduser()
+    stem = Path("runs") / f"{config.data.name}-{config.method['name']}"
+    path = stem.with_name(f"{stem.name}-{digest(config, methods)}")
+    older = stem.with_name(f"{stem.name}-{digest_of_format_0(config)}")
+    return older if older.is_dir() and not path.exists() else path
+
+
+def differences(saved: Flat, wanted: Flat, usual: Flat) -> list[tuple[str, Any, Any]]:
+    """Return (key, saved, wanted) of each key that makes `wanted` another run than `saved`.
+
+    usual: defaults, which stand for what an older program did not write down. What lies at a place
+    is not looked at here.
+    """
+    found = []
+    for key in dict.fromkeys([*saved, *wanted]):
+        told = meaning(key)
+        was, now = (counted(key, one.get(key, usual.get(key))) for one in (saved, wanted))
+        left_open = told.is_open and now is None
+        if told.decides and not told.by_content and was != now and not left_open:
+            found.append((key, was, now))
+    return found
+
+
+def moved(saved: Flat, wanted: Flat) -> list[tuple[str, Any, Any]]:
+    """Return (key, saved, wanted) of the differences that leave the run the same."""
+    return [
+        (key, saved[key], now)
+        for key, now in wanted.items()
+        if key in saved and saved[key] != now and not (meaning(key).is_open and now is None)
+        and (meaning(key).by_content or not meaning(key).decides)
+    ]  # fmt: skip
+
+
+def open_keys() -> list[str]:
+    """Return the keys whose null leaves the choice to the program."""
+    return [key for key in _leaves() if meaning(key).is_open]
+
+
+@cache
+def _leaves() -> dict[str, Leaf]:
+    return leaves(Config)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,47 @@
+"""What a key means for the identity of a run; it stands beside the key, in the field's metadata."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from pfedmma_dist.config.limits import LIMIT, Limit
+
+MEANING = "meaning"
+"""Under which a field's metadata holds its Meaning."""
+
+
+class Role(Enum):
+    """What a key can reach."""
+
+    RESULT = "the numbers"
+    BITS = "how the numbers are rounded"
+    RESOURCE = "where and with what the run works, and no number"
+    REPORT = "which numbers are shown on the way, and none of them"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a key means; one that is not told otherwise decides the numbers."""
+
+    role: Role = Role.RESULT
+    heading: str = ""
+    """What tables call it; empty for the last part of its name."""
+    is_open: bool = False
+    """Null leaves the choice to the program, at a later start to what the run began with."""
+    by_content: bool = False
+    """A place: what lies there is compared in its stead, so that it may move."""
+    counts_as: Mapping[str, str] = field(default_factory=dict)
+    """Values that differ in no number, and the one that they all count as."""
+    since: int = 0
+    """Format that brought the key; older runs were what its default is."""
+
+    @property
+    def decides(self) -> bool:
+        """Whether another value makes another run."""
+        return self.role in (Role.RESULT, Role.BITS)
+
+
+def key(default: Any, *, limit: Limit | None = None, **meaning: Any) -> Any:
+    """Return the field of a key; meaning: fields of `Meaning`."""
+    return field(default=default, metadata={LIMIT: limit, MEANING: Meaning(**meaning)})

@@ -1,0 +1,82 @@
+"""Whose state a run folder holds: this run's, of these images and these weights, or another's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pfedmma_dist.build import used_rows
+from pfedmma_dist.config.identity import flat
+from pfedmma_dist.data import inputs
+from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.reading import Unreadable, read_rows
+from pfedmma_dist.run import manifest
+from pfedmma_dist.run.checkpoint import DAMAGE, candidates
+from pfedmma_dist.run.files import write_text_atomically
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.manifest import Manifest
+from pfedmma_dist.run.together import TogetherError
+
+SIDES = {
+    "image": "the image tower's weights differ",
+    "text": "the text tower's weights differ",
+}
+
+
+class Owner:
+    """All that decides what a federation's state means, in digests."""
+
+    def __init__(self, federation: Federation, folder: RunFolder) -> None:
+        """federation: assembled from a settled configuration."""
+        cfg, task = federation.cfg, federation.task
+        rows = used_rows(task)
+        self.folder = folder
+        self.images = inputs.images_of(task, rows)
+        clip = federation.clip
+        self.facts: dict[str, Any] = {
+            "configuration": flat(cfg),
+            "task": inputs.facts(task, rows, by_row=cfg.data.views != 1),
+            "weights": {"image": clip.image_hash(), "text": clip.text_hash()},
+        }
+
+    def check(self, path: Path, record: Manifest) -> None:
+        """Raise TogetherError where a checkpoint belongs to other images or weights."""
+        found = self.differences(record.meta) if record.format > 0 else []
+        if found:
+            raise TogetherError(
+                f"run.folder: {path} was trained on something else than this start would go on "
+                f"with: {'; '.join(found)}; restore it to go on with that run, or set run.folder "
+                "to a new folder"
+            )
+
+    def check_newest(self) -> None:
+        """Look at the newest checkpoint that can be read, before any work is done for it."""
+        for path in candidates(self.folder.checkpoints):
+            try:
+                record = manifest.read(path)
+            except DAMAGE:
+                continue
+            self.check(path, record)
+            break
+
+    def differences(self, saved: Mapping[str, Any]) -> list[str]:
+        """Say which images, classes, divisions or weights are not those that were written down."""
+        now = self.facts
+        told = inputs.changes(saved["task"], now["task"], self._images_then(saved), self.images)
+        for side, words in SIDES.items():
+            if saved["weights"].get(side) != now["weights"][side]:
+                told.append(f"{words}: clip.pretrained={now['configuration']['clip.pretrained']}")
+        return told
+
+    def write_images(self) -> None:
+        """Write the table of images, which tells later which of them has changed."""
+        write_text_atomically(self.folder.images, inputs.table(self.images))
+
+    def _images_then(self, saved: Mapping[str, Any]) -> dict[str, str] | None:
+        """Return the images of the state, None where their table is lost or another's."""
+        try:
+            lines = read_rows(self.folder.images, inputs.COLUMNS, "")
+        except (FileNotFoundError, Unreadable):
+            return None
+        name, digest = inputs.COLUMNS
+        found = {line[name]: line[digest] for line in lines}
+        return found if inputs.digest(found) == saved["task"]["images"] else None
