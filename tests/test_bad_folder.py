@@ -124,7 +124,7 @@ def test_checkpoint_of_another_layout_is_refused(lab: Lab, told: Told) -> None:
     (folder / "config.yaml").unlink()
     text = told(lab, "layout", clip__model=other)
     assert "run.folder: " in text
-    assert "holds the parameter layout" in text
+    assert "clip.model: " in text
 
 
 def test_run_in_progress_keeps_others_out(lab: Lab, told: Told) -> None:
