@@ -12,10 +12,11 @@ from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
 from launch.plan import PLAN
 from launch.slurm import Queued, queued
 from pfedmma_dist.config.merge import read_yaml
-from pfedmma_dist.results.columns import score_keys, title
+from pfedmma_dist.quantities.quantity import Place
+from pfedmma_dist.quantities.scores import scored
+from pfedmma_dist.quantities.units import UNITS, duration
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
-from pfedmma_dist.run.table import duration
 
 STATES = ("done", "running", "pending", "failed", "stopped", "missing", "unknown")
 """In the order of the total. stopped: by a signal or a cancellation, to be gone on with. missing:
@@ -124,8 +125,12 @@ def outcome(folder: Path) -> str:
     """Return the scores of a finished run on one line."""
     result = RunFolder(folder).read_result()
     assert result is not None, folder
-    row = result["results"][-1]
-    return "  ".join(f"{title(key)} {row['scores'][key]:.2f}" for key in score_keys([row]))
+    scores = result["results"][-1]["scores"]
+    return "  ".join(
+        f"{quantity.heading} {UNITS[quantity.unit](scores[quantity.key])}"
+        for quantity in scored(scores)
+        if Place.STATUS in quantity.places
+    )
 
 
 def _rounds(config: str) -> int:

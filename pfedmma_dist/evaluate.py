@@ -13,13 +13,13 @@ from pfedmma_dist import command
 from pfedmma_dist.build import assemble, attach_features, zero_shot
 from pfedmma_dist.config.command_line import digest
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import checkpoint
 from pfedmma_dist.run.files import write_json
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import MethodResult
-from pfedmma_dist.run.summary import summary
 from pfedmma_dist.run.table import show
 from pfedmma_dist.start import flat, resolve
 from pfedmma_dist.world import World

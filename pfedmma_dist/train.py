@@ -18,16 +18,17 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.federation import Federation, RoundStats
+from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import checkpoint
 from pfedmma_dist.run.environment import environment
 from pfedmma_dist.run.files import write_json, write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging
+from pfedmma_dist.run.pictures import draw_missing
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
 from pfedmma_dist.run.signals import STOPPED, StopSignal
-from pfedmma_dist.run.summary import summary
 from pfedmma_dist.run.table import show
 from pfedmma_dist.run.together import together
 from pfedmma_dist.start import flat, settle
@@ -80,6 +81,8 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         result = folder.read_result()
     else:
         log.info("%s holds a finished run; this is its result", folder.path)
+        if world.first:
+            draw_missing(folder)
     if world.first:
         results = [MethodResult(**row) for row in result["results"]]
         show(f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}", results)

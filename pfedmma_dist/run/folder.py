@@ -7,10 +7,11 @@ import json
 import logging
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from pfedmma_dist.run.files import write_text_atomically, writing
+from pfedmma_dist.run.files import write_json, write_text_atomically, writing
 from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
 
@@ -93,6 +94,14 @@ class RunFolder:
         with contextlib.suppress(FileNotFoundError):
             return json.loads(self.result.read_text(encoding="utf-8"))
         return None
+
+    def write_result(self, facts: Mapping[str, Any]) -> None:
+        """Write the scores of a run, which is finished with it."""
+        write_json(self.result, facts)
+
+    def picture(self, name: str) -> Path:
+        """Return the file of a picture."""
+        return self.figures / f"{name}.png"
 
     def _open(self) -> None:
         self.create()

@@ -8,24 +8,8 @@ from typing import IO
 
 import numpy as np
 
+from pfedmma_dist.quantities.catalogue import of_rounds
 from pfedmma_dist.run.files import write_text_atomically
-from pfedmma_dist.run.summary import DOMAIN, HARMONIC, OWN
-
-TIMES = {
-    "round": "",
-    "loss": "train/loss",
-    "samples_per_second": "cost/samples_per_second",
-    "train_seconds": "cost/train_seconds",
-    "evaluate_seconds": "cost/evaluate_seconds",
-}
-COSTS = {
-    "client_up_bytes": "cost/client_up_bytes",
-    "client_down_bytes": "cost/client_down_bytes",
-    "rank_bytes": "cost/rank_bytes",
-    "resident_mib": "cost/resident_mib",
-    "gpu_mib": "cost/gpu_mib",
-}
-HARMONIC_TAGS = {f"{name}_percent": f"accuracy/{name}" for name in HARMONIC}
 
 
 def columns(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str]:
@@ -34,19 +18,8 @@ def columns(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str
     Accuracies are percent (0 to 100), bytes are per round, memory is the peak of rank 0 so far. A
     cell is empty where a round was not scored or no GPU was used.
     """
-    return {**TIMES, **accuracies(scopes, domains), **COSTS}
-
-
-def accuracies(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str]:
-    """Return those of the columns that hold accuracies."""
-    found = {}
-    for scope in scopes:
-        spread = ("mean", "worst_decile", "std") if scope == OWN else ("mean",)
-        found |= {f"{scope}_{kind}_percent": _tag(scope, kind) for kind in spread}
-    found |= {f"{DOMAIN}{name}_mean_percent": f"domain/{name}" for name in domains}
-    if {f"{scope}_mean_percent" for scope in HARMONIC["hm"]} <= found.keys():
-        found |= HARMONIC_TAGS
-    return found
+    found = of_rounds(scopes, domains)
+    return {"round": "", **{quantity.column: quantity.tag for quantity in found}}
 
 
 class MetricsFile:
@@ -84,11 +57,6 @@ def csv_line(cells: Iterable[str]) -> str:
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue()
-
-
-def _tag(scope: str, kind: str) -> str:
-    """Return the tag of a score; those of one kind stand together in TensorBoard."""
-    return f"accuracy/{scope}" if kind == "mean" else f"accuracy/{scope}_{kind}"
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
