@@ -59,7 +59,8 @@ def file_name(name: str) -> str:
     words = re.sub(r"[^\w.+-]+", "_", name)
     if len(words.encode()) <= LONGEST:
         return words
-    return f"{words.encode()[:LONGEST].decode(errors='ignore')}-{sha256(name.encode()).hexdigest()[:8]}"
+    begin = words.encode()[:LONGEST].decode(errors="ignore")
+    return f"{begin}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _folder(runs: list[str], out: str | None) -> Path:

@@ -6,15 +6,15 @@ import numpy as np
 
 from pfedmma_dist.quantities import costs
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source
-from pfedmma_dist.quantities.scores import OWN, scored, scores, summary
+from pfedmma_dist.quantities.scores import OWN, scores, scores_beside, summary
 
 Number = int | float | None
 
 
 def every(keys: Iterable[str]) -> list[Quantity]:
-    """Return all quantities of a run whose result.json has scores under these keys."""
+    """Return all quantities of runs whose result.json have scores under these keys."""
     return [
-        *scored(keys),
+        *scores_beside(keys),
         *costs.RESULTS,
         *costs.TRAINING,
         *costs.TIMES,

@@ -134,13 +134,19 @@ def scores(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quantity]
 def scored(keys: Iterable[str]) -> list[Quantity]:
     """Return the scores that stand under these keys of result.json."""
     keys = dict.fromkeys(keys)
+    return [found for found in scores_beside(keys) if found.key in keys]
+
+
+def scores_beside(keys: Iterable[str]) -> list[Quantity]:
+    """Return the scores that a run with these keys in its result.json may have."""
+    keys = dict.fromkeys(keys)
     own = {entry.key for entry in SCORES if not entry.each}
     end = SCOPE_MEAN.key.removeprefix("{name}")
     means = [key.removesuffix(end) for key in keys if key.endswith(end) and key not in own]
     domains = [name.removeprefix(DOMAIN) for name in means if name.startswith(DOMAIN)]
     scopes = [name for name in means if not name.startswith(DOMAIN)]
     # What is made from own scores alone may be there without their mean in recorded results.
-    return [found for found in scores([OWN, *scopes], domains) if found.key in keys]
+    return scores([OWN, *scopes], domains)
 
 
 def summary(
