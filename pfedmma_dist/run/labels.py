@@ -5,8 +5,9 @@ import unicodedata
 LONGEST = 40
 """Characters of a name in figures and in the terminal."""
 
-JOINERS = "\u200c\u200d"
-"""Without a shape of their own, but letters of Persian and of Indian scripts follow them."""
+SHAPELESS = "\u200b\u200c\u200d"
+"""Not printable by themselves, but scripts without spaces, and Persian and Indian ones, have them
+between letters."""
 
 
 def printable(name: str) -> str:
@@ -24,6 +25,6 @@ def label(name: str, longest: int = LONGEST) -> str:
 
 
 def _shown(character: str) -> str:
-    if character.isprintable() or character in JOINERS or unicodedata.category(character) == "Zs":
+    if character.isprintable() or character in SHAPELESS or unicodedata.category(character) == "Zs":
         return character
     return character.encode("unicode_escape").decode()

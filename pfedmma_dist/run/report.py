@@ -118,9 +118,11 @@ class Report:
             metrics = read_metrics(self.folder.metrics)
             domains = self.clients.domains
             # Not at the last round's step: a start that finishes anew voids what comes after it.
-            self._show(PARTITION, self._partition())
+            self._show(PARTITION, self._partition)
             for name, draw in pictures(metrics, self.scopes, scores, domains, zero_shot).items():
-                self._show(name, self._draw(name, draw))
+                figure = self._draw(name, draw)
+                if figure is not None:
+                    self._show(name, lambda figure=figure: figure)
         self.board.end_session()
 
     def close(self) -> None:
@@ -155,7 +157,7 @@ class Report:
             return figure
         return None
 
-    def _show(self, name: str, figure: "Figure | None") -> None:
+    def _show(self, name: str, draw: Callable[[], "Figure"]) -> None:
         """Add a picture to TensorBoard."""
-        if figure is not None:
-            self.board.image(f"figures/{name}", pixels(figure), self.done)
+        with optional(f"figures/{name} in TensorBoard"):
+            self.board.image(f"figures/{name}", pixels(draw()), self.done)
