@@ -7,12 +7,16 @@ give is skipped, with the reason. Files that were not made here are left alone.
 import argparse
 import re
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from launch.runs import is_sweep, named_runs
 from pfedmma_dist.results.figures import pictures
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.style import save
+
+LONGEST = 180
+"""Bytes of a file's name that are a picture's; file systems take 255."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,7 +41,7 @@ def draw(runs: list[Outcome], folder: Path) -> int:
         if picture.draw is None:
             print(f"skipped  {picture.name}: {picture.reason}")
             continue
-        name = re.sub(r"[^\w.+-]+", "_", picture.name)
+        name = file_name(picture.name)
         try:
             png, svg = save(picture.draw(), folder, name)
         except OSError as error:
@@ -48,6 +52,15 @@ def draw(runs: list[Outcome], folder: Path) -> int:
         print(f"drawn    {png} and {svg.suffix}")
         drawn += 1
     return drawn
+
+
+def file_name(name: str) -> str:
+    """Return what a picture's file is called, without its ending."""
+    words = re.sub(r"[^\w.+-]+", "_", name)
+    if len(words.encode()) <= LONGEST:
+        return words
+    begin = words.encode()[:LONGEST].decode(errors="ignore")
+    return f"{begin}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _folder(runs: list[str], out: str | None) -> Path:

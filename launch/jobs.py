@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
 
 JOBS = "jobs.csv"
 """A row per start of a run; the last one of a run counts."""
+
+REMEDY = "restore it, or cancel the jobs that are queued and delete it"
 
 LOCAL = "local"
 """Stands for the cluster file of a run that was started on this machine."""
@@ -38,10 +41,15 @@ class Job:
 
 def read_jobs(folder: Path) -> list[Job]:
     """Return the jobs of a sweep's folder, oldest first."""
-    if not (folder / JOBS).exists():
+    names = [item.name for item in fields(Job)]
+    try:
+        rows = read_rows(folder / JOBS, names, REMEDY)
+    except FileNotFoundError:
         return []
-    with open(folder / JOBS, encoding="utf-8", newline="") as file:
-        return [Job(**{**row, "ranks": int(row["ranks"])}) for row in csv.DictReader(file)]
+    for row in rows:
+        if not row["ranks"].isdecimal():
+            raise Unreadable(folder / JOBS, f"says that a run has {row['ranks']!r} ranks", REMEDY)
+    return [Job(**{**{n: row[n] for n in names}, "ranks": int(row["ranks"])}) for row in rows]
 
 
 def newest(jobs: Iterable[Job]) -> dict[str, Job]:

@@ -1,5 +1,6 @@
 """The runs that a command line names: run folders, and the folders of sweeps."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,13 +12,18 @@ from pfedmma_dist.run.folder import RunFolder
 def named_runs(words: Iterable[str]) -> list[Outcome]:
     """Return the runs in these folders, each once; ValueError for a folder of neither kind.
 
-    A run named by itself and by its sweep counts as its sweep's.
+    A run named by itself and by its sweep counts as its sweep's. A damaged one is named on standard
+    error, and what is damaged counts as missing.
     """
     paths = [Path(word).expanduser() for word in words]
     sweeps = [run for path in paths if is_sweep(path) for run in sweep_runs(path)]
     alone = [_alone(path) for path in paths if not is_sweep(path)]
     found = {run.path.resolve(): run for run in reversed([*sweeps, *alone])}
-    return list(reversed(found.values()))
+    runs = list(reversed(found.values()))
+    for run in runs:
+        for problem in run.problems:
+            print(f"damaged  {problem}", file=sys.stderr)
+    return runs
 
 
 def sweep_runs(folder: Path) -> list[Outcome]:

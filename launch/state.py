@@ -10,10 +10,13 @@ from typing import Any
 from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
 from launch.slurm import Queued, queued
 from pfedmma_dist.config.merge import read_yaml
-from pfedmma_dist.results.columns import score_keys, title
+from pfedmma_dist.quantities.quantity import Place
+from pfedmma_dist.quantities.scores import scored
+from pfedmma_dist.quantities.units import UNITS, duration
+from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
-from pfedmma_dist.run.table import duration
+from pfedmma_dist.run.result import read
 
 STATES = ("done", "running", "pending", "failed", "stopped", "missing", "unknown")
 """In the order of the total. stopped: by a signal or a cancellation, to be gone on with. missing:
@@ -59,7 +62,10 @@ def read_states(folder: Path, runs: Mapping[str, str]) -> tuple[list[RunState], 
     for run, name in runs.items():
         job = jobs.get(run)
         if RunFolder(folder / run).result.exists():
-            states.append(RunState(run, name, "done", job, outcome(folder / run)))
+            try:
+                states.append(RunState(run, name, "done", job, outcome(folder / run)))
+            except Unreadable as error:
+                states.append(RunState(run, name, "failed", job, f"error: {error}"))
             continue
         state, note = _unfinished(folder, job, queue, working)
         states.append(RunState(run, name, state, job, note))
@@ -102,7 +108,10 @@ def _unfinished(
 def pace(folder: Path, config: str) -> str:
     """Say how many rounds of a run are done, and when about it will be."""
     metrics = RunFolder(folder).metrics
-    columns = read_metrics(metrics) if metrics.exists() else {}
+    try:
+        columns = read_metrics(metrics) if metrics.exists() else {}
+    except Unreadable as error:
+        return f"error: {error}"
     if not len(columns.get("round", ())):
         return "no round yet"
     done, total = int(columns["round"][-1]) + 1, _rounds(config)
@@ -112,10 +121,14 @@ def pace(folder: Path, config: str) -> str:
 
 def outcome(folder: Path) -> str:
     """Return the scores of a finished run on one line."""
-    result = RunFolder(folder).read_result()
+    result = read(RunFolder(folder))
     assert result is not None, folder
-    row = result["results"][-1]
-    return "  ".join(f"{title(key)} {row['scores'][key]:.2f}" for key in score_keys([row]))
+    scores = result["results"][-1]["scores"]
+    return "  ".join(
+        f"{quantity.heading} {UNITS[quantity.unit](scores[quantity.key])}"
+        for quantity in scored(scores)
+        if Place.STATUS in quantity.places
+    )
 
 
 def _rounds(config: str) -> int:

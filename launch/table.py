@@ -1,18 +1,27 @@
 """The paper's tables: `python -m launch.table RUN...|FOLDER [--format markdown|csv|latex]`.
 
-Of run folders and folders of sweeps, several at once; runs that have not finished show as missing.
+--columns KEY,KEY prints any quantity of the runs in their place.
+
+Of run folders and folders of sweeps, several at once; runs that have not finished show as missing,
+and so does what is damaged, which is named. Exit codes: 0, 1 where a file is damaged, 2 something
+to mend.
 """
 
 import argparse
 import sys
+from collections.abc import Iterable
 
 from launch.runs import named_runs
+from pfedmma_dist.results.columns import ALL, known_quantities
 from pfedmma_dist.results.comma_separated import comma_separated
 from pfedmma_dist.results.latex import latex
 from pfedmma_dist.results.markdown import markdown
+from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.tables import tables
+from pfedmma_dist.run.labels import printable
 
 FORMATS = {"markdown": markdown, "csv": comma_separated, "latex": latex}
+HELP = "help"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,14 +30,34 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("runs", metavar="RUN|FOLDER", nargs="+", help="such as runs/quick_compare")
     parser.add_argument("--format", choices=FORMATS, default="markdown")
     parser.add_argument("--paper", action="store_true", help="add the paper's own figures")
+    parser.add_argument(
+        "--columns",
+        metavar="KEY,KEY",
+        help=f"in place of the usual columns; {ALL}: whatever the runs have; {HELP}: list the keys",
+    )
     words = parser.parse_args(argv)
+    keys = [key.strip() for key in (words.columns or "").split(",") if key.strip()]
     try:
-        found = tables(named_runs(words.runs), paper=words.paper)
+        runs = named_runs(words.runs)
+        if keys == [HELP]:
+            print(manual(runs), end="")
+            return 0
+        found = tables(runs, paper=words.paper, keys=keys)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(FORMATS[words.format](found), end="")
-    return 0
+    return 1 if any(run.problems for run in runs) else 0
+
+
+def manual(runs: Iterable[Outcome]) -> str:
+    """Return a line for each quantity of these runs: its key, its unit, and what it is."""
+    known = known_quantities(runs)
+    width = max(len(printable(quantity.key)) for quantity in known)
+    return "".join(
+        f"{printable(quantity.key):<{width}}  {quantity.unit:<9}  {printable(quantity.meaning)}\n"
+        for quantity in known
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from rich.console import Console
 from launch.jobs import LOCAL, Job, add_jobs, process
 from launch.state import first_error, outcome, pace
 from launch.tasks import Task
-from pfedmma_dist.run.table import duration
+from pfedmma_dist.quantities.units import duration
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAVE_SECONDS = "600"

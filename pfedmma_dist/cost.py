@@ -27,7 +27,7 @@ from pfedmma_dist.measure import measure
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
-from pfedmma_dist.run.table import duration, size
+from pfedmma_dist.quantities.units import duration, size
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
+from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import checkpoint
 from pfedmma_dist.run.files import write_json
 from pfedmma_dist.run.folder import RunFolder
@@ -25,7 +26,6 @@ from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.manifest import Manifest
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import MethodResult
-from pfedmma_dist.run.summary import summary
 from pfedmma_dist.run.table import show
 from pfedmma_dist.run.together import TogetherError
 from pfedmma_dist.start import resolve

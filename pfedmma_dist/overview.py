@@ -9,8 +9,8 @@ from rich.table import Table
 
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.task import Task
+from pfedmma_dist.quantities.scores import OWN
 from pfedmma_dist.run.record import ClientTable
-from pfedmma_dist.run.summary import OWN
 
 ENDS = ("Clients", "Least", "Median", "Most", "All")
 """Columns that tell how something is spread over clients."""

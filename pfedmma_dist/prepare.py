@@ -36,6 +36,7 @@ from pfedmma_dist.data.origins import ORIGINS
 from pfedmma_dist.data.pieces import Origin, guide
 from pfedmma_dist.overview import client_table, image_table, owner_table
 from pfedmma_dist.run import figures
+from pfedmma_dist.run.drawing import save
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable
@@ -188,7 +189,7 @@ def _describe(cfg: Config, images: Images) -> None:
     trained = f"{len(classes):,} of {len(images.class_names):,} classes"
     _show(f"{cfg.data.task.name}: {held}, {trained}", client_table(task, clients))
     path = _claimed(f"partition-{cfg.data.name}-{cfg.data.task.name}")
-    figures.save(figures.classes_per_client(clients), path)
+    save(figures.classes_per_client(clients), path)
     sys.stdout.write(f"figure  {path}\n")
 
 

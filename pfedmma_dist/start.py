@@ -12,7 +12,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.run import manifest
+from pfedmma_dist.run import manifest, result
 from pfedmma_dist.run.checkpoint import DAMAGE, candidates
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.together import together
@@ -95,9 +95,9 @@ def _owners(folder: RunFolder) -> Iterator[tuple[Path, Flat]]:
                 f"run.folder: {folder.path} holds no run of this program that can go on ({error}); "
                 "set run.folder to a new folder"
             ) from error
-    result = folder.read_result()
-    if result is not None and "configuration" in result:
-        yield folder.result, result["configuration"]
+    finished = result.read(folder)
+    if finished is not None and "configuration" in finished:
+        yield folder.result, finished["configuration"]
     for path in candidates(folder.checkpoints):
         try:
             record = manifest.read(path)

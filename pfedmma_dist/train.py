@@ -21,16 +21,17 @@ from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.federation import Federation, RoundStats
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
-from pfedmma_dist.run import checkpoint
+from pfedmma_dist.quantities.scores import summary
+from pfedmma_dist.run import checkpoint, result
 from pfedmma_dist.run.environment import environment
 from pfedmma_dist.run.files import write_json, write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging
+from pfedmma_dist.run.pictures import draw_missing
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
 from pfedmma_dist.run.signals import STOPPED, StopSignal
-from pfedmma_dist.run.summary import summary
 from pfedmma_dist.run.table import show
 from pfedmma_dist.run.together import together
 from pfedmma_dist.start import settle
@@ -58,8 +59,8 @@ def train(cfg: Config, world: World) -> int:
 def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> int:
     console = configure_logging(world, folder)
     settle(cfg, folder, world)
-    result = folder.read_result()
-    if result is None:
+    finished = together(world, lambda: result.read(folder), ValueError)
+    if finished is None:
         log.info(
             "%s on %s: %d rank(s) on %s with %d thread(s), into %s",
             cfg.method["name"], cfg.data.name, world.size, world.device.type, cfg.run.threads,
@@ -82,12 +83,16 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
                 )  # fmt: skip
                 return STOPPED
             run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
-        result = folder.read_result()
+        finished = result.read(folder)
     else:
         log.info("%s holds a finished run; this is its result", folder.path)
+        if world.first:
+            draw_missing(folder)
     if world.first:
-        results = [MethodResult(**row) for row in result["results"]]
-        show(f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}", results)
+        for path in result.altered(folder, finished):
+            log.warning("%s is not as the run left it", path)
+        title = f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}"
+        show(title, result.rows(folder, finished))
         sys.stdout.write(f"run folder   {folder.path}\n")
         sys.stdout.write(f"TensorBoard  tensorboard --logdir {folder.path.parent}\n")
     return 0
@@ -191,6 +196,7 @@ class _Run:
             "ranks": self.world.size,
             "rank_bytes_per_round": self.rank_bytes,  # what a rank really handed to the collective
             "feature_caches": caches,
+            **self.owner.facts,
         }
         with writing(self.folder.path):
             self.report.finish(scores.percent, self.zero_shot, results, facts)

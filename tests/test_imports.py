@@ -14,6 +14,7 @@ PACKAGE = "pfedmma_dist"
 ROOMS = {
     "rng": "",
     "reading": "",
+    "quantities": "",
     "world": "",
     "params": "rng",
     "exchange": "rng world",
@@ -22,15 +23,15 @@ ROOMS = {
     "data": "config.keys config.merge reading rng",
     "methods": "clip exchange params",
     "federation": "clip config.keys data.task methods.method params rng world",
-    "run": "exchange reading world",
+    "run": "exchange quantities reading world",
     "pretraining": "clip config data rng run.files",
-    "results": "config reading run",
+    "results": "config quantities reading run",
     "start": "config data methods reading run world",
     "command": "config data methods run world",
     "build": "clip config data federation methods params run world",
     "ownership": "build config data federation reading run",
     "measure": "build config run start world",
-    "overview": "data run",
+    "overview": "data quantities run",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 
@@ -40,8 +41,8 @@ COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain")
 OUTSIDE = {
     "open_clip": "clip/load.py",
     "torch.distributed": "world.py",
-    "torch.utils.tensorboard": "run/report.py",
-    "tensorboard": "run/report.py",
+    "torch.utils.tensorboard": "run/board.py",
+    "tensorboard": "run/board.py",
     "yaml": "config/merge.py",
     "submitit": "../launch/",
     "launch": "../launch/",

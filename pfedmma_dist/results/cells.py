@@ -1,37 +1,11 @@
 """A table before it is written: rows of cells, each a mean over seeds with its deviation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from pfedmma_dist.run.table import duration, size
-
-DECIMALS = 2
-"""Of accuracies; means that are equal to so many are equally good."""
-
-
-def percent(value: float) -> str:
-    """Return an accuracy as tables show it."""
-    return f"{value:.{DECIMALS}f}"
-
-
-def number(value: float) -> str:
-    """Return a count as tables show it."""
-    return f"{value:,.0f}"
-
-
-def seconds(value: float) -> str:
-    """Return a time as tables show it, with milliseconds where it has no seconds."""
-    return f"{1000 * value:.0f} ms" if value < 1 else duration(value)
-
-
-UNITS: dict[str, Callable[[float], str]] = {
-    "percent": percent,
-    "numbers": number,
-    "bytes": size,
-    "seconds": seconds,
-    "MiB": number,
-}
+from pfedmma_dist.quantities.quantity import Quantity
+from pfedmma_dist.quantities.units import DECIMALS
 
 
 @dataclass(frozen=True)
@@ -41,6 +15,13 @@ class Column:
     key: str  # for programs: local_mean, up_bytes
     title: str
     unit: str = "percent"
+    quantity: Quantity | None = None  # whose numbers stand there; None: other numbers
+    is_ranked: bool = True  # the highest is the best
+
+    @property
+    def label(self) -> str:
+        """Return the words beside an axis of figures."""
+        return self.quantity.label if self.quantity else self.title
 
 
 @dataclass(frozen=True)
@@ -116,6 +97,8 @@ class Table:
             for cell in [row.cells[column]]
         ]  # fmt: skip
         found = [value for value in shown if value is not None]
-        if not self.is_ranked or self.columns[column].unit != "percent" or len(found) < 2:
+        head = self.columns[column]
+        ranked = self.is_ranked and head.is_ranked and head.unit == "percent"
+        if not ranked or len(found) < 2:
             return [False] * len(shown)
         return [value is not None and value == max(found) for value in shown]

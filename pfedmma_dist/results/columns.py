@@ -1,34 +1,112 @@
-"""Columns: which scores of the runs are worth one, and what they are called."""
+"""Columns: which quantities of the runs have one, what it is called, and what stands in it."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-from pfedmma_dist.results.cells import Column
+import numpy as np
+
+from pfedmma_dist.config.merge import hint
+from pfedmma_dist.quantities.catalogue import every
+from pfedmma_dist.quantities.costs import TAKING_PART
+from pfedmma_dist.quantities.quantity import Place, Quantity, Source
+from pfedmma_dist.quantities.scores import OWN_MEAN, scored
+from pfedmma_dist.results.cells import Cell, Column
+from pfedmma_dist.results.lines import CLIENTS, FRACTION, Line
 from pfedmma_dist.results.outcome import Outcome
-from pfedmma_dist.run.summary import DOMAIN, OWN, heading
 
-MEAN = "_mean"
-OWN_MEAN = f"{OWN}{MEAN}"
-ALL_THREE = "hm"
-"""The harmonic mean of the paper's tables."""
+FIRST_ROUND_ALL = "federation.first_round_all"
 
-
-def score_keys(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the scores to show of those that there are: the scopes' means, the harmonic mean."""
-    found = dict.fromkeys(key for row in results for key in row["scores"])
-    means = [key for key in found if key.endswith(MEAN)]
-    return [*means, ALL_THREE] if ALL_THREE in found else means
+ALL = "all"
+"""In place of keys of quantities: all that some run has a number of."""
 
 
-def title(key: str) -> str:
-    """Return what a person calls a score: local_mean -> Local, domain_photo_mean -> Photo."""
-    return key.upper() if key == ALL_THREE else heading(key.removesuffix(MEAN).removeprefix(DOMAIN))
+def column(quantity: Quantity, key: str = "", title: str = "") -> Column:
+    """Return the column of a quantity; key, title: where it goes by others than its own."""
+    is_ranked = quantity.is_ranked
+    return Column(
+        key or quantity.key, title or quantity.heading, quantity.unit, quantity, is_ranked
+    )
 
 
 def score_columns(runs: Iterable[Outcome]) -> list[Column]:
-    """Return the columns of the runs' scores; domains stand before what is over all of them."""
-    keys = score_keys(run.final for run in runs if run.final) or [OWN_MEAN]
-    domains = [key for key in keys if key.startswith(DOMAIN)]
-    titles = {OWN_MEAN: "All"} if domains else {}
-    ordered = [*domains, *(key for key in keys if key not in domains)]
-    return [Column(key, titles.get(key) or title(key)) for key in ordered]
+    """Return the columns that tables have unasked; domains stand before what is over them all."""
+    found = scored(key for run in runs for key in run.scores)
+    found = [quantity for quantity in found if Place.TABLES in quantity.places]
+    return _titled(sorted(found or [OWN_MEAN], key=lambda quantity: not quantity.domain))
+
+
+def chosen_columns(runs: Sequence[Outcome], keys: Sequence[str]) -> list[Column]:
+    """Return the columns of the quantities with these keys; ValueError for one that is none's."""
+    known = {quantity.key: quantity for quantity in known_quantities(runs)}
+    if list(keys) == [ALL]:
+        there = {key for run in runs for key in numbers(run, known.values())}
+        return _titled([quantity for key, quantity in known.items() if key in there])
+    for key in keys:
+        if key not in known:
+            raise ValueError(
+                f"--columns: {key!r} is no quantity of these runs{hint(key, known)}; "
+                "--columns help lists them"
+            )
+    return _titled([known[key] for key in dict.fromkeys(keys)])
+
+
+def known_quantities(runs: Iterable[Outcome]) -> list[Quantity]:
+    """Return what there may be a column of."""
+    return every(key for run in runs for key in run.scores)
+
+
+def numbers(run: Outcome, quantities: Iterable[Quantity]) -> dict[str, float]:
+    """Return key -> number of a run, of those of these quantities that it has."""
+    quantities = list(quantities)
+    rounds = _rounds(run) if any(q.source is Source.ROUNDS for q in quantities) else {}
+    found = {}
+    for quantity in quantities:
+        if quantity.source is Source.CLIENTS:
+            value = run.scores.get(quantity.key)
+        elif quantity.source is Source.RESULT:
+            value = run.final.get(quantity.key)
+        elif set(quantity.of) <= rounds.keys():
+            value = quantity.make(*(rounds[name] for name in quantity.of))
+        else:
+            value = None
+        if value is not None and not np.isnan(value):
+            found[quantity.key] = value
+    return found
+
+
+def line_cells(line: Line, columns: Sequence[Column], **config: object) -> list[Cell]:
+    """Return the cells of a line below columns of quantities, over the seeds that have them.
+
+    config: only of runs with those values of keys.
+    """
+    quantities = [column.quantity for column in columns]
+    found = [numbers(run, quantities) for run in line.seeds(**config).values()]
+    return [Cell.of([own[q.key] for own in found if q.key in own], len(found)) for q in quantities]
+
+
+def taking_part(run: Outcome, rounds: np.ndarray) -> np.ndarray:
+    """Return how many clients train in each of the rounds [R], counted from 0."""
+    num_clients = int(run.config.get(CLIENTS, 1))
+    later = max(int(float(run.config.get(FRACTION, 1.0)) * num_clients), 1)
+    all_first = bool(run.config.get(FIRST_ROUND_ALL))
+    return np.where((rounds == 0) & all_first, num_clients, later)
+
+
+def _rounds(run: Outcome) -> dict[str, np.ndarray]:
+    """Return the columns of a finished run's metrics.csv; {} where nothing was trained."""
+    metrics = run.metrics() if run.final.get("trained") else {}
+    if not len(metrics.get("round", ())):
+        return {}
+    return {**metrics, TAKING_PART: taking_part(run, metrics["round"])}
+
+
+def _titled(quantities: Sequence[Quantity]) -> list[Column]:
+    """Return columns that are told apart by their titles, Local as what is over all domains."""
+    domains = any(quantity.domain for quantity in quantities)
+    titles = {OWN_MEAN.key: "All"} if domains else {}
+    named = [titles.get(quantity.key) or quantity.heading for quantity in quantities]
+    often = Counter(named)
+    return [
+        column(quantity, title=name if often[name] == 1 else quantity.key)
+        for quantity, name in zip(quantities, named, strict=True)
+    ]

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pfedmma_dist.quantities.units import size
 from pfedmma_dist.results.cells import Cell, Column, Row, Table
-from pfedmma_dist.results.style import Look, finish, legend, looks, new_figure
-from pfedmma_dist.run.table import size
+from pfedmma_dist.results.style import Look, legend, looks
+from pfedmma_dist.run.drawing import finish, legend_label, new_figure
+from pfedmma_dist.run.labels import label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,11 +54,10 @@ def trade_off(table: Table, x: str, y: str, styles: Mapping[str, Look]) -> "Figu
         axes.errorbar(
             first.mean, second.mean, xerr=first.deviation, yerr=second.deviation,
             ecolor=look["color"] if not row.is_reference else "black",
-            elinewidth=1.1, capsize=3, label=row_label(table, row), **look,
+            elinewidth=1.1, capsize=3, label=legend_label(row_label(table, row)), **look,
         )  # fmt: skip
     axes.margins(0.12)
-    titles = (table.columns[place].title for place in (left, right))
-    finish(axes, *(f"{title} accuracy (%)" for title in titles))
+    finish(axes, *(_label(table.columns[place]) for place in (left, right)))
     legend(figure, table.title)
     return figure
 
@@ -84,17 +85,17 @@ def radar(
     figure = new_figure(6.4, 6.0)
     axes = figure.subplots(subplot_kw={"projection": "polar"})
     angles = np.linspace(0.0, 2.0 * np.pi, len(names), endpoint=False)
-    for label, (row, means) in rows.items():
+    for name, (row, means) in rows.items():
         dashed = {"color": "black", "linewidth": 0.9, "dashes": (10, 5)}
-        look = dashed if row.is_reference else styles[label].line
-        axes.plot([*angles, angles[0]], [*means, means[0]], label=label, **look)
+        look = dashed if row.is_reference else styles[name].line
+        axes.plot([*angles, angles[0]], [*means, means[0]], label=legend_label(name), **look)
     low, high = (pick(pick(means) for _, means in rows.values()) for pick in (min, max))
     # From below the lowest, not from zero, or all polygons would be the same circle.
     axes.set_ylim(max(0.0, low - 0.35 * max(high - low, 5.0)), high + 0.05 * (high - low))
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     axes.set_rlabel_position(180.0 / len(names))
-    axes.set_xticks(angles, names)
+    axes.set_xticks(angles, list(map(label, names)))
     axes.tick_params(axis="x", pad=12)
     axes.tick_params(axis="y", labelsize="small", labelcolor="0.35")
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -121,7 +122,7 @@ def scaling(table: Table, clients: str, keys: Sequence[str]) -> "Figure":
     figure = new_figure(8.4, 6.6)
     for axes, key in zip(figure.subplots(2, 2).flat, keys, strict=True):
         column = table.columns[_place(table, key)]
-        for label, rows in groups.items():
+        for name, rows in groups.items():
             points = [
                 (float(row.names[place]), cell.mean, cell.deviation or 0.0)
                 for row in rows
@@ -131,7 +132,7 @@ def scaling(table: Table, clients: str, keys: Sequence[str]) -> "Figure":
             if points:
                 x, y, spread = zip(*sorted(points), strict=True)
                 bars = spread if any(spread) else None
-                axes.errorbar(x, y, yerr=bars, label=label, **styles[label].line)
+                axes.errorbar(x, y, yerr=bars, label=legend_label(name), **styles[name].line)
         ticks = sorted({float(row.names[place]) for rows in groups.values() for row in rows})
         axes.set_xscale("log")
         axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
@@ -146,19 +147,14 @@ def scaling(table: Table, clients: str, keys: Sequence[str]) -> "Figure":
             axes.yaxis.set_major_locator(LogLocator(**steps))
             axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter(FuncFormatter(words))
-        finish(axes, "clients", _axis(column))
+        finish(axes, "clients", _label(column))
     legend(figure, table.title)
     return figure
 
 
-def _axis(column: Column) -> str:
-    words = {
-        "percent": f"{column.title} accuracy (%)",
-        "seconds": "seconds per round",
-        "MiB": "peak memory (MiB)",
-        "bytes": "bytes per round, all clients",
-    }
-    return words[column.unit]
+def _label(column: Column) -> str:
+    """Return the words beside an axis, under the title that the column has in this table."""
+    return f"{column.title} accuracy (%)" if column.unit == "percent" else column.label
 
 
 def _place(table: Table, key: str) -> int:

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pfedmma_dist.results.columns import OWN_MEAN
-from pfedmma_dist.results.costs import taking_part
+from pfedmma_dist.quantities.quantity import Quantity
+from pfedmma_dist.quantities.scores import OWN_MEAN
+from pfedmma_dist.quantities.units import size
+from pfedmma_dist.results.columns import taking_part
 from pfedmma_dist.results.lines import CLIENTS, Line
 from pfedmma_dist.results.outcome import Outcome
-from pfedmma_dist.results.style import Look, finish, legend, new_figure
-from pfedmma_dist.run.summary import OWN, heading
-from pfedmma_dist.run.table import size
+from pfedmma_dist.results.style import Look, legend
+from pfedmma_dist.run.drawing import finish, legend_label, new_figure
+from pfedmma_dist.run.labels import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-COLUMN = f"{OWN_MEAN}_percent"
-ACCURACY = f"{heading(OWN)} accuracy (%)"
 
 
 @dataclass(frozen=True)
@@ -29,13 +28,13 @@ class Curve:
 
     rounds: np.ndarray  # [R] int64, counted from 0
     sent: np.ndarray  # [R] bytes up and down until then, of a client on average
-    mean: np.ndarray  # [R] percent
+    mean: np.ndarray  # [R] of the quantity
     deviation: np.ndarray | None  # [R] of a sample; None where there is one seed
 
 
-def curve(line: Line) -> Curve | None:
-    """Return the curve of a line, None where no round of it was scored."""
-    scored = [found for run in line.seeds().values() if (found := _scored(run))]
+def curve(line: Line, quantity: Quantity = OWN_MEAN) -> Curve | None:
+    """Return the curve of a line, None where no round of it has the quantity."""
+    scored = [found for run in line.seeds().values() if (found := _scored(run, quantity))]
     if not scored:
         return None
     rounds = sorted(set.intersection(*(set(found) for found in scored)))
@@ -51,26 +50,28 @@ def over_rounds(
     title: str,
     panels: Mapping[str, Sequence[Line]],  # what a panel's lines have in common -> its lines
     look: Callable[[Line], tuple[str, Look]],  # name and look of a line
+    quantity: Quantity = OWN_MEAN,
 ) -> "Figure":
-    """Draw Local over the rounds."""
+    """Draw a quantity over the rounds."""
 
     def draw(axes: "Axes", line: Line, found: Curve, name: str, style: Look) -> None:
         x = found.rounds + 1
-        axes.plot(x, found.mean, label=name, markevery=_some(len(x)), **style.line)
+        axes.plot(x, found.mean, label=legend_label(name), markevery=_some(len(x)), **style.line)
         _band(axes, x, found, style)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
-    return _panelled(title, panels, look, draw, "rounds trained")
+    return _panelled(title, panels, look, draw, "rounds trained", quantity)
 
 
 def over_bytes(
     title: str,
     panels: Mapping[str, Sequence[Line]],
     look: Callable[[Line], tuple[str, Look]],
+    quantity: Quantity = OWN_MEAN,
 ) -> "Figure":
-    """Draw Local over the bytes that a client has sent and received, on average over clients.
+    """Draw a quantity over the bytes that a client has sent and received, on average over clients.
 
-    What sends nothing has no place on a logarithmic axis: its last accuracy is a line across.
+    What sends nothing has no place on a logarithmic axis: its last number is a line across.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -78,29 +79,30 @@ def over_bytes(
         if found.sent[-1] == 0:
             axes.axhline(
                 found.mean[-1], color=style.colour, linestyle=style.dashes, linewidth=1.0,
-                label=f"{name} (sends nothing)",
+                label=legend_label(f"{name} (sends nothing)"),
             )  # fmt: skip
             return
         axes.plot(
-            found.sent, found.mean, label=name, markevery=_some(len(found.sent)), **style.line
-        )
+            found.sent, found.mean, label=legend_label(name), markevery=_some(len(found.sent)),
+            **style.line,
+        )  # fmt: skip
         _band(axes, found.sent, found, style)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(base=2, numticks=7))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
 
-    return _panelled(title, panels, look, draw, "traffic per client so far")
+    return _panelled(title, panels, look, draw, "traffic per client so far", quantity)
 
 
-def _scored(run: Outcome) -> dict[int, tuple[float, float]]:
-    """Return scored round -> accuracy, and bytes until then of a client on average."""
+def _scored(run: Outcome, quantity: Quantity) -> dict[int, tuple[float, float]]:
+    """Return scored round -> the quantity, and bytes until then of a client on average."""
     metrics = run.metrics()
-    if COLUMN not in metrics:
+    if quantity.column not in metrics:
         return {}
     each = metrics["client_up_bytes"] + metrics["client_down_bytes"]
     share = taking_part(run, metrics["round"]) / max(1, int(run.config.get(CLIENTS, 1)))
-    rows = zip(metrics["round"], metrics[COLUMN], np.cumsum(each * share), strict=True)
+    rows = zip(metrics["round"], metrics[quantity.column], np.cumsum(each * share), strict=True)
     return {int(index): (value, sent) for index, value, sent in rows if not np.isnan(value)}
 
 
@@ -110,6 +112,7 @@ def _panelled(
     look: Callable[[Line], tuple[str, Look]],
     draw: Callable[["Axes", Line, Curve, str, Look], None],
     x: str,
+    quantity: Quantity,
 ) -> "Figure":
     """Draw each panel's lines into axes of its own, all of one scale and with one legend."""
     across = min(3, len(panels))
@@ -118,33 +121,34 @@ def _panelled(
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat
     for axes, (setting, lines) in zip(grid, panels.items(), strict=False):
         for line in lines:
-            found = curve(line)
+            found = curve(line, quantity)
             if found is not None:
                 draw(axes, line, found, *look(line))
-        for name, value in _references(lines).items():
-            axes.axhline(value, color="black", linewidth=0.9, dashes=(10, 5), label=name)
+        for name, value in _references(lines, quantity).items():
+            across_all = {"color": "black", "linewidth": 0.9, "dashes": (10, 5)}
+            axes.axhline(value, label=legend_label(name), **across_all)
         axes.margins(y=0.08)  # a line across at the edge would pass for the edge
-        finish(axes, x, ACCURACY)
-        axes.set_title(setting, fontsize="small")
+        finish(axes, x, quantity.label)
+        axes.set_title(label(setting), fontsize="small")
     for axes in figure.axes[len(panels) :]:
         axes.remove()
     for place, axes in enumerate(figure.axes):
         is_lowest = place + across >= len(panels)  # also above an empty place of the last row
         axes.tick_params(labelbottom=is_lowest)
         axes.set_xlabel(x if is_lowest else "")
-        axes.set_ylabel("" if place % across else ACCURACY)
+        axes.set_ylabel("" if place % across else quantity.label)
     legend(figure, title)
     return figure
 
 
-def _references(lines: Sequence[Line]) -> dict[str, float]:
-    """Return name -> Local of what trains nothing, on average over what it was scored for."""
+def _references(lines: Sequence[Line], quantity: Quantity) -> dict[str, float]:
+    """Return name -> the quantity of what trains nothing, averaged over what it was scored for."""
     found: dict[str, set[tuple[Any, float]]] = {}
     for run in (run for line in lines for run in line.runs):
         row = run.reference
-        if row is not None and OWN_MEAN in row.scores:
+        if row is not None and quantity.key in row.scores:
             # The same for all methods: once per seed, and per division of the data.
-            place = (run.config.get("seed"), row.scores[OWN_MEAN])
+            place = (run.config.get("seed"), row.scores[quantity.key])
             found.setdefault(row.name, set()).add(place)
     return {name: fmean(value for _, value in places) for name, places in found.items()}
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pfedmma_dist.results.cells import Table
-from pfedmma_dist.results.columns import ALL_THREE, MEAN, OWN_MEAN, title
+from pfedmma_dist.quantities.catalogue import over_rounds as over_rounds_quantities
+from pfedmma_dist.quantities.costs import RESIDENT_MIB, ROUND_SECONDS, TOTAL_BYTES
+from pfedmma_dist.quantities.scores import HM, OWN_MEAN
+from pfedmma_dist.results.cells import Column, Table
 from pfedmma_dist.results.comparisons import everywhere, radar, row_label, scaling, trade_off
 from pfedmma_dist.results.curves import curve, over_bytes, over_rounds
 from pfedmma_dist.results.lines import CLIENTS, Line, data_names, head, lines
@@ -18,7 +20,6 @@ from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.published import AVERAGE, COST
 from pfedmma_dist.results.style import Look, looks
 from pfedmma_dist.results.tables import spoken, tables
-from pfedmma_dist.run.summary import DOMAIN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ MOST_PANELS = 12
 LEAST_AXES = 3
 """Data sets without which a radar is no shape."""
 
-SCALED = (OWN_MEAN, "round_seconds", "resident_mib", "total_bytes")
+SCALED = tuple(q.key for q in (OWN_MEAN, ROUND_SECONDS, RESIDENT_MIB, TOTAL_BYTES))
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,28 @@ def pictures(outcomes: Iterable[Outcome]) -> Iterator[Picture]:
 def _curves(
     words: str, end: str, runs: list[Outcome], styles: Mapping[str, Look]
 ) -> Iterator[Picture]:
-    """Yield Local over rounds and over bytes."""
-    found = [line for line in lines(runs) if not line.is_reference and curve(line)]
+    """Yield the quantities that say so over rounds, and Local over bytes."""
+    trained = [line for line in lines(runs) if not line.is_reference]
+    for quantity in over_rounds_quantities():
+        found = [line for line in trained if curve(line, quantity)]
+        panels, look, reason = _arranged(found, styles)
+        single = found and all(len(curve(line, quantity).rounds) == 1 for line in found)
+        reason = reason or ("only one round was scored; see evaluate.every" if single else "")
+        kind = "accuracy" if quantity is OWN_MEAN else quantity.key
+        draw = partial(over_rounds, words, panels, look, quantity)
+        yield Picture(f"{kind}_over_rounds-{end}", None if reason else draw, reason)
+    found = [line for line in trained if curve(line)]
+    panels, look, reason = _arranged(found, styles)
+    if not reason and not any(curve(line).sent[-1] for line in found):
+        reason = "nothing was sent"
+    draw = partial(over_bytes, words, panels, look)
+    yield Picture(f"bytes_to_accuracy-{end}", None if reason else draw, reason)
+
+
+def _arranged(
+    found: Sequence[Line], styles: Mapping[str, Look]
+) -> tuple[dict[str, list[Line]], Callable[[Line], tuple[str, Look]], str]:
+    """Return the panels of lines, name and look of each, and why they cannot be drawn."""
     panels = _panels(found)
     in_panels = len(panels) > 1
     styles = styles if in_panels else {**looks(line.label for line in found), **styles}
@@ -81,14 +102,7 @@ def _curves(
     reason = "" if found else "no round was scored"
     if len(panels) > MOST_PANELS:
         reason = f"its {len(panels)} settings do not fit into one picture; name fewer runs"
-    single = found and all(len(curve(line).rounds) == 1 for line in found)
-    no_curve = reason or ("only one round was scored; see evaluate.every" if single else "")
-    name = f"accuracy_over_rounds-{end}"
-    yield Picture(name, None if no_curve else lambda: over_rounds(words, panels, look), no_curve)
-    if not reason and not any(curve(line).sent[-1] for line in found):
-        reason = "nothing was sent"
-    name = f"bytes_to_accuracy-{end}"
-    yield Picture(name, None if reason else lambda: over_bytes(words, panels, look), reason)
+    return panels, look, reason
 
 
 def _panels(found: Sequence[Line]) -> dict[str, list[Line]]:
@@ -106,14 +120,19 @@ def _trade_off(table: Table, name: str, styles: Mapping[str, Look]) -> Picture:
     if head(CLIENTS) in table.heads:
         return Picture(name, reason="its rows differ in the number of clients; see scaling")
     keys = [column.key for column in table.columns]
-    others = [k for k in keys if k.endswith(MEAN) and k != OWN_MEAN and not k.startswith(DOMAIN)]
-    if OWN_MEAN not in keys or not others:
+    others = [column.key for column in table.columns if _is_of_another_scope(column)]
+    if OWN_MEAN.key not in keys or not others:
         return Picture(name, reason="Local and one more score need columns of their own")
-    both = [keys.index(OWN_MEAN), keys.index(others[-1])]
+    both = [keys.index(OWN_MEAN.key), keys.index(others[-1])]
     there = [row for row in table.rows if all(row.cells[i].mean is not None for i in both)]
     if not there:
         return Picture(name, reason="no run has finished")
-    return Picture(name, lambda: trade_off(table, OWN_MEAN, others[-1], styles))
+    return Picture(name, lambda: trade_off(table, OWN_MEAN.key, others[-1], styles))
+
+
+def _is_of_another_scope(column: Column) -> bool:
+    quantity = column.quantity
+    return quantity is not None and len(quantity.of) == 1 and quantity.of != OWN_MEAN.of
 
 
 def _scaling(table: Table, name: str) -> Picture:
@@ -128,10 +147,10 @@ def _radar(own: Sequence[Table], task: str, styles: Mapping[str, Look]) -> Pictu
     name = f"radar-{task}"
     if len(own) < LEAST_AXES:
         return Picture(name, reason=f"{len(own)} of the {LEAST_AXES} data sets it takes")
-    for key in (ALL_THREE, OWN_MEAN):
-        found = everywhere(own, key)
+    for quantity in (HM, OWN_MEAN):
+        found = everywhere(own, quantity.key)
         if found:
-            words = f"{title(key)} (%), {spoken(task)}"
+            words = f"{quantity.heading} (%), {spoken(task)}"
             names = [table.data for table in own]
             return Picture(name, partial(radar, names, found, words, styles))
     return Picture(name, reason="no line has finished on all data sets")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from pfedmma_dist.results.cells import Table
 from pfedmma_dist.results.markdown import notes, text
+from pfedmma_dist.run.labels import printable
 
 ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -28,7 +29,7 @@ def latex(tables: Iterable[Table]) -> str:
 
 def escaped(words: str) -> str:
     """Return words so that LaTeX prints them as they are."""
-    return "".join(ESCAPES.get(character, character) for character in words)
+    return "".join(ESCAPES.get(character, character) for character in printable(words))
 
 
 def _table(table: Table) -> str:

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable
 
-from pfedmma_dist.results.cells import UNITS, Cell, Column, Table
+from pfedmma_dist.quantities.scores import HM
+from pfedmma_dist.quantities.units import UNITS
+from pfedmma_dist.results.cells import Cell, Column, Table
+from pfedmma_dist.run.labels import printable
 from pfedmma_dist.run.table import MISSING
 
 PARTIAL = "†"
@@ -28,7 +31,7 @@ def notes(tables: Iterable[Table]) -> list[str]:
     rows = [row for table in tables for row in table.rows]
     told = {
         ACCURACIES: any(table.has_seeds for table in tables),
-        HARMONIC: "hm" in columns,
+        HARMONIC: HM.key in columns,
         OF_MEANS: "hm_of_means" in columns,
         FEWER: any(cell.is_partial for row in rows for cell in row.cells),
         PAPER: any(row.is_published for row in rows),
@@ -47,14 +50,16 @@ def text(cell: Cell, column: Column) -> str:
 
 def _table(table: Table) -> str:
     ends = ["n"] if table.has_seeds else []
-    lined = [[*table.heads, *(column.title for column in table.columns), *ends]]
+    lined = [[*table.heads, *(printable(column.title) for column in table.columns), *ends]]
     best = [table.best(index) for index in range(len(table.columns))]
     for place, row in enumerate(table.rows):
         cells = [text(*pair) for pair in zip(row.cells, table.columns, strict=True)]
         cells = [f"**{c}**" if best[i][place] else c for i, c in enumerate(cells)]
         seeds = ["" if row.is_published else row.seeds] if ends else []
-        lined.append([*(name.replace("|", r"\|") for name in row.names), *cells, *seeds])
+        lined.append([*(printable(name).replace("|", r"\|") for name in row.names), *cells, *seeds])
     widths = [max(3, *map(len, column)) for column in zip(*lined, strict=True)]
     lined.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
     padded = ([c[0].ljust(widths[0]), *map(str.rjust, c[1:], widths[1:])] for c in lined)
-    return f"### {table.title}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in padded)
+    return f"### {printable(table.title)}\n\n" + "".join(
+        f"| {' | '.join(cells)} |\n" for cells in padded
+    )

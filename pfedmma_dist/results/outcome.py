@@ -1,6 +1,5 @@
 """What one run is and what it reached, read from its folder; some runs have not finished."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from pfedmma_dist.config.merge import read_yaml
+from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
+from pfedmma_dist.run.result import altered, read
 
 FACTS = {"task": "data.task", "data": "data.name", "seed": "seed", "method": "method.name"}
 """Name in result.json -> key of the configuration, for folders that have lost their config.yaml."""
@@ -25,6 +26,8 @@ class Outcome:
     config: Mapping[str, Any] = field(default_factory=dict)  # dotted key -> value, where known
     result: Mapping[str, Any] | None = None  # of result.json; None: not finished
     is_reference: bool = False  # the zero-shot scores beside a run, not its own
+    problems: tuple[str, ...] = ()  # files that are damaged, and so left out
+    has_metrics: bool = True  # metrics.csv is as the run left it
 
     @property
     def name(self) -> str:
@@ -62,31 +65,40 @@ class Outcome:
 
     def metrics(self) -> dict[str, np.ndarray]:
         """Return every column of metrics.csv, nan where a cell is empty; {} without the file."""
-        return read_metrics(RunFolder(self.path).metrics)
+        return read_metrics(RunFolder(self.path).metrics) if self.has_metrics else {}
 
 
 def read_outcome(
     path: Path, row: str | None = None, point: Mapping[str, Any] | None = None
 ) -> Outcome:
-    """Return the run in a folder, whatever is there of it.
+    """Return the run in a folder, whatever is there of it; what is damaged is named and left out.
 
     row, point: its line's name in its sweep, and the values of the grid's keys there.
     """
-    folder = RunFolder(path)
+    folder, config, problems = RunFolder(path), dict(point or {}), []
+    finished = None
     try:
-        result = folder.read_result()
-        if result is not None:
-            _check(result)
-    except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
-        raise ValueError(
-            f"{folder.result} is not the result of a run ({error!r}); delete it and start the run "
-            "again, which takes it up at its last checkpoint"
-        ) from error
-    config = {key: result[name] for name, key in FACTS.items() if name in (result or {})}
-    config |= point or {}
-    if folder.config.is_file():
-        config |= _flat(read_yaml(folder.config))
-    return Outcome(path=path, row=row, config=config, result=result)
+        finished = read(folder)
+        if finished is not None:
+            config = {
+                key: finished[name] for name, key in FACTS.items() if name in finished
+            } | config
+        if folder.config.is_file():
+            config |= _flat(read_yaml(folder.config))
+    except ValueError as error:
+        problems.append(str(error))
+    try:
+        changed = altered(folder, finished or {})
+        if not changed and folder.metrics.exists():
+            read_metrics(folder.metrics)
+        problems += [f"{path} is not as the run left it, and is left out" for path in changed]
+    except Unreadable as error:
+        changed = [folder.metrics]
+        problems.append(str(error))
+    return Outcome(
+        path=path, row=row, config=config, result=finished, problems=tuple(problems),
+        has_metrics=folder.metrics not in changed,
+    )  # fmt: skip
 
 
 def completed(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -112,13 +124,6 @@ def _agreed(runs: list[Outcome]) -> dict[str, Any]:
         for key, value in first.items()
         if all(key in run.config and run.config[key] == value for run in runs)
     }
-
-
-def _check(result: Mapping[str, Any]) -> None:
-    """Look at everything that is read of a result, so that what is missing is missed here."""
-    for row in result["results"]:
-        dict(row["scores"])
-    result["results"][-1]["scores"]
 
 
 def _flat(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """How lines are told apart in figures: by colour, dashes and marker, each of them enough alone."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pfedmma_dist.run import drawing
+from pfedmma_dist.run.labels import label
+
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -18,6 +19,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
 
 MOST = len(COLOURS) * len(DASHES)
 """Lines with a look of their own; the two counts have no common divisor."""
+
+LONGEST = 72
+"""Characters of a title or a legend's line: of several names, or of what tells one apart."""
 
 SIGNATURE = "pfedmma_dist figures"
 """Stands in every file written here, which may therefore be written again."""
@@ -54,36 +58,21 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     }
 
 
-def new_figure(width: float = 6.4, height: float = 4.4) -> "Figure":
-    """Return an empty figure; its parts make room for each other."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def finish(axes: "Axes", x: str, y: str) -> None:
-    """Give the axes their words and a quiet grid."""
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def legend(figure: "Figure", title: str) -> None:
     """Put a title above and, below everything, a legend of what all the axes show."""
     found: dict[str, Any] = {}
     for axes in figure.axes:
         handles, labels = axes.get_legend_handles_labels()
         found = dict(zip(labels, handles, strict=True)) | found
-    longest = max(map(len, found), default=0)
+    names = [label(name, LONGEST) for name in found]
+    longest = max(map(len, names), default=0)
     columns = max(1, min(3, len(found), int(figure.get_figwidth() * 13) // (longest + 8)))
     further = -(-len(found) // columns) - 3
     if further > 0:  # rows that would be taken from the axes
         figure.set_figheight(figure.get_figheight() + 0.2 * further)
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(label(title, LONGEST), fontsize="medium")
     figure.legend(
-        found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False,
+        found.values(), names, loc="outside lower center", ncols=columns, frameon=False,
         fontsize="small", handlelength=3.6,
     )  # fmt: skip
 
@@ -99,10 +88,5 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
             raise ValueError(f"{path} was not made here and is left alone; give another --out")
     folder.mkdir(parents=True, exist_ok=True)
     for path, metadata in zip(paths, ({"Software": SIGNATURE}, SVG_METADATA), strict=True):
-        temporary = path.with_name(f".{path.name}.tmp")
-        try:
-            figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=metadata)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        drawing.save(figure, path, metadata)
     return paths

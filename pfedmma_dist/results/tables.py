@@ -4,12 +4,13 @@ Harmonic means are taken in every run, then averaged: over seeds, and over data 
 paper, where the harmonic mean of the averaged columns stands beside that.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.quantities.scores import HM, OWN_MEAN, SCOPE_MEAN, harmonic_mean
 from pfedmma_dist.results.cells import Cell, Column, Table
-from pfedmma_dist.results.columns import ALL_THREE, MEAN, score_columns
+from pfedmma_dist.results.columns import chosen_columns, line_cells, numbers, score_columns
 from pfedmma_dist.results.costs import cost_table, scaling_table
 from pfedmma_dist.results.lines import (
     BETA,
@@ -24,9 +25,10 @@ from pfedmma_dist.results.lines import (
 )
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.published import AVERAGE, published
-from pfedmma_dist.run.summary import DOMAIN, HARMONIC, harmonic_mean
 
 OF_MEANS = Column("hm_of_means", "HM of means")
+THREE = (OWN_MEAN.key, *(SCOPE_MEAN.named(scope).key for scope in HM.of[1:]))
+"""Keys of the means that it is the harmonic mean of."""
 
 REFERENCE_KEYS = ("data.", "clip.", "seed")
 """Beginnings of the keys that zero-shot scores depend on."""
@@ -36,25 +38,33 @@ SAME_SCORE = 0.05
 """Percent; a machine that rounds otherwise may turn single images."""
 
 
-def tables(outcomes: Iterable[Outcome], *, paper: bool = False) -> list[Table]:
+def tables(
+    outcomes: Iterable[Outcome], *, paper: bool = False, keys: Sequence[str] = ()
+) -> list[Table]:
     """Return the tables of these runs: accuracies, scaling over clients, and costs.
 
-    paper: add the paper's own figures, as rows labelled so.
+    paper: add the paper's own figures, as rows labelled so. keys: of the quantities that are the
+    columns of all tables, in place of what the tables have unasked.
     """
     runs = with_reference(list(outcomes))
     names = data_names(runs)
+    asked = chosen_columns(runs, keys) if keys else []
     found = []
     for task in dict.fromkeys(run.task for run in runs):
         own = [run for run in runs if run.task == task]
         sets = list(dict.fromkeys(run.data for run in own))
-        if len(sets) > 1 and any(ALL_THREE in run.scores for run in own):
-            found.append(_average(task, own, sets))
+        if len(sets) > 1 and any(HM.key in run.scores for run in own):
+            found.append(_average(task, own, sets, asked))
         for data in sets:
             here = [run for run in own if run.data == data]
             words = ", ".join(filter(None, (names[data], spoken(task)))) or "Not started"
-            one = scaling_table if CLIENTS in telling(here) else _one_set
-            found.append(replace(one(words, here), task=task, data=names[data]))
-    found.append(cost_table(runs))
+            if CLIENTS in telling(here) and not asked:
+                one = scaling_table(words, here)
+            else:
+                one = _one_set(words, here, asked or score_columns(here))
+            found.append(replace(one, task=task, data=names[data]))
+    if not asked:
+        found.append(cost_table(runs))
     if paper:
         found = [replace(one, rows=(*one.rows, *published(one))) for one in found]
     return found
@@ -111,62 +121,57 @@ def spoken(task: str) -> str:
     return task.replace("_", " ")
 
 
-def _average(task: str, runs: list[Outcome], sets: list[tuple[str, str]]) -> Table:
+def _average(
+    task: str, runs: list[Outcome], sets: list[tuple[str, str]], asked: list[Column]
+) -> Table:
     """Return the table of means over data sets, of the seeds that have run on all of them."""
-    columns = score_columns(runs)
+    columns = asked or score_columns(runs)
+    quantities = [column.quantity for column in columns]
 
     def cells(line: Line) -> list[Cell]:
         on_each = [line.seeds(data) for data in sets]
         seeds = dict.fromkeys(seed for found in on_each for seed in found)
+        known = [
+            {seed: numbers(run, quantities) for seed, run in found.items()} for found in on_each
+        ]
         own = []
-        for column in columns:
-            scores = [[_score(found, seed, column) for found in on_each] for seed in seeds]
+        for quantity in quantities:
+            scores = [[found.get(seed, {}).get(quantity.key) for found in known] for seed in seeds]
             whole = [sum(values) / len(sets) for values in scores if None not in values]
             own.append(Cell.of(whole, len(seeds)))
-        return [*own, _of_means(columns, own)]
+        return own if asked else [*own, _of_means(columns, own)]
 
     words = f"Average over {len(sets)} data sets, {spoken(task)}"
-    found = table(words, lines(runs), [*columns, OF_MEANS], cells)
-    return replace(found, task=task, data=AVERAGE)
-
-
-def _score(found: dict, seed: object, column: Column) -> float | None:
-    return found[seed].scores.get(column.key) if seed in found else None
+    shown = columns if asked else [*columns, OF_MEANS]
+    return replace(table(words, lines(runs), shown, cells), task=task, data=AVERAGE)
 
 
 def _of_means(columns: list[Column], cells: list[Cell]) -> Cell:
     """Return the harmonic mean of the mean accuracies in a row."""
     means = {column.key: cell for column, cell in zip(columns, cells, strict=True)}
-    three = [means.get(f"{scope}{MEAN}", Cell()) for scope in HARMONIC[ALL_THREE]]
+    three = [means.get(key, Cell()) for key in THREE]
     if any(cell.mean is None for cell in three):
         return Cell(planned=max(cell.planned for cell in cells))
     return replace(three[0], mean=harmonic_mean(cell.mean for cell in three), deviation=None)
 
 
-def _one_set(words: str, runs: list[Outcome]) -> Table:
-    """Return the accuracies on one data set; of a label shift a column for each concentration."""
-    columns = score_columns(runs)
-    domains = any(column.key.startswith(DOMAIN) for column in columns)
+def _one_set(words: str, runs: list[Outcome], columns: list[Column]) -> Table:
+    """Return the columns on one data set; of a label shift a column for each concentration."""
+    domains = any(column.quantity.domain for column in columns)
     betas = sorted({run.config[BETA] for run in runs if BETA in run.config}, key=number_or_text)
     if BETA not in telling(runs) or domains:
-        return table(words, lines(runs), columns, lambda line: _cells(line, columns))
+        return table(words, lines(runs), columns, lambda line: line_cells(line, columns))
+    pairs = [(column, beta) for column in columns for beta in betas]
     points = [
-        Column(f"{column.key}_beta_{shown(beta)}", f"{column.title}, β = {shown(beta)}")
-        for column in columns
-        for beta in betas
+        replace(
+            column,
+            key=f"{column.key}_beta_{shown(beta)}",
+            title=f"{column.title}, β = {shown(beta)}",
+        )
+        for column, beta in pairs
     ]
 
     def cells(line: Line) -> list[Cell]:
-        pairs = [(column, beta) for column in columns for beta in betas]
-        return [_cells(line, [column], **{BETA: beta})[0] for column, beta in pairs]
+        return [line_cells(line, [column], **{BETA: beta})[0] for column, beta in pairs]
 
     return table(words, lines(runs, besides=[BETA]), points, cells)
-
-
-def _cells(line: Line, columns: list[Column], **config: object) -> list[Cell]:
-    """Return the scores of a line, over the seeds that have them."""
-    runs = line.seeds(**config).values()
-    return [
-        Cell.of([run.scores[column.key] for run in runs if column.key in run.scores], len(runs))
-        for column in columns
-    ]

@@ -1,33 +1,43 @@
 """Pictures of a run, legible in grey, at ten clients and at hundreds.
 
-Figures are made without pyplot, so no global state of matplotlib is touched; it is imported on the
-first call, since it takes half a second.
+Those of accuracies over rounds follow from the quantities that say they belong there.
 """
 
-import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pfedmma_dist.quantities import scores as quantities
+from pfedmma_dist.quantities.quantity import Place, heading
+from pfedmma_dist.quantities.scores import (
+    DOMAIN_MEAN,
+    HM,
+    OWN,
+    OWN_MEAN,
+    OWN_WORST_DECILE,
+    SCOPE_MEAN,
+)
+from pfedmma_dist.run.drawing import finish, new_figure
+from pfedmma_dist.run.labels import label
 from pfedmma_dist.run.record import ClientTable
-from pfedmma_dist.run.summary import DOMAIN, OWN, heading
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
+FIXED = {OWN_MEAN.key: ("0.0", "-", "o"), HM.key: ("0.0", ":", "D")}
 STYLES = (("0.45", "--", "s"), ("0.45", "-.", "^"), ("0.7", "--", "v"), ("0.7", "-.", "*"))
-"""Grey level, dashes, marker of the scopes after the first: told apart without colour."""
+"""Grey level, dashes, marker of a curve: told apart without colour. FIXED: of those named."""
 
 
 def classes_per_client(clients: ClientTable) -> "Figure":
     """Draw who owns how many images of which class, and how many of both each client has."""
     from matplotlib.colors import PowerNorm
 
-    figure = _figure(9.0, 4.5)
+    figure = new_figure(9.0, 4.5)
     left, *others = figure.subplots(1, 3, sharey=True, width_ratios=(4, 1, 1))
     drawn, (num_drawn, num_classes) = clients.drawn, clients.class_counts.shape
     every = 1 if num_drawn < 2 else int(drawn[1])
@@ -62,35 +72,33 @@ def accuracy_over_rounds(
 
     metrics: columns of metrics.csv. scopes: what is scored there. zero_shot: its `summary`.
     """
-    figure = _figure(7.0, 4.5)
+    figure = new_figure(7.0, 4.5)
     axes = figure.subplots()
     rounds = metrics["round"] + 1
-    mean, worst = (metrics[f"{OWN}_{kind}_percent"] for kind in ("mean", "worst_decile"))
+    mean, worst = (metrics[quantity.column] for quantity in (OWN_MEAN, OWN_WORST_DECILE))
     seen = ~np.isnan(worst)
     axes.fill_between(
         rounds[seen], worst[seen], mean[seen], color="0.88",
-        label=f"{heading(OWN)}, down to worst tenth of clients",
+        label=f"{OWN_MEAN.heading}, down to worst tenth of clients",
     )  # fmt: skip
-    others = zip((scope for scope in scopes if scope != OWN), STYLES, strict=False)
-    curves = {
-        f"{OWN}_mean_percent": (heading(OWN), "0.0", "-", "o"),
-        **{f"{scope}_mean_percent": (heading(scope), *style) for scope, style in others},
-        "hm_percent": ("HM", "0.0", ":", "D"),
-    }
-    for column, (name, grey, dashes, marker) in curves.items():
-        values = metrics.get(column, np.full(len(rounds), np.nan))
+    styles = cycle(STYLES)
+    for quantity in quantities.scores(scopes):
+        if Place.RUN_FIGURE not in quantity.places:
+            continue
+        grey, dashes, marker = FIXED.get(quantity.key) or next(styles)
+        values = metrics.get(quantity.column, np.full(len(rounds), np.nan))
         seen = ~np.isnan(values)
         if seen.any():
             marked = max(1, int(seen.sum()) // 12)
             axes.plot(
                 rounds[seen], values[seen], dashes, color=grey, marker=marker, markevery=marked,
-                markersize=5, linewidth=1.4, label=name,
+                markersize=5, linewidth=1.4, label=quantity.heading,
             )  # fmt: skip
-    reference = zero_shot.get(f"{OWN}_mean")
+    reference = zero_shot.get(OWN_MEAN.key)
     if reference is not None:
         axes.axhline(
             reference, color="0.0", linewidth=0.9, dashes=(10, 6),
-            label=f"zero-shot {heading(OWN)}, {reference:.1f}",
+            label=f"zero-shot {OWN_MEAN.heading}, {reference:.1f}",
         )  # fmt: skip
     _whole_numbers(axes.xaxis)
     _finish(axes, "rounds trained", "accuracy, mean over clients (%)")
@@ -101,7 +109,7 @@ def own_versus(
     other: str, scores: Mapping[str, np.ndarray], zero_shot: Mapping[str, float]
 ) -> "Figure":
     """Draw a point per client: accuracy on its own test images against that on another scope."""
-    figure = _figure(5.5, 4.5)
+    figure = new_figure(5.5, 4.5)
     axes = figure.subplots()
     x, y = scores[OWN], scores[other]
     few = len(x) <= 30
@@ -113,7 +121,7 @@ def own_versus(
         np.nanmean(x), np.nanmean(y), "P", color="black", markeredgecolor="white", markersize=13,
         label="mean of clients",
     )  # fmt: skip
-    keys = f"{OWN}_mean", f"{other}_mean"
+    keys = OWN_MEAN.key, SCOPE_MEAN.named(other).key
     if set(keys) <= zero_shot.keys():
         axes.plot(
             *(zero_shot[key] for key in keys), "X", color="white", markeredgecolor="black",
@@ -130,7 +138,7 @@ def domains(
 
     own: [K] percent. domains: name -> its clients.
     """
-    figure = _figure(7.0, 1.6 + 0.4 * len(domains))
+    figure = new_figure(7.0, 1.6 + 0.4 * len(domains))
     axes = figure.subplots()
     places = np.arange(len(domains))
     members = list(domains.values())
@@ -143,56 +151,30 @@ def domains(
         [np.nanmean(own[clients]) for clients in members], places, "P", color="black",
         markeredgecolor="white", markersize=13, label="mean of clients",
     )  # fmt: skip
-    keys = [f"{DOMAIN}{name}_mean" for name in domains]
+    keys = [DOMAIN_MEAN.named(name).key for name in domains]
     if set(keys) <= zero_shot.keys():
         axes.plot(
             [zero_shot[key] for key in keys], places, "X", color="white", markeredgecolor="black",
             markersize=9, label="zero-shot, mean",
         )  # fmt: skip
-    axes.set_yticks(places, list(domains))
+    axes.set_yticks(places, list(map(label, domains)))
     axes.set_ylim(len(domains) - 0.5, -0.5)
-    _finish(axes, f"{heading(OWN)} accuracy (%)", "")
+    _finish(axes, OWN_MEAN.label, "")
     return figure
-
-
-def save(figure: "Figure", path: Path) -> None:
-    """Write the figure as PNG, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=150)
-    os.replace(temporary, path)
-
-
-def pixels(figure: "Figure") -> np.ndarray:
-    """Return the figure as an RGB image [height, width, 3] uint8."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _mark_domains(axes: "Axes", domains: Mapping[str, np.ndarray]) -> None:
     """Write the domains' names beside their clients."""
     shown = {name: own for name, own in domains.items() if len(own)}
     axes.set_ylabel(axes.get_ylabel().replace("index", "by domain"))
-    axes.set_yticks([own.mean() for own in shown.values()], list(shown))
+    axes.set_yticks([own.mean() for own in shown.values()], list(map(label, shown)))
     axes.tick_params(axis="y", length=0)
     for own in shown.values():
         axes.axhline(own.max() + 0.5, color="black", linewidth=0.8)
 
 
 def _finish(axes: "Axes", x: str, y: str) -> None:
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    finish(axes, x, y)
     axes.figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
 
 

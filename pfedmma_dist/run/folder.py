@@ -1,14 +1,12 @@
 """The run folder: the name of every file in it, and the lock of the one run that writes there."""
 
-import contextlib
 import errno
 import fcntl
-import json
 import logging
 import os
 import socket
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.together import TogetherError, together
@@ -89,11 +87,9 @@ class RunFolder:
             self.release()
             raise
 
-    def read_result(self) -> dict[str, Any] | None:
-        """Return the scores of a finished run, None where the run is not finished."""
-        with contextlib.suppress(FileNotFoundError):
-            return json.loads(self.result.read_text(encoding="utf-8"))
-        return None
+    def picture(self, name: str) -> Path:
+        """Return the file of a picture."""
+        return self.figures / f"{name}.png"
 
     def _open(self) -> None:
         self.create()

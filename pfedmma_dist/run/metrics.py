@@ -11,29 +11,13 @@ from typing import IO
 
 import numpy as np
 
-from pfedmma_dist.reading import read_rows
+from pfedmma_dist.quantities.catalogue import of_rounds
+from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run.files import write_text_atomically
-from pfedmma_dist.run.summary import DOMAIN, HARMONIC, OWN
 
 log = logging.getLogger(__name__)
 
 REMEDY = "restore it from a copy, or delete it"
-
-TIMES = {
-    "round": "",
-    "loss": "train/loss",
-    "samples_per_second": "cost/samples_per_second",
-    "train_seconds": "cost/train_seconds",
-    "evaluate_seconds": "cost/evaluate_seconds",
-}
-COSTS = {
-    "client_up_bytes": "cost/client_up_bytes",
-    "client_down_bytes": "cost/client_down_bytes",
-    "rank_bytes": "cost/rank_bytes",
-    "resident_mib": "cost/resident_mib",
-    "gpu_mib": "cost/gpu_mib",
-}
-HARMONIC_TAGS = {f"{name}_percent": f"accuracy/{name}" for name in HARMONIC}
 
 
 def columns(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str]:
@@ -42,19 +26,8 @@ def columns(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str
     Accuracies are percent (0 to 100), bytes are per round, memory is the peak of rank 0 so far. A
     cell is empty where a round was not scored or no GPU was used.
     """
-    return {**TIMES, **accuracies(scopes, domains), **COSTS}
-
-
-def accuracies(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str]:
-    """Return those of the columns that hold accuracies."""
-    found = {}
-    for scope in scopes:
-        spread = ("mean", "worst_decile", "std") if scope == OWN else ("mean",)
-        found |= {f"{scope}_{kind}_percent": _tag(scope, kind) for kind in spread}
-    found |= {f"{DOMAIN}{name}_mean_percent": f"domain/{name}" for name in domains}
-    if {f"{scope}_mean_percent" for scope in HARMONIC["hm"]} <= found.keys():
-        found |= HARMONIC_TAGS
-    return found
+    found = of_rounds(scopes, domains)
+    return {"round": "", **{quantity.column: quantity.tag for quantity in found}}
 
 
 class MetricsFile:
@@ -92,9 +65,23 @@ class MetricsFile:
 
 
 def read_metrics(path: Path) -> dict[str, np.ndarray]:
-    """Return every column of metrics.csv as float64, nan where a cell is empty."""
-    names, rows = _read(path)
-    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
+    """Return every column of metrics.csv as float64, nan where a cell is empty; {} without it.
+
+    Unreadable where it is damaged. A last line that a crash cut off is none.
+    """
+    try:
+        rows = read_rows(path, ["round"], REMEDY)
+    except FileNotFoundError:
+        return {}
+    try:
+        found = {
+            name: np.array([float(row[name] or "nan") for row in rows]) for name in _names(path)
+        }
+    except ValueError as error:
+        raise Unreadable(path, f"holds something else than numbers ({error})", REMEDY) from error
+    if not (np.diff(found["round"], prepend=-1) >= 1).all():
+        raise Unreadable(path, "does not hold its rounds in order, each once", REMEDY)
+    return found
 
 
 def csv_line(cells: Iterable[str]) -> str:
@@ -134,19 +121,10 @@ def _complete(path: Path, start_round: int) -> list[dict[str, str]]:
     return found
 
 
-def _tag(scope: str, kind: str) -> str:
-    """Return the tag of a score; those of one kind stand together in TensorBoard."""
-    return f"accuracy/{scope}" if kind == "mean" else f"accuracy/{scope}_{kind}"
-
-
-def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns and the complete rows; a last line cut off by a crash is none."""
-    if not path.exists():
-        return [], []
+def _names(path: Path) -> list[str]:
+    """Return the columns of a table, which may have no row yet."""
     with open(path, encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        rows = [row for row in reader if None not in row.values()]
-        return list(reader.fieldnames or ()), rows
+        return next(csv.reader(file), [])
 
 
 def _cell(value: int | float | None) -> str:

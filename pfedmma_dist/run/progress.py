@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from pfedmma_dist.quantities.catalogue import round_line
+from pfedmma_dist.quantities.units import duration
 from pfedmma_dist.run.logs import interactive
 from pfedmma_dist.run.record import RoundRecord
-from pfedmma_dist.run.summary import OWN, summary
-from pfedmma_dist.run.table import duration
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -89,11 +89,7 @@ class Progress:
     def round_done(self, record: RoundRecord) -> None:
         """Log one line about a finished round and move the bar."""
         done = record.round_index + 1
-        parts = [f"loss {record.loss:.4f}"]
-        own = summary(record.scores).get(f"{OWN}_mean")
-        if own is not None:
-            parts.append(f"{OWN} {own:.2f} %")
-        parts.append(f"{record.samples_per_second:,.0f} samples/s")
+        parts = round_line(record.measured, record.scores)
         seconds = record.train_seconds + record.evaluate_seconds
         line = ", ".join([*parts, duration(seconds)])
         if self.began is not None and done < self.rounds:

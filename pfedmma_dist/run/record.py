@@ -64,13 +64,26 @@ class RoundRecord:
         """Images trained on per second, all ranks together."""
         return self.samples / self.train_seconds if self.train_seconds > 0 else 0.0
 
+    @property
+    def measured(self) -> dict[str, float]:
+        """Return column of metrics.csv -> number, of all but the scores."""
+        return {
+            "loss": self.loss,
+            "samples_per_second": self.samples_per_second,
+            "train_seconds": self.train_seconds,
+            "evaluate_seconds": self.evaluate_seconds,
+            "client_up_bytes": self.client_up_bytes,
+            "client_down_bytes": self.client_down_bytes,
+            "rank_bytes": self.rank_bytes,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class MethodResult:
     """A row of the final table; `dataclasses.asdict` of it is what result.json holds."""
 
     name: str
-    scores: dict[str, float]  # of `summary`, percent
+    scores: dict[str, float]  # of `summary` in quantities/scores.py, percent
     trained: int  # numbers a client trains
     up_numbers: int  # per client and round
     down_numbers: int

@@ -4,39 +4,37 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from pfedmma_dist.quantities.costs import RESULTS
+from pfedmma_dist.quantities.quantity import Quantity
+from pfedmma_dist.quantities.scores import OWN, OWN_MEAN, scored
+from pfedmma_dist.quantities.units import UNITS, duration
+from pfedmma_dist.run.labels import label, printable
 from pfedmma_dist.run.record import MethodResult
-from pfedmma_dist.run.summary import DOMAIN, OWN, heading
 
 MISSING = "–"
 
 WIDTH = 100
 """Characters of a line where no terminal says how many it has."""
 
-HARMONIC_HEADINGS = {"hm": "HM", "hm_base_novel": "HM\nb/n"}
+SHOWN = {**UNITS, "seconds": duration}
+"""As in UNITS, but for times: those of whole runs, of which nobody counts milliseconds."""
 
 SHORT = 5
 """Characters of a line of a domain's name; six domains of any name fit into 100 characters."""
 
 
-def headings(scores: Iterable[str]) -> dict[str, str]:
-    """Return key of `summary` -> heading of the scores worth a column, in the order of columns.
+def headings(keys: Iterable[str]) -> dict[str, str]:
+    """Return key in result.json -> heading of the scores worth a column, in the order of columns.
 
-    A mean for each scope, after the own one that of each domain, and harmonic means; where neither
-    of these is known, the worst decile of the own scope says how evenly clients are served.
+    Own scores first, then those of domains and of other scopes and what combines them; where there
+    are neither domains nor combinations, spare ones say how evenly clients are served.
     """
-    keys = list(scores)
-    means = [key.removesuffix("_mean") for key in keys if key.endswith("_mean")]
-    domains = [name for name in means if name.startswith(DOMAIN)]
-    harmonic = {key: text for key, text in HARMONIC_HEADINGS.items() if key in keys}
-    found = {f"{OWN}_mean": heading(OWN)} if OWN in means else {}
-    if not domains and not harmonic and OWN in means:
-        found[f"{OWN}_worst_decile"] = "Worst\n10 %"
-    found |= {f"{name}_mean": _fold(name.removeprefix(DOMAIN)) for name in domains}
-    others = (name for name in means if name != OWN and name not in domains)
-    return found | {f"{name}_mean": heading(name) for name in others} | harmonic
+    return {quantity.key: _heading(quantity) for quantity in _shown(keys)}
 
 
 def final_table(title: str, results: Sequence[MethodResult], *, domains: bool = True) -> Table:
@@ -44,12 +42,13 @@ def final_table(title: str, results: Sequence[MethodResult], *, domains: bool = 
 
     domains: give each domain a column, where there are any.
     """
-    shown = headings(dict.fromkeys(key for row in results for key in row.scores))
+    shown = _shown(key for row in results for key in row.scores)
     if not domains:
-        shown = {key: text for key, text in shown.items() if not key.startswith(DOMAIN)}
-    crowded = any(key.startswith(DOMAIN) for key in shown)
+        shown = [quantity for quantity in shown if not quantity.domain]
+    crowded = any(quantity.domain for quantity in shown)
+    costs = [quantity for quantity in RESULTS if quantity.terminal]
     table = Table(
-        title=title,
+        title=Text(printable(title), style="table.title"),
         title_justify="left",
         caption="accuracies in percent; trained, up and down count numbers per client and round",
         caption_justify="left",
@@ -58,31 +57,23 @@ def final_table(title: str, results: Sequence[MethodResult], *, domains: bool = 
         padding=(0, 0 if crowded else 1, 0, 0),  # ten columns in 80 characters
     )
     table.add_column("Method", min_width=9)
-    for text in (*shown.values(), "Trained", "Up", "Down", "Time"):
-        table.add_column(text, justify="right", no_wrap=True)
+    for quantity in (*shown, *costs):
+        table.add_column(Text(_heading(quantity)), justify="right", no_wrap=True)
     for row in results:
-        table.add_row(
-            row.name,
-            *(f"{row.scores[key]:.2f}" if key in row.scores else MISSING for key in shown),
-            f"{row.trained:,}",
-            f"{row.up_numbers:,}\n{size(row.up_bytes)}",
-            f"{row.down_numbers:,}\n{size(row.down_bytes)}",
-            MISSING if row.seconds is None else duration(row.seconds),
-        )
+        measured = (_cost(row, quantity) for quantity in costs)
+        table.add_row(Text(row.name), *(_score(row, quantity) for quantity in shown), *measured)
     return table
 
 
 def domain_table(results: Sequence[MethodResult]) -> Table:
     """Return the accuracies with a row per domain and a column per method."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(heading(OWN), max_width=40)
+    table.add_column(OWN_MEAN.heading, max_width=40)
     for row in results:
-        table.add_column(row.name, justify="right")
-    for key in dict.fromkeys(key for row in results for key in row.scores):
-        if key.startswith(DOMAIN):
-            name = key.removeprefix(DOMAIN).removesuffix("_mean")
-            values = (row.scores.get(key) for row in results)
-            table.add_row(name, *(MISSING if v is None else f"{v:.2f}" for v in values))
+        table.add_column(Text(row.name), justify="right")
+    for quantity in _shown(key for row in results for key in row.scores):
+        if quantity.domain:
+            table.add_row(Text(label(quantity.domain)), *(_score(row, quantity) for row in results))
     return table
 
 
@@ -98,29 +89,37 @@ def show(title: str, results: Sequence[MethodResult]) -> None:
         console.print(narrow, "", domain_table(results), sep="\n")
 
 
-def size(num_bytes: float) -> str:
-    """Return bytes as people read them: 12288 -> 12 KiB, 1536 -> 1.5 KiB."""
-    units = ["B", "KiB", "MiB", "GiB", "TiB"]
-    while num_bytes >= 1000 and len(units) > 1:
-        num_bytes /= 1024
-        units.pop(0)
-    decimals = 1 if num_bytes < 10 and units[0] != "B" else 0
-    return f"{num_bytes:.{decimals}f} {units[0]}"
+def _shown(keys: Iterable[str]) -> list[Quantity]:
+    """Return the quantities of `headings`."""
+    found = [quantity for quantity in scored(keys) if quantity.terminal]
+    if any(quantity.domain or len(quantity.of) > 1 for quantity in found):
+        found = [quantity for quantity in found if not quantity.is_spare]
+    return sorted(found, key=lambda quantity: (quantity.of != (OWN,), bool(quantity.domain)))
 
 
-def duration(seconds: float) -> str:
-    """Return seconds as people read them: 7.25 -> 7.2 s, 75 -> 1:15, 3675 -> 1:01:15."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+def _heading(quantity: Quantity) -> str:
+    return _fold(label(quantity.domain)) if quantity.domain else quantity.terminal
+
+
+def _score(row: MethodResult, quantity: Quantity) -> str:
+    value = row.scores.get(quantity.key)
+    return MISSING if value is None else SHOWN[quantity.unit](value)
+
+
+def _cost(row: MethodResult, quantity: Quantity) -> str:
+    """Return the cell of a cost, over what stands below it in another unit."""
+    value = getattr(row, quantity.key)
+    if value is None:
+        return MISSING
+    text = SHOWN[quantity.unit](value)
+    lower = next((other for other in RESULTS if other.key == quantity.below), None)
+    return text if lower is None else f"{text}\n{_cost(row, lower)}"
 
 
 def _fold(name: str) -> str:
     """Return a name in lines of at most SHORT characters and a hyphen: infograph, info-graph."""
-    if len(name) <= SHORT + 1:
+    if cell_len(name) <= SHORT + 1:
         return name
-    num_lines = -(-len(name) // SHORT)
+    num_lines = -(-cell_len(name) // SHORT)
     width = -(-len(name) // num_lines)
     return "-\n".join(name[start : start + width] for start in range(0, len(name), width))

@@ -101,8 +101,11 @@ def test_folder_of_runs_is_refused_with_the_words_that_name_them(
     assert f"name the runs in it: {tmp_path}/*" in refused([tmp_path], capsys)
 
 
-def test_result_that_is_none_is_refused_by_its_path(
+def test_damaged_result_is_named_and_counts_as_missing(
     sweep: Path, capsys: pytest.CaptureFixture
 ) -> None:
     (sweep / "a-2" / "result.json").write_text('{"results": [{}]}')
-    assert f"{sweep / 'a-2' / 'result.json'} is not the result" in refused([sweep], capsys)
+    assert main([str(sweep)]) == 1
+    told = capsys.readouterr()
+    assert f"damaged  {sweep / 'a-2' / 'result.json'} holds a row without scores" in told.err
+    assert "| 2 of 3 |" in told.out

@@ -15,7 +15,8 @@ from pfedmma_dist.results.curves import curve
 from pfedmma_dist.results.figures import Picture, pictures
 from pfedmma_dist.results.lines import lines
 from pfedmma_dist.results.outcome import Outcome
-from pfedmma_dist.results.style import COLOURS, MOST, looks, new_figure, save
+from pfedmma_dist.results.style import COLOURS, MOST, looks, save
+from pfedmma_dist.run.drawing import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

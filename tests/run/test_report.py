@@ -245,8 +245,8 @@ def test_importing_the_report_imports_neither_tensorboard_nor_matplotlib() -> No
 def test_drawing_leaves_pyplot_alone() -> None:
     python(
         "import sys, numpy as np\n"
-        "from pfedmma_dist.run import figures\n"
+        "from pfedmma_dist.run import drawing, figures\n"
         "scores = {'local': np.ones(3), 'novel': np.ones(3)}\n"
-        "assert figures.pixels(figures.own_versus('novel', scores, {})).shape[2] == 3\n"
+        "assert drawing.pixels(figures.own_versus('novel', scores, {})).shape[2] == 3\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

@@ -12,9 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pfedmma_dist.run import result
 from pfedmma_dist.run.files import write_json, write_text_atomically
 from pfedmma_dist.run.folder import EVENTS, RunFolder
 from pfedmma_dist.world import World
+
+ROW = {
+    "name": "a", "scores": {"local_mean": 60.0}, "trained": 1, "up_numbers": 1, "down_numbers": 1,
+    "up_bytes": 4, "down_bytes": 4,
+}  # fmt: skip
 
 
 def test_folders_are_made_and_a_probe_leaves_nothing(tmp_path: Path) -> None:
@@ -70,9 +76,9 @@ def test_disk_without_locks_is_used_with_a_warning(
 
 def test_result_is_none_until_the_run_is_finished(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    assert folder.read_result() is None
-    write_json(folder.result, {"results": []})
-    assert folder.read_result() == {"results": []}
+    assert result.read(folder) is None
+    result.write(folder, {"results": [ROW]})
+    assert result.read(folder)["results"] == [ROW]
 
 
 def test_failed_write_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from pfedmma_dist.quantities.units import duration, size
 from pfedmma_dist.run.record import MethodResult
-from pfedmma_dist.run.table import duration, final_table, headings, show, size
+from pfedmma_dist.run.table import final_table, headings, show
 
 ZERO_SHOT = MethodResult(
     name="zero-shot", scores={"local_mean": 90.0}, trained=0, up_numbers=0, down_numbers=0,

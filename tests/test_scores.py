@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pfedmma_dist.run.summary import harmonic_mean, heading, summary
+from pfedmma_dist.quantities.quantity import heading
+from pfedmma_dist.quantities.scores import harmonic_mean, summary
 
 
 def test_numbers_of_four_clients_by_hand() -> None:

@@ -1,0 +1,172 @@
+"""Scores: the accuracies of many clients, turned into the few numbers a person compares.
+
+A new one is an entry in SCORES, and is then in every report.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+
+import numpy as np
+
+from pfedmma_dist.quantities.quantity import Place, Quantity
+
+OWN = "local"
+"""The scope of a client's own test images, which every task has."""
+
+DOMAIN = "domain_"
+"""Beginning of a domain's keys."""
+
+HEADLINE = Place.TABLES | Place.STATUS | Place.RUN_FIGURE
+
+
+def mean(values: np.ndarray) -> float:
+    """Return the mean over the clients that were scored."""
+    return float(_ascending(values).mean())
+
+
+def worst_decile(values: np.ndarray) -> float:
+    """Return the mean of the lowest tenth of the clients, one client at least."""
+    ascending = _ascending(values)
+    return float(ascending[: max(1, len(ascending) // 10)].mean())
+
+
+def deviation(values: np.ndarray) -> float:
+    """Return the standard deviation of the clients themselves (divided by K)."""
+    return float(_ascending(values).std())
+
+
+def mean_in_domain(values: np.ndarray) -> float:
+    """Return the mean over a domain's clients that were scored."""
+    return float(np.nanmean(values))
+
+
+def harmonic_mean(values: Iterable[float]) -> float:
+    """Return n / (1/v1 + ... + 1/vn), zero where a value is zero."""
+    numbers = list(values)
+    return 0.0 if 0.0 in numbers else len(numbers) / sum(1.0 / number for number in numbers)
+
+
+def harmonic_mean_of_means(*scopes: np.ndarray) -> float:
+    """Return the harmonic mean of the scopes' means, not the mean of clients' harmonic means."""
+    return harmonic_mean(map(mean, scopes))
+
+
+OWN_MEAN = Quantity(
+    key=f"{OWN}_mean", unit="percent", heading="Local", of=(OWN,), make=mean,
+    meaning="accuracy on a client's own test images, mean over clients",
+    column=f"{OWN}_mean_percent", tag=f"accuracy/{OWN}", line=f"{OWN} {{:.2f}} %",
+    terminal="Local", places=HEADLINE | Place.SWEEP_FIGURES, is_ranked=True,
+)  # fmt: skip
+OWN_WORST_DECILE = Quantity(
+    key=f"{OWN}_worst_decile", unit="percent", heading="Local, worst 10 %", of=(OWN,),
+    make=worst_decile, meaning="Local, mean over the lowest tenth of the clients",
+    column=f"{OWN}_worst_decile_percent", tag=f"accuracy/{OWN}_worst_decile",
+    terminal="Worst\n10 %", is_spare=True, is_ranked=True,
+)  # fmt: skip
+OWN_DEVIATION = Quantity(
+    key=f"{OWN}_std", unit="percent", heading="Local, deviation", of=(OWN,), make=deviation,
+    meaning="Local, standard deviation over clients",
+    column=f"{OWN}_std_percent", tag=f"accuracy/{OWN}_std", axis="Local, deviation (points)",
+)  # fmt: skip
+SCOPE_MEAN = Quantity(
+    each="scope", key="{name}_mean", unit="percent", heading="{Name}", of=("{name}",), make=mean,
+    meaning="accuracy on the test images of {name}, mean over clients",
+    column="{name}_mean_percent", tag="accuracy/{name}", terminal="{Name}", places=HEADLINE,
+    is_ranked=True,
+)  # fmt: skip
+SCOPE_WORST_DECILE = Quantity(
+    each="scope", key="{name}_worst_decile", unit="percent", heading="{Name}, worst 10 %",
+    of=("{name}",), make=worst_decile, meaning="{Name}, mean over the lowest tenth of the clients",
+    is_ranked=True,
+)  # fmt: skip
+SCOPE_DEVIATION = Quantity(
+    each="scope", key="{name}_std", unit="percent", heading="{Name}, deviation", of=("{name}",),
+    make=deviation, meaning="{Name}, standard deviation over clients",
+    axis="Deviation over clients (points)",
+)  # fmt: skip
+DOMAIN_MEAN = Quantity(
+    each="domain", key=f"{DOMAIN}{{name}}_mean", unit="percent", heading="{Name}", of=(OWN,),
+    make=mean_in_domain, meaning="Local, mean over the clients of {name}",
+    column=f"{DOMAIN}{{name}}_mean_percent", tag="domain/{name}", terminal="{name}",
+    places=Place.TABLES | Place.STATUS, is_ranked=True,
+)  # fmt: skip
+HM = Quantity(
+    key="hm", unit="percent", heading="HM", of=(OWN, "base", "novel"), make=harmonic_mean_of_means,
+    meaning="harmonic mean of Local, Base and Novel, as in the paper's tables",
+    column="hm_percent", tag="accuracy/hm", terminal="HM", places=HEADLINE, is_ranked=True,
+)  # fmt: skip
+HM_BASE_NOVEL = Quantity(
+    key="hm_base_novel", unit="percent", heading="HM b/n", of=("base", "novel"),
+    make=harmonic_mean_of_means,
+    meaning="harmonic mean of Base and Novel alone, that of prompt learning",
+    column="hm_base_novel_percent", tag="accuracy/hm_base_novel", terminal="HM\nb/n",
+    is_ranked=True,
+)  # fmt: skip
+
+SCORES: tuple[Quantity, ...] = (
+    OWN_MEAN,
+    OWN_WORST_DECILE,
+    OWN_DEVIATION,
+    SCOPE_MEAN,
+    SCOPE_WORST_DECILE,
+    SCOPE_DEVIATION,
+    DOMAIN_MEAN,
+    HM,
+    HM_BASE_NOVEL,
+)
+"""In the order of result.json and of the columns of metrics.csv."""
+
+
+def scores(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quantity]:
+    """Return the scores of a run with these test sets and domains."""
+    scopes = list(scopes)
+    names = {"scope": [scope for scope in scopes if scope != OWN], "domain": list(domains)}
+    found: list[Quantity] = []
+    for each, group in groupby(SCORES, lambda entry: entry.each):
+        entries = list(group)
+        if each:
+            found += [entry.named(name) for name in names[each] for entry in entries]
+        else:
+            found += entries
+    return [quantity for quantity in found if set(quantity.of) <= set(scopes)]
+
+
+def scored(keys: Iterable[str]) -> list[Quantity]:
+    """Return the scores that stand under these keys of result.json."""
+    keys = dict.fromkeys(keys)
+    return [found for found in scores_beside(keys) if found.key in keys]
+
+
+def scores_beside(keys: Iterable[str]) -> list[Quantity]:
+    """Return the scores that a run with these keys in its result.json may have."""
+    keys = dict.fromkeys(keys)
+    own = {entry.key for entry in SCORES if not entry.each}
+    end = SCOPE_MEAN.key.removeprefix("{name}")
+    means = [key.removesuffix(end) for key in keys if key.endswith(end) and key not in own]
+    domains = [name.removeprefix(DOMAIN) for name in means if name.startswith(DOMAIN)]
+    scopes = [name for name in means if not name.startswith(DOMAIN)]
+    # What is made from own scores alone may be there without their mean in recorded results.
+    return scores([OWN, *scopes], domains)
+
+
+def summary(
+    scores_of: Mapping[str, np.ndarray], domains: Mapping[str, np.ndarray] | None = None
+) -> dict[str, float]:
+    """Return key -> number of all the scores.
+
+    scores_of: scope -> accuracy of each client [K] in percent, nan where a client was not scored.
+    domains: name -> its clients. What nobody was scored on has no key.
+    """
+    domains = domains or {}
+    result: dict[str, float] = {}
+    for quantity in scores(scores_of, domains):
+        arrays = [scores_of[scope] for scope in quantity.of]
+        if quantity.domain:
+            arrays = [array[domains[quantity.domain]] for array in arrays]
+        if not any(np.isnan(array).all() for array in arrays):
+            result[quantity.key] = quantity.make(*arrays)
+    return result
+
+
+def _ascending(values: np.ndarray) -> np.ndarray:
+    return np.sort(values[~np.isnan(values)])

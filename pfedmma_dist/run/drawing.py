@@ -1,0 +1,146 @@
+"""Draw and write figures so that every name stands in them as it is.
+
+Figures are made without pyplot, so no global state of matplotlib is touched; it is imported on the
+first call, since it takes half a second.
+"""
+
+import logging
+import os
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pfedmma_dist.run.labels import printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
+
+PIXELS_PER_INCH = 150
+
+NO_WIDTH = "\u200b"
+"""Before a leading underscore, by which matplotlib means that a line is not in the legend."""
+
+LAST_RESORT = "Last Resort"
+"""Beginning of the name of a font that has a box for every character."""
+
+NAMED = 12
+"""Characters without a font that are named."""
+
+
+def new_figure(width: float = 6.4, height: float = 4.4) -> "Figure":
+    """Return an empty figure; its parts make room for each other."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def finish(axes: "Axes", x: str, y: str) -> None:
+    """Give the axes their words and a quiet grid."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_label(name: str) -> str:
+    """Return a name for `label=`, which is in the legend whatever it begins with."""
+    name = printable(name)
+    return NO_WIDTH + name if name.startswith("_") else name
+
+
+def save(
+    figure: "Figure",
+    path: Path,
+    metadata: Mapping[str, str | None] | None = None,  # of the file, as matplotlib takes it
+) -> None:
+    """Write the figure in the format of its ending, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with _as_written(figure):
+            kind = path.suffix[1:]
+            figure.savefig(temporary, format=kind, dpi=PIXELS_PER_INCH, metadata=metadata)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def pixels(figure: "Figure") -> np.ndarray:
+    """Return the figure as an RGB image [height, width, 3] uint8."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    with _as_written(figure):
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+@contextmanager
+def _as_written(figure: "Figure") -> Iterator[None]:
+    """Let the figure be drawn with its words as they are, in fonts that have them."""
+    from matplotlib import rcParams
+    from matplotlib.text import Text
+
+    for axes in figure.axes:  # ticks have no words before they are asked for
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.get_ticklabels()
+    texts = figure.findobj(Text)
+    characters = frozenset("".join(text.get_text() for text in texts if text.get_visible()))
+    further = fonts(frozenset(c for c in characters if not c.isascii()))
+    for text in texts:
+        text.set_parse_math(False)  # or `$5 to $10` would be a formula, or an error
+        if further:
+            text.set_fontfamily([*rcParams["font.family"], *further])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # told by `fonts`
+        yield
+
+
+@lru_cache
+def fonts(characters: frozenset[str]) -> tuple[str, ...]:
+    """Return families of installed fonts to look these characters up in, where our own lacks them.
+
+    Says once which of them no font has.
+    """
+    from matplotlib.font_manager import FontProperties, findfont, fontManager
+
+    missing = {ord(c) for c in characters if unicodedata.category(c) != "Cf"}
+    missing -= _covered(findfont(FontProperties()))
+    found: list[str] = []
+    # Plain fonts first; of these, in the order of their names, so that a picture is the same again.
+    entries = [font for font in fontManager.ttflist if not font.name.startswith(LAST_RESORT)]
+    for font in sorted(entries, key=lambda f: (f.style != "normal", f.weight != 400, f.name)):
+        if not missing:
+            break
+        covered = missing & _covered(font.fname)
+        if covered:
+            found.append(font.name)
+            missing -= covered
+    if missing:
+        some = [chr(code) for code in sorted(missing)]
+        more = f" and {len(some) - NAMED:,} more" if len(some) > NAMED else ""
+        log.warning(
+            "figures: no installed font has %s%s, drawn as boxes; install a font of that script, "
+            "such as Noto Sans CJK",
+            " ".join(some[:NAMED]), more,
+        )  # fmt: skip
+    return tuple(dict.fromkeys(found))
+
+
+def _covered(font: str) -> set[int]:
+    """Return the code points that a font has; none of one that cannot be opened."""
+    from matplotlib.font_manager import get_font
+
+    try:
+        return set(get_font(font).get_charmap())
+    except (RuntimeError, OSError):  # FreeType's word for a file that is none, or is gone
+        return set()

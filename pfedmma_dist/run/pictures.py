@@ -1,0 +1,87 @@
+"""Which pictures a run has; drawn as it finishes, and later out of its folder where one lacks."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pfedmma_dist.quantities.scores import OWN, OWN_MEAN
+from pfedmma_dist.reading import read_rows
+from pfedmma_dist.run import figures
+from pfedmma_dist.run.drawing import save
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.metrics import read_metrics
+from pfedmma_dist.run.optional import optional
+from pfedmma_dist.run.result import read
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
+
+PARTITION = "classes_per_client"
+"""Drawn as a run starts: what it shows is in no file of the folder."""
+
+NO_SCOPES = ("client", "domain", "train_images", "classes")
+"""Columns of clients.csv before those of the scopes."""
+
+
+def pictures(
+    metrics: Mapping[str, np.ndarray],  # columns of metrics.csv
+    scopes: Sequence[str],
+    scores: Mapping[str, np.ndarray],  # the final ones, scope -> [K] percent
+    domains: Mapping[str, np.ndarray],  # name -> its clients
+    zero_shot: Mapping[str, float],
+) -> dict[str, Callable[[], "Figure"]]:
+    """Return name -> how it is drawn of the pictures of what a run reached."""
+    found: dict[str, Callable[[], Figure]] = {}
+    if not np.isnan(metrics.get(OWN_MEAN.column, np.empty(0))).all():
+        found["accuracy_over_rounds"] = lambda: figures.accuracy_over_rounds(
+            metrics, scopes, zero_shot
+        )
+    other = scopes[-1]
+    if {OWN, other} <= scores.keys() and other != OWN:
+        found[f"{OWN}_versus_{other}"] = lambda: figures.own_versus(other, scores, zero_shot)
+    if OWN in scores and domains:
+        found["domains"] = lambda: figures.domains(scores[OWN], domains, zero_shot)
+    return found
+
+
+def draw_missing(folder: RunFolder) -> None:
+    """Draw the pictures that a finished run lacks: it was ended, or hindered, while it drew them.
+
+    They go into the folder, not into TensorBoard.
+    """
+    with optional("figures that are missing"):
+        lacking = {
+            name: draw
+            for name, draw in _recorded(folder).items()
+            if not folder.picture(name).exists()
+        }
+        folder.figures.mkdir(exist_ok=True)
+        for name, draw in lacking.items():
+            with optional(f"figures/{name}.png"):
+                save(draw(), folder.picture(name))
+                log.info("drew %s, which was missing", folder.picture(name))
+
+
+def _recorded(folder: RunFolder) -> dict[str, Callable[[], "Figure"]]:
+    """Return the pictures of a finished run by what its files hold."""
+    result = read(folder)
+    rows = read_rows(folder.clients, ("client",), "delete it and the figures that are wanted")
+    scopes = [name.removesuffix("_percent") for name in rows[0] if name not in NO_SCOPES]
+    scores = {
+        scope: np.array([float(row[f"{scope}_percent"] or "nan") for row in rows])
+        for scope in scopes
+    }
+    domain_of = np.array([row.get("domain", "") for row in rows])
+    domains = {name: np.flatnonzero(domain_of == name) for name in dict.fromkeys(domain_of) if name}
+    zero_shot = result["results"][0] if len(result["results"]) > 1 else {"scores": {}}
+    return pictures(
+        read_metrics(folder.metrics),
+        scopes,
+        {scope: values for scope, values in scores.items() if not np.isnan(values).all()},
+        domains,
+        zero_shot["scores"],
+    )
