@@ -8,6 +8,7 @@ a file may be missing is for the caller to say.
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -32,7 +33,7 @@ class Unreadable(ValueError):
 def read_text(path: Path, remedy: str) -> str:
     """Return the UTF-8 text of a file."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:
@@ -64,7 +65,7 @@ def read_rows(path: Path, columns: Collection[str], remedy: str) -> list[dict[st
 
     A last line that a crash cut off is none. A column `format`, where there is one, is checked.
     """
-    lines = read_text(path, remedy).splitlines(keepends=True)
+    lines = list(io.StringIO(read_text(path, remedy), newline=""))  # splitlines knows more ends
     if lines and not lines[-1].endswith("\n"):
         lines.pop()
     try:

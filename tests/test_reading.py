@@ -1,5 +1,6 @@
 """Reading back: one voice for every way in which a file of ours can be damaged."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -71,3 +72,10 @@ def test_seal_breaks_with_any_change_and_old_files_have_none(tmp_path: Path) -> 
     with pytest.raises(Unreadable):
         sealed(tmp_path, body, "")
     assert sealed(tmp_path, {"results": []}, "") == {"results": []}
+
+
+def test_cell_may_hold_any_character(tmp_path: Path) -> None:
+    path, cell = tmp_path / "t.csv", 'a\x0b\x1c\u2028b, "c"\nd\r'
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([["a"], [cell]])
+    assert read_rows(path, ["a"], "") == [{"a": cell}]
