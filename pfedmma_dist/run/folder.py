@@ -31,7 +31,7 @@ class RunFolder:
         self.log = self.path / "log.txt"
         self.metrics = self.path / "metrics.csv"  # a row per round
         self.clients = self.path / "clients.csv"  # a row per client
-        self.result = self.path / "result.json"  # written last: its presence means finished
+        self.result = self.path / "result.json"  # its presence means finished
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path  # TensorBoard names a run after the folder of its event files
         self.figures = self.path / "figures"
