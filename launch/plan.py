@@ -54,11 +54,12 @@ class PlannedRun:
     words: list[str]  # arguments of train, run.folder among them
     config: Config
     id: str  # of all that decides the result: the same in every sweep
+    id_of_format_0: str | None  # None: there was no such run then
 
     @property
     def ids(self) -> tuple[str | None, ...]:
         """Return the ids that a job of this run may have, of every format."""
-        return self.id, digest_of_format_0(self.config)
+        return self.id, self.id_of_format_0
 
     @property
     def folder(self) -> RunFolder:
@@ -207,4 +208,5 @@ def _planned(
     folder = Path(config.run.folder or Path("runs") / Path(file).stem).expanduser() / name
     config.run.folder = str(folder)
     words = [*words, f"run.folder={folder}"]
-    return PlannedRun(row, dict(point), words, config, digest(config, METHODS))
+    ids = digest(config, METHODS), digest_of_format_0(config)
+    return PlannedRun(row, dict(point), words, config, *ids)

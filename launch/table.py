@@ -8,6 +8,7 @@ to mend.
 """
 
 import argparse
+import csv
 import sys
 from collections.abc import Iterable
 
@@ -36,7 +37,9 @@ def main(argv: list[str] | None = None) -> int:
         help=f"in place of the usual columns; {ALL}: whatever the runs have; {HELP}: list the keys",
     )
     words = parser.parse_args(argv)
-    keys = [key.strip() for key in (words.columns or "").split(",") if key.strip()]
+    # As CSV: the name of a domain may hold a comma, and its key is quoted then.
+    keys = next(csv.reader([words.columns or ""], skipinitialspace=True), [])
+    keys = [key.strip() for key in keys if key.strip()]
     try:
         runs = named_runs(words.runs)
         if keys == [HELP]:

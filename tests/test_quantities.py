@@ -1,5 +1,6 @@
 """A number is said once: every quantity is in every report, and a new one is one entry."""
 
+import ast
 import csv
 import io
 import json
@@ -263,3 +264,17 @@ def test_new_quantity_does_not_disturb_runs_recorded_without_it(
     assert capsys.readouterr().out == before
     assert table.main([str(run), "--columns", "local_jain"]) == 0
     assert "–" in capsys.readouterr().out
+
+
+def test_no_code_knows_a_score_by_its_key() -> None:
+    package = Path(scores.__file__).parents[1]
+    words = {"scopes": ["local", "base", "novel", "global"], "domains": ["photo"]}
+    known = {
+        word for q in scores.scores(*words.values()) for word in (q.key, q.column, q.tag) if word
+    }
+    for path in (*package.rglob("*.py"), *(package.parent / "launch").rglob("*.py")):
+        if path.parent.name == "quantities" or path.stem == "published":
+            continue  # where they are said; the paper's own figures
+        tree = ast.parse(path.read_text())
+        found = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert not found & known, path

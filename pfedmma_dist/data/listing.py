@@ -84,7 +84,7 @@ def to_images(
         rows[: len(train)],
         rows[len(train) :],
         domains=domains,
-        domain_names=domain_names,
+        domain_names=tuple(map(_writable, domain_names)),
         owners=owners,
         owner_names=owner_names,
     )
@@ -164,6 +164,11 @@ def _refuse_missing(entries: Sequence[Entry], root: Path, source: Path) -> None:
             f"{root}, the first is {missing[0].path} ({missing[0].place}); complete the folder, or "
             "correct the list"
         )
+
+
+def _writable(name: str) -> str:
+    """Return the name of a folder, which need not be UTF-8, as text that a table can hold."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _numbered(

@@ -101,20 +101,25 @@ def _as_written(figure: "Figure") -> Iterator[None]:
         if further:
             text.set_fontfamily([*rcParams["font.family"], *further])
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # told by `fonts`
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # told by `_further`
         yield
 
 
 @lru_cache
 def fonts(characters: frozenset[str]) -> tuple[str, ...]:
-    """Return families of installed fonts to look these characters up in, where our own lacks them.
+    """Return families of installed fonts that have what our own lacks of these characters."""
+    from matplotlib.font_manager import FontProperties, findfont
 
-    Says once which of them no font has.
-    """
-    from matplotlib.font_manager import FontProperties, findfont, fontManager
+    codes = frozenset(ord(c) for c in characters if unicodedata.category(c) != "Cf")
+    return _further(codes - _covered(findfont(FontProperties())))
 
-    missing = {ord(c) for c in characters if unicodedata.category(c) != "Cf"}
-    missing -= _covered(findfont(FontProperties()))
+
+@lru_cache
+def _further(codes: frozenset[int]) -> tuple[str, ...]:
+    """Return families that have these code points, and say once which of them no font has."""
+    from matplotlib.font_manager import fontManager
+
+    missing = set(codes)
     found: list[str] = []
     # Plain fonts first; of these, in the order of their names, so that a picture is the same again.
     entries = [font for font in fontManager.ttflist if not font.name.startswith(LAST_RESORT)]

@@ -29,7 +29,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"  # a row per round
         self.clients = self.path / "clients.csv"  # a row per client
         self.images = self.path / "images.csv"  # a row per image that the run uses, with a digest
-        self.result = self.path / "result.json"  # written last: its presence means finished
+        self.result = self.path / "result.json"  # its presence means finished
         self.checkpoints = self.path / "checkpoints"
         self.tensorboard = self.path  # TensorBoard names a run after the folder of its event files
         self.figures = self.path / "figures"

@@ -71,7 +71,8 @@ def _tell_of_thread(end: threading.ExceptHookArgs) -> None:
     """Log how a thread ended: in one line where its disk is full, as TensorBoard's may be."""
     mendable = isinstance(end.exc_value, OSError)
     trace = None if mendable else (end.exc_type, end.exc_value, end.exc_traceback)
-    log.error("a helper thread stopped: %s", end.exc_value, exc_info=trace)
+    level = logging.WARNING if mendable else logging.ERROR
+    log.log(level, "a helper thread stopped: %s", end.exc_value, exc_info=trace)
 
 
 def interactive() -> bool:

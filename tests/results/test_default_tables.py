@@ -102,3 +102,11 @@ def test_unknown_column_is_refused_with_the_nearest_name(
     assert "'local_worst_decil' is no quantity of these runs" in told
     assert "did you mean local_worst_decile" in told
     assert "--columns help lists them" in told
+
+
+def test_key_with_a_comma_is_quoted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores = {"local_mean": 61.0, "domain_photo, old_mean": 70.0}
+    run = record(tmp_path / "a", scores, config={"data.task": "feature_shift"})
+    keys = 'local_mean, "domain_photo, old_mean"'
+    found = rows(answer(capsys, str(run), "--columns", keys, "--format", "csv"))
+    assert [row["mean"] for row in found] == ["61.0", "70.0"]

@@ -15,7 +15,7 @@ from launch.runs import named_runs
 from pfedmma_dist.results.figures import pictures
 from pfedmma_dist.results.style import legend
 from pfedmma_dist.run import drawing
-from pfedmma_dist.run.drawing import fonts, legend_label, new_figure, pixels, save
+from pfedmma_dist.run.drawing import _further, fonts, legend_label, new_figure, pixels, save
 from pfedmma_dist.run.figures import classes_per_client, domains
 from pfedmma_dist.run.labels import LONGEST, label, printable
 from pfedmma_dist.run.record import ClientTable, MethodResult
@@ -32,8 +32,10 @@ CJK = "猫と犬"
 @pytest.fixture(autouse=True)
 def nothing_told_before() -> Iterator[None]:
     fonts.cache_clear()
+    _further.cache_clear()
     yield
     fonts.cache_clear()
+    _further.cache_clear()
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_characters_without_a_font_are_told_once(
         warnings.simplefilter("always")
         for _ in range(2):
             pixels(domains(np.array([1.0]), members([CJK]), {}))
-            pixels(domains(np.array([1.0]), members([CJK]), {}))
+            pixels(domains(np.array([1.0, 2.0]), members([CJK, "naïve"]), {}))
     assert not told
     (line,) = caplog.messages
     assert line.startswith("figures: no installed font has と 犬 猫, drawn as boxes; install")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch.utils.tensorboard
+from PIL import Image
 from runs import call, make_lab
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -271,3 +272,18 @@ def test_run_with_broken_pictures_ends_well(
     assert "WARNING going on without TensorBoard" in told.err
     assert "Traceback" not in told.err
     assert "pfedmma" in told.out
+
+
+def test_domain_whose_folder_is_no_utf8_has_a_column(tmp_path: Path) -> None:
+    lab = make_lab(tmp_path, train_images=())
+    for domain in (b"caf\xe9", b"two"):
+        for label in range(4):
+            folder = os.fsencode(lab.data) + b"/%b/class_%d" % (domain, label)
+            os.makedirs(folder)
+            for index in range(6):
+                pixels = np.random.default_rng(index).integers(0, 256, (40, 40, 3), np.uint8)
+                Image.fromarray(pixels).save(os.fsdecode(folder + b"/%d.png" % index))
+    keys = {"data__task": "feature_shift", "federation__rounds": 1}
+    assert call(lab.words("run", **keys)) == 0
+    header = (lab.folder("run") / "metrics.csv").read_text().splitlines()[0]
+    assert r"domain_caf\udce9_mean_percent" in header
