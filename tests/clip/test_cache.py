@@ -1,5 +1,6 @@
 """Features encoded once, kept in memory or on disk, and read by all ranks of a host."""
 
+import mmap
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,7 +116,7 @@ def test_a_failure_before_that_leaves_no_name_in_memory(
     def refuse(*args: object, **how: object) -> None:
         raise OSError("cannot map")
 
-    monkeypatch.setattr(torch, "from_file", refuse)
+    monkeypatch.setattr(mmap, "mmap", refuse)
     with pytest.raises(OSError, match="cannot map"):
         built(pixels, ram)
     assert not list(shared_memory.iterdir())
@@ -142,17 +143,26 @@ class HostMate(World):
     """One of several ranks of a host, as threads of one process."""
 
     meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(1))
+    sums: list[torch.Tensor] = field(default_factory=list)  # one list for all
 
     def barrier(self) -> None:
         self.meeting.wait(timeout=20)
 
+    def exact_sum(self, x: torch.Tensor) -> torch.Tensor:
+        self.sums.append(x)
+        self.barrier()
+        total = sum(self.sums[-self.size :])
+        self.barrier()
+        return total
+
 
 def on_ranks(num: int, work: Callable[[World], object]) -> list[object]:
     """Run `work` on every rank of a host and return what each returned."""
-    meeting, results = threading.Barrier(num), [None] * num
+    meeting, sums, results = threading.Barrier(num), [], [None] * num
 
     def run(rank: int) -> None:
-        world = HostMate(rank, num, torch.device("cpu"), tuple(range(num)), meeting=meeting)
+        device, mates = torch.device("cpu"), tuple(range(num))
+        world = HostMate(rank, num, device, mates, meeting=meeting, sums=sums)
         results[rank] = work(world)
 
     threads = [threading.Thread(target=run, args=(rank,)) for rank in range(num)]
