@@ -138,8 +138,8 @@ def _digest(path: Path, start: int) -> bytes:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         file.seek(start)
-        for _ in range(0, BLOCK, READ):
-            digest.update(file.read(READ))
+        for done in range(0, BLOCK, READ):
+            digest.update(file.read(min(READ, BLOCK - done)))
     return digest.digest()
 
 

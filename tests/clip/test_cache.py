@@ -1,5 +1,6 @@
 """Features encoded once, kept in memory or on disk, and read by all ranks of a host."""
 
+import hashlib
 import mmap
 import threading
 from collections.abc import Callable, Iterator
@@ -10,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mutations import flip
 from noise import FORK, GROUPS, KINDS, LAST, Noise, built, views_of
 from slow_form import assert_same, random_clip
 
-from pfedmma_dist.clip import cache
-from pfedmma_dist.clip.cache import FreshFeatures, build
+from pfedmma_dist.clip import cache, manifest
+from pfedmma_dist.clip.cache import FeatureCache, FreshFeatures, build
+from pfedmma_dist.clip.manifest import blocks, damage, read
 from pfedmma_dist.clip.model import FINAL, ImageFeatures
 from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype
 from pfedmma_dist.world import World
@@ -171,6 +174,56 @@ def on_ranks(num: int, work: Callable[[World], object]) -> list[object]:
     for thread in threads:
         thread.join(timeout=60)
     return results
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_one_rank_finds_damaged_is_encoded_anew_by_all(
+    disk: ClipConfig, rank: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cache, "CHUNK", 4)
+    first = {kind: table.clone() for kind, table in built(Noise(), disk).tables.items()}
+    [entry] = Path(disk.cache_folder).iterdir()
+    [(name, _), *_] = blocks(read(entry).sizes)[rank:]  # ranks take turns
+    flip(entry / name, 5)
+    shares = [Noise(), Noise()]
+    caches = on_ranks(2, lambda world: built(shares[world.rank], disk, world=world))
+    assert all(share.chunks for share in shares)
+    assert caplog.text.count(f"{entry} has other bytes in {name}") == 1
+    for features in caches:
+        assert all(torch.equal(features.tables[kind], first[kind]) for kind in KINDS)
+
+
+def test_hosts_that_find_their_features_keep_in_step_with_those_that_do_not(
+    disk: ClipConfig, ram: ClipConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = built(Noise(), disk)
+    places = [disk, replace(disk, cache_folder=str(tmp_path / "other")), ram]
+    shares = [Noise() for _ in places]
+
+    def work(world: World) -> FeatureCache:
+        mine = replace(world, host_ranks=(world.rank,))  # a host of its own
+        return built(shares[world.rank], places[world.rank], world=mine)
+
+    caches = on_ranks(3, work)
+    assert [bool(share.chunks) for share in shares] == [False, True, True]
+    for features in caches:
+        assert all(torch.equal(features.tables[kind], alone.tables[kind]) for kind in KINDS)
+    [entry] = (tmp_path / "other").iterdir()
+    assert damage(entry, read(entry)) == ""
+
+
+def test_ranks_share_the_digests_of_many_blocks(
+    disk: ClipConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "BLOCK", 512)
+    on_ranks(3, lambda world: built(Noise(), disk, world=world))
+    [entry] = Path(disk.cache_folder).iterdir()
+    found = read(entry)
+    assert len(blocks(found.sizes)) > 10
+    for name, content in found.files.items():
+        data = (entry / name).read_bytes()
+        parts = [data[start : start + 512] for start in range(0, len(data), 512)]
+        assert content.sha256 == [hashlib.sha256(part).hexdigest() for part in parts]
 
 
 @pytest.mark.parametrize("num_ranks", [2, 3])
