@@ -108,7 +108,7 @@ def _look_after(folder: Path, asked: argparse.Namespace) -> int:
             useless[entry.path] = f"last used {_age(age)}"
     left, kept = leftovers(folder), others(folder)
     for path in left:
-        _say(f"{path.name}  {shown(size(path))}  left by a killed run")
+        _say(f"{path.name}  {shown(size(path))}  left by a run that has ended")
     if kept:
         _say(f"no features, never touched: {', '.join(path.name for path in kept)}")
     refused = _remove(useless, left if asked.unused else [])
@@ -136,7 +136,7 @@ def _show(entry: Entry, damage: str, verified: bool) -> None:
 def _remove(useless: dict[Path, str], left: list[Path]) -> int:
     """Remove entries and leftovers, say what was removed, and return how many could not be."""
     freed, gone, refused = 0, 0, 0
-    for path, why in {**useless, **dict.fromkeys(left, "left by a killed run")}.items():
+    for path, why in {**useless, **dict.fromkeys(left, "left by a run that has ended")}.items():
         try:
             num_bytes = size(path)
             (remove_entry if path in useless else remove_leftover)(path)

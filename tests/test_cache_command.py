@@ -230,7 +230,7 @@ def test_what_a_live_run_makes_is_never_removed(folder: Path, start: Start) -> N
     ended = start("--unused", "--older-than", 0)
     assert ended.out == f"{folder}: 0 entries, 0 B\n" and (storage.work / "final.bin").exists()
     storage.close()
-    assert f"removed {storage.work.name}: left by a killed run" in start("--unused").out
+    assert f"removed {storage.work.name}: left by a run that has ended" in start("--unused").out
     assert not list(folder.iterdir())
 
 
@@ -247,7 +247,7 @@ def test_what_killed_runs_left_is_removed_as_unused(
     assert (path.name in start().out) is goes and path.exists()
     ended = start("--unused")
     assert path.exists() is not goes
-    assert (f"removed {path.name}: left by a killed run" in ended.out) is goes
+    assert (f"removed {path.name}: left by a run that has ended" in ended.out) is goes
 
 
 def test_an_entry_that_another_host_locked_lately_stays(folder: Path, start: Start) -> None:

@@ -59,8 +59,10 @@ class DiskStorage:
         return f"{self.kept} {problem}" if problem else ""
 
     def clear(self) -> None:
-        """Remove damaged files, where this rank leads."""
+        """Remove damaged files, where this rank leads; say what else lies there for nothing."""
         self._let_go()
+        if self.leads:
+            self._tell_of_outdated()
         if self.leads and os.path.lexists(self.kept):
             os.replace(self.kept, self.work)  # at once, whoever else looks
             remove(self.work)
@@ -145,10 +147,25 @@ class DiskStorage:
                 self._lock_path.unlink()  # who waits for it sees that it is gone
         self.lock.close()
 
+    def _tell_of_outdated(self) -> None:
+        count = 0
+        for path in self.folder.glob(f"{PREFIX}*/{manifest.NAME}"):
+            try:
+                manifest.read(path.parent)
+            except manifest.Outdated:
+                count += 1
+            except (Unreadable, FileNotFoundError):
+                pass  # told by the run that looks for it
+        if count:
+            log.info(
+                "feature cache: %d of the entries in %s are of an earlier format and not read; "
+                "python -m pfedmma_dist.cache --unused removes them", count, self.folder
+            )  # fmt: skip
+
     def _problem(self, sizes: Mapping[str, int], part: slice) -> str:
         try:
-            self._hold()
             found = manifest.read(self.kept)
+            self._hold()
         except FileNotFoundError:
             return f"has no {manifest.NAME}"
         except Unreadable as error:

@@ -68,6 +68,8 @@ def write(folder: Path, manifest: Manifest) -> None:
 def read(folder: Path) -> Manifest:
     """Return the manifest of a folder; Unreadable where it is not what `write` wrote."""
     path = folder / NAME
+    if not path.is_file():  # to read a pipe would take forever
+        raise FileNotFoundError(path)
     value = read_json(path, dict, REMEDY)
     if "format" not in value:
         raise Outdated(path, "is of format 0, which has no digests", REMEDY)

@@ -139,8 +139,8 @@ def sweep() -> None:
             if time.time() - max(stat.st_mtime for stat in stats) < ABANDONED:
                 continue
             remove(path)
-        except FileNotFoundError:
-            continue  # another run sweeps too
+        except (FileNotFoundError, PermissionError):
+            continue  # another run sweeps too, or another user took a name of ours
         num_bytes = sum(stat.st_blocks for stat in stats) * 512
         log.info("feature cache: removed %s (%.2f GiB) of a killed run", path, num_bytes / GIB)
 

@@ -1,6 +1,7 @@
 """What stored features depend on, as words that people can read; the key of a cache is their hash.
 
-The number of threads is not among them: with 1 and 2 threads features were the same to the bit.
+The number of threads is not among them: with 1 and 2 threads the mini-CLIP and ViT-B/16 (float32)
+gave the same bits.
 """
 
 import hashlib

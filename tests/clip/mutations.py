@@ -108,7 +108,7 @@ MUTATIONS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a file in place of the folder": (
         lambda entry: replaced(entry, lambda path: path.write_text("x")),
-        "Not a directory",
+        "has no manifest.json",
     ),
     "a dead link in place of the folder": (
         lambda entry: replaced(entry, lambda path: path.symlink_to("nowhere")),
@@ -118,7 +118,11 @@ MUTATIONS: dict[str, tuple[Callable[[Path], object], str]] = {
     "an empty folder": (lambda entry: replaced(entry, Path.mkdir), "has no manifest.json"),
     "a folder in place of the manifest": (
         lambda entry: replaced(entry / MANIFEST, Path.mkdir),
-        "cannot be read (",
+        "has no manifest.json",
+    ),
+    "a pipe in place of the manifest": (
+        lambda entry: replaced(entry / MANIFEST, os.mkfifo),
+        "has no manifest.json",
     ),
     "an empty manifest": (put(""), "is empty"),
     "half a manifest": (

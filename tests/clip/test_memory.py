@@ -4,13 +4,12 @@ import errno
 import logging
 import os
 import shutil
-import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from kills import killed
 from noise import Noise, built
 
 from pfedmma_dist.clip import memory
@@ -21,6 +20,14 @@ from pfedmma_dist.config.keys import CacheMode, ClipConfig
 pytestmark = pytest.mark.usefixtures("shared_memory")
 
 SIZES = {"final.bin": 5000, "empty.bin": 0}
+
+CALLS = (
+    *((os, name) for name in ("open", "close", "posix_fallocate")),
+    *((memory, name) for name in ("open_all", "extend", "mapped")),
+    (Path, "unlink"),
+    (Noise, "batch"),
+)
+"""Whatever touches a file, and what goes on in between."""
 
 
 @pytest.fixture
@@ -147,55 +154,12 @@ def test_single_runs_that_inherit_one_port_do_not_share_memory(
     assert MemoryStorage(False, True).work == MemoryStorage(False, False).work
 
 
-def in_a_child(work: Callable[[], object]) -> int:
-    """Run `work` in a process of its own; return the signal that ended it, 0 for none."""
-    child = os.fork()
-    if not child:
-        try:
-            work()
-        finally:
-            os._exit(0)
-    return os.WTERMSIG(os.waitpid(child, 0)[1])
-
-
-def killing_at(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """End this process at its `place`-th call of what touches files: before it, or just after."""
-    calls = 0
-
-    def deadly(real: Callable[..., object]) -> Callable[..., object]:
-        def call(*words: object, **named: object) -> object:
-            nonlocal calls
-            calls += 2
-            number = calls
-            if number == place:
-                os.kill(os.getpid(), signal.SIGKILL)
-            value = real(*words, **named)
-            if number + 1 == place:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return value
-
-        return call
-
-    for name in ("open", "close", "posix_fallocate"):
-        monkeypatch.setattr(os, name, deadly(getattr(os, name)))
-    monkeypatch.setattr(Path, "unlink", deadly(Path.unlink))
-    for name in ("open_all", "extend", "mapped"):
-        monkeypatch.setattr(memory, name, deadly(getattr(memory, name)))
-    monkeypatch.setattr(Noise, "batch", deadly(Noise.batch))
-
-
 def test_a_kill_at_any_point_leaves_no_byte_and_no_name_once_the_files_are_there(
-    ram: ClipConfig, shared_memory: Path, monkeypatch: pytest.MonkeyPatch
+    ram: ClipConfig, shared_memory: Path
 ) -> None:
     named = []
     for place in range(2, 200):
-
-        def work(place: int = place) -> None:
-            with monkeypatch.context() as patch:
-                killing_at(place, patch)
-                built(Noise(), ram)
-
-        ended = in_a_child(work)
+        ended = killed(place, lambda: built(Noise(), ram), CALLS)
         left = list(shared_memory.iterdir())
         assert sum(path.stat().st_blocks for path in left) == 0
         named += [place] * bool(left)
