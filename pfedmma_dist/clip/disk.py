@@ -63,8 +63,8 @@ class DiskStorage:
         self._let_go()
         if self.leads:
             self._tell_of_outdated()
-        if self.leads and os.path.lexists(self.kept):
-            os.replace(self.kept, self.work)  # at once, whoever else looks
+            with contextlib.suppress(FileNotFoundError):  # or another host has done it
+                os.replace(self.kept, self.work)  # at once, whoever else looks
             remove(self.work)
 
     def check_room(self, num_bytes: int) -> None:

@@ -141,7 +141,10 @@ def _may_live_elsewhere(left: Path) -> bool:
     """Say whether a run of another host was at work here lately."""
     if LEFT.fullmatch(left.name).group(2) == socket.gethostname():
         return False
-    newest = max(item.lstat().st_mtime for item in (left, *left.glob("*")))
+    try:
+        newest = max(item.lstat().st_mtime for item in (left, *left.glob("*")))
+    except FileNotFoundError:
+        return True  # it was, just now
     return time.time() - newest < FOREIGN
 
 
@@ -160,7 +163,8 @@ def _exclusively(entry: Path, *, own: bool = False) -> Iterator[None]:
             if _may_live_elsewhere(lock):
                 raise Held(f"another host locked it within a day: {lock}")
             if not (own and lock == mine):
-                _take(stack, lock)
+                with contextlib.suppress(FileNotFoundError):  # a run lets go of it
+                    _take(stack, lock)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             _take(stack, entry / manifest.NAME)
         yield

@@ -2,6 +2,8 @@
 
 import hashlib
 import mmap
+import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -209,6 +211,24 @@ def test_hosts_that_find_their_features_keep_in_step_with_those_that_do_not(
     for features in caches:
         assert all(torch.equal(features.tables[kind], alone.tables[kind]) for kind in KINDS)
     [entry] = (tmp_path / "other").iterdir()
+    assert damage(entry, read(entry)) == ""
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_hosts_that_share_a_folder_keep_one_entry(
+    disk: ClipConfig, damaged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = {kind: table.clone() for kind, table in built(Noise(), disk).tables.items()}
+    [entry] = Path(disk.cache_folder).iterdir()
+    flip(entry / "final.bin") if damaged else shutil.rmtree(entry)
+    monkeypatch.setattr(socket, "gethostname", lambda: threading.current_thread().name)
+
+    def work(world: World) -> FeatureCache:
+        return built(Noise(), disk, world=replace(world, host_ranks=(world.rank,)))
+
+    for features in on_ranks(3, work):
+        assert all(torch.equal(features.tables[kind], first[kind]) for kind in KINDS)
+    assert list(Path(disk.cache_folder).iterdir()) == [entry]
     assert damage(entry, read(entry)) == ""
 
 
