@@ -83,7 +83,10 @@ def attach_features(
         key = f"{of} {images.identity(np.unique(cache.join(groups)[0]))}"
         key += f" {images.scaling}" if images.scaling else ""
         try:
-            found = cache.build(clip, tuple(kinds), groups, pixels, world, budget, key, steps)
+            found = cache.build(
+                clip, tuple(kinds), groups, pixels, world, budget, key, steps,
+                f"{cfg.data.name}, {'test' if groups is host_test else 'training'} images",
+            )  # fmt: skip
         except OSError as error:
             raise ValueError(
                 f"clip.cache_folder: cannot write the feature cache ({error}); make room there, "
@@ -100,7 +103,9 @@ def attach_features(
             left = budget.cache_memory - in_test.num_bytes / GIB
             budget = replace(budget, cache_memory=max(0, left))
     if training and cfg.data.views > 0:
-        of = "centre crop" if cfg.data.views == 1 else f"augmented, seed {cfg.seed}"
+        # numpy may change what its random streams draw
+        drawn = f"augmented, seed {cfg.seed}, numpy {np.__version__}"
+        of = "centre crop" if cfg.data.views == 1 else drawn
         in_train = cached(host_train, train, [federation.method.images], of)
         caches.append(in_train)
     federation.sources = Sources(train=in_train, test=in_test)

@@ -23,6 +23,9 @@ FRACTION_BITS = 48
 SCALE = float(2**FRACTION_BITS)
 LIMIT = float(2 ** (63 - FRACTION_BITS))
 
+TEXT_BYTES = 1024
+"""Bytes of a message that travel to the other ranks."""
+
 
 def to_fixed(x: Tensor) -> Tensor:
     """Round float64 `x` to int64 fixed point. Values of 32,768 and more, or not finite, raise."""
@@ -117,6 +120,18 @@ class World:
         total = x.to(self.device, copy=True)
         _all_reduce(total)
         return total.to(x.device)
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Return every rank's int64 `x`, which has the same shape on all, in rank order."""
+        table = torch.zeros(self.size, *x.shape, dtype=torch.int64)
+        table[self.rank] = x
+        return self.exact_sum(table)
+
+    def gather_texts(self, text: str) -> list[str]:
+        """Return every rank's `text`, cut to TEXT_BYTES, in rank order."""
+        padded = text.encode(errors="replace")[:TEXT_BYTES].ljust(TEXT_BYTES, b"\0")
+        rows = self.gather(torch.tensor(list(padded))).tolist()
+        return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in rows]
 
     def barrier(self) -> None:
         """Wait for all ranks."""

@@ -35,7 +35,7 @@ ROOMS = {
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 
-COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain")
+COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain", "cache")
 """Where everything may meet; imported by nobody but launch."""
 
 OUTSIDE = {

@@ -1,41 +1,41 @@
 """Frozen image features, computed once, shared by the ranks of a host, read by every step.
 
 A cache is one flat file per kind of feature, mapped by all ranks of the host. In RAM it is a tmpfs
-file that loses its name as soon as it is mapped, so that a killed run leaves nothing behind; on
-disk it is kept, and reused by the next run with the same key. Images are encoded in chunks that
-follow from the shards alone, so a feature has the same bits whatever the number of ranks.
+file that loses its name before it is filled, so that a killed run leaves nothing behind; on disk it
+is kept, and reused by the next run with the same key, which checks its digests first. Images are
+encoded in chunks that follow from the shards alone, so a feature has the same bits whatever the
+number of ranks.
 """
 
-import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.disk import DiskStorage
+from pfedmma_dist.clip.manifest import DIGEST_BYTES, blocks
+from pfedmma_dist.clip.memory import MemoryStorage, fits_memory
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
-from pfedmma_dist.clip.storage import GIB, DiskStorage, MemoryStorage, allocate, fits_memory
+from pfedmma_dist.clip.recipe import CHUNK, Views, file_name, key, recipe
+from pfedmma_dist.clip.storage import ABSENT, GIB, Buffer, Storage
 from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
 
-CHUNK = 64
-"""Images encoded together."""
-
-Views = tuple[np.ndarray, np.ndarray]
-"""(image rows [n], views [n]); view 0 is the centre crop."""
 Steps = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """(what is done, how many) -> context that gives a function to report steps done."""
 
 
 class Pixels(Protocol):
     """Where normalised pixels come from; `data.pixels.PixelLoader` is one."""
+
+    made_by: str  # versions of all that can change a pixel
 
     def batch(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
         """Return [n, 3, H, H]."""
@@ -70,10 +70,19 @@ class FeatureCache:
     """The features of all views that the clients of this host need, one table per kind."""
 
     def __init__(
-        self, clip: FrozenCLIP, tables: dict[ImageFeatures, Tensor], order: Views, place: str
+        self,
+        clip: FrozenCLIP,
+        tables: dict[ImageFeatures, Tensor],
+        order: Views,
+        place: str,
+        storage: Storage | None = None,
     ) -> None:
-        """order: what the rows of the tables are. place: ram, disk or gpu, for the report."""
+        """order: what the rows of the tables are. place: ram, disk or gpu, for the report.
+
+        storage: what guards the tables' files against removal, for as long as this cache lives.
+        """
         self.clip = clip
+        self.storage = storage
         self.tables = tables
         self.place = place
         keys = _keys(order)
@@ -121,54 +130,62 @@ def build(
     cfg: ClipConfig,
     identity: str,
     steps: Steps,
+    about: str = "",
 ) -> FeatureCache:
     """Compute, or find on disk, the features of all groups of views; the work is split by chunks.
 
     groups: the same on all ranks of a host; a chunk never crosses a group. identity: a hash of the
-    image files. Raises ValueError where the cache fits neither in memory nor on disk, and says how
-    much it needs.
+    image files. about: what people call them. Raises ValueError where the cache fits neither in
+    memory nor on disk, and says how much it needs. Collective, alike on hosts that find their
+    features and on those that encode them.
     """
     order = join(groups)
     dtype = getattr(torch, (cfg.cache_dtype or cfg.dtype).value)
-    sizes = {kind: len(order[0]) * int(np.prod(clip.record_shape(kind))) for kind in kinds}
-    num_bytes = sum(sizes.values()) * dtype.itemsize
+    shapes = {file_name(kind): clip.record_shape(kind) for kind in kinds}
+    sizes = {
+        name: len(order[0]) * int(np.prod(shape)) * dtype.itemsize for name, shape in shapes.items()
+    }
+    num_bytes = sum(sizes.values())
     leads = world.host_rank == 0
+    words = {}
     if fits_memory(cfg, num_bytes):
-        storage = MemoryStorage(world.size == 1, leads)
+        storage: Storage = MemoryStorage(world.size == 1, leads)
     else:
-        storage = DiskStorage(cfg, _key(clip, kinds, order, dtype, identity), leads)
+        made_of = recipe(clip, kinds, order, dtype, identity, pixels.made_by)
+        words = {"about": f"{about}; {cfg.model}, {cfg.pretrained}", "made_of": made_of}
+        storage = DiskStorage(cfg, key(made_of), leads)
 
-    def tables(folder: Path, writable: bool) -> dict[ImageFeatures, Tensor]:
-        return {
-            kind: torch.from_file(
-                str(folder / _file_name(kind)), shared=writable, size=size, dtype=dtype
-            ).view(-1, *clip.record_shape(kind))
-            for kind, size in sizes.items()
-        }
+    def tables(buffers: dict[str, Buffer]) -> dict[ImageFeatures, Tensor]:
+        return {kind: _table(buffers[file_name(kind)], dtype, clip, kind) for kind in kinds}
+
+    def fill() -> None:
+        _fill(clip, kinds, groups, tables(storage.buffers(sizes)), pixels, world, steps)
 
     with closing(storage):
         world.barrier()  # nobody looks before the leader has cleared what a crash left
-        found = storage.found()
-        if not found:
-            storage.check_room(num_bytes)
-        world.barrier()  # nobody writes before everybody has looked
+        found = _found(world, storage, sizes)
+
+        def make(*actions: Callable[[], None]) -> None:
+            for action in actions:
+                if not found:
+                    action()
+                world.barrier()
+
+        make(
+            storage.clear,
+            lambda: storage.check_room(num_bytes),
+            lambda: storage.create(sizes),
+            lambda: storage.open(sizes),
+            lambda: storage.extend(sizes),
+            fill,
+        )
+        digests = _digests(world, storage, {} if found else sizes)
+        make(lambda: storage.publish(sizes, digests, words))
         if found:
-            log.info("feature cache: found on disk, %.2f GiB", num_bytes / GIB)
-        else:
-            if leads:
-                names = {_file_name(kind): n * dtype.itemsize for kind, n in sizes.items()}
-                allocate(storage.work, names)
-            world.barrier()
-            filled = tables(storage.work, True)
-            world.barrier()
-            storage.mapped()
-            _fill(clip, kinds, groups, filled, pixels, world, steps)
-            world.barrier()
-        kept = storage.finished()
-        world.barrier()
-    if kept is not None:
-        filled = tables(kept, False)
-    return FeatureCache(clip, filled, order, storage.place)
+            log.info("feature cache: found on disk and intact, %.2f GiB", num_bytes / GIB)
+        filled = tables(storage.finished(sizes))
+        world.barrier()  # the leader lets the next run in once every rank holds the files
+    return FeatureCache(clip, filled, order, storage.place, storage)
 
 
 def join(groups: list[Views]) -> Views:
@@ -203,26 +220,38 @@ def _fill(
             advance(stop - start)
 
 
-def _key(
-    clip: FrozenCLIP,
-    kinds: tuple[ImageFeatures, ...],
-    order: Views,
-    dtype: torch.dtype,
-    identity: str,
-) -> str:
-    """Hash all that a stored feature depends on."""
-    digest = hashlib.sha256(clip.image_hash().encode())
-    words = [identity, dtype, clip.text.dtype, kinds, clip.dims.image_size, clip.mean, clip.std]
-    digest.update("|".join(map(str, words)).encode())
-    for part in order:
-        digest.update(np.ascontiguousarray(part).tobytes())
-    return digest.hexdigest()[:20]
+def _found(world: World, storage: Storage, sizes: Mapping[str, int]) -> bool:
+    """Say whether the features are there and intact, every rank having looked at its share.
+
+    All ranks of a host get the same answer. Collective.
+    """
+    problem = storage.look(sizes, slice(world.host_rank, None, world.host_size))
+    texts = world.gather_texts(problem)
+    told = dict.fromkeys(texts[rank] for rank in world.host_ranks)
+    problems = [text for text in told if text not in ("", ABSENT)]
+    if world.host_rank == 0 and problems:
+        log.warning(
+            "feature cache: %s; it is removed and its images are encoded anew", "; ".join(problems)
+        )
+    return list(told) == [""]
 
 
-def _file_name(kind: ImageFeatures) -> str:
-    if kind.start is None:
-        return "patches.bin" if kind.patches else "final.bin"
-    return f"{'entry' if kind.entry else 'fork'}{kind.start}.bin"
+def _digests(world: World, storage: Storage, sizes: Mapping[str, int]) -> list[bytes]:
+    """Return the digests of all blocks of this host's files; shared by its ranks. Collective."""
+    own = storage.digests(sizes, slice(world.host_rank, None, world.host_size))
+    most = int(world.gather(torch.tensor([len(own)])).max())
+    packed = np.zeros((most, DIGEST_BYTES // 8), np.int64)
+    packed[: len(own)] = np.frombuffer(b"".join(own), np.int64).reshape(len(own), packed.shape[1])
+    shares = world.gather(torch.from_numpy(packed))[list(world.host_ranks)]
+    # rank r of the host has every block whose number leaves the rest r
+    in_order = shares.transpose(0, 1).flatten(0, 1)[: len(blocks(sizes))]
+    return [row.numpy().tobytes() for row in in_order]
+
+
+def _table(buffer: Buffer, dtype: torch.dtype, clip: FrozenCLIP, kind: ImageFeatures) -> Tensor:
+    """Return a mapped file as [n, *record_shape]."""
+    flat = torch.frombuffer(buffer, dtype=dtype) if len(buffer) else torch.empty(0, dtype=dtype)
+    return flat.view(-1, *clip.record_shape(kind))
 
 
 def _keys(views: Views) -> np.ndarray:

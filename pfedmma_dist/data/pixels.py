@@ -12,12 +12,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import PIL
 import torch
-from PIL import Image
+from PIL import Image, features
 from torch import Tensor
 
 from pfedmma_dist import rng
 from pfedmma_dist.data.images import Images
+
+VERSION = 1
+"""Of all that makes pixels of an opened or stored image, here and in files.py: raise it with any
+change that reaches a pixel, so that features of the pixels from before are not used again."""
 
 BICUBIC = Image.Resampling.BICUBIC
 AREA = (0.08, 1.0)  # share of the image in a random crop
@@ -49,6 +54,14 @@ def random_view(image: Image.Image, size: int, generator: np.random.Generator) -
     return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else view
 
 
+def made_by() -> str:
+    """Name the versions of all that can change a pixel: our own, Pillow, and the decoders that
+    round as they like. A PNG is the same to every decoder."""
+    jpeg = features.version("libjpeg_turbo") or features.version("jpg")
+    webp = features.version("webp")
+    return f"transforms {VERSION}, Pillow {PIL.__version__}, libjpeg {jpeg}, libwebp {webp}"
+
+
 @dataclass(frozen=True, eq=False)
 class PixelLoader:
     """Normalised pixels of (row, view). View 0 is the centre crop, every other a random one.
@@ -62,6 +75,11 @@ class PixelLoader:
     mean: tuple[float, ...]  # [3] of values in 0..1
     std: tuple[float, ...]  # [3]
     seed: int
+
+    @property
+    def made_by(self) -> str:
+        """Return the versions of all that can change a pixel."""
+        return made_by()
 
     def batch(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
         """Return these images in their order, [n, 3, size, size] float32."""

@@ -6,12 +6,7 @@ A rank that raised alone would leave the others waiting in their next collective
 from collections.abc import Callable
 from typing import TypeVar
 
-import torch
-
 from pfedmma_dist.world import World
-
-WIDTH = 1024
-"""Bytes of a message that travel to the other ranks."""
 
 T = TypeVar("T")
 
@@ -21,12 +16,8 @@ class TogetherError(ValueError):
 
 
 def gather_texts(world: World, text: str) -> list[str]:
-    """Return every rank's `text`, cut to WIDTH bytes, in rank order. Collective."""
-    table = torch.zeros(world.size, WIDTH, dtype=torch.int64)
-    encoded = text.encode()[:WIDTH]
-    table[world.rank, : len(encoded)] = torch.tensor(list(encoded), dtype=torch.int64)
-    rows = world.exact_sum(table).tolist()
-    return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in rows]
+    """Return every rank's `text`, cut to a length, in rank order. Collective."""
+    return world.gather_texts(text)
 
 
 def together(world: World, action: Callable[[], T], *errors: type[Exception]) -> T:

@@ -11,7 +11,7 @@ import torch
 from noise import Noise
 from tiny_files import TEXT, VISION, Describe
 
-from pfedmma_dist.clip import storage
+from pfedmma_dist.clip import memory
 from pfedmma_dist.config.keys import CacheMode, ClipConfig
 
 
@@ -77,7 +77,7 @@ def shared_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Stand in for the shared memory of the host, which other runs use too."""
     folder = tmp_path / "shm"
     folder.mkdir()
-    monkeypatch.setattr(storage, "SHARED_MEMORY", folder)
+    monkeypatch.setattr(memory, "SHARED_MEMORY", folder)
     return folder
 
 

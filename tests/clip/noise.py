@@ -33,6 +33,7 @@ class Noise:
 
     chunks: list[list[int]] = field(default_factory=list)
     broken: int | None = None  # row that cannot be read
+    made_by: str = "noise 1"
 
     def batch(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
         if self.broken in rows:

@@ -1,5 +1,9 @@
 """Features encoded once, kept in memory or on disk, and read by all ranks of a host."""
 
+import hashlib
+import mmap
+import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mutations import flip
 from noise import FORK, GROUPS, KINDS, LAST, Noise, built, views_of
 from slow_form import assert_same, random_clip
 
-from pfedmma_dist.clip import cache
-from pfedmma_dist.clip.cache import FreshFeatures, build
+from pfedmma_dist.clip import cache, manifest
+from pfedmma_dist.clip.cache import FeatureCache, FreshFeatures, build
+from pfedmma_dist.clip.manifest import blocks, damage, read
 from pfedmma_dist.clip.model import FINAL, ImageFeatures
 from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype
 from pfedmma_dist.world import World
@@ -115,7 +121,7 @@ def test_a_failure_before_that_leaves_no_name_in_memory(
     def refuse(*args: object, **how: object) -> None:
         raise OSError("cannot map")
 
-    monkeypatch.setattr(torch, "from_file", refuse)
+    monkeypatch.setattr(mmap, "mmap", refuse)
     with pytest.raises(OSError, match="cannot map"):
         built(pixels, ram)
     assert not list(shared_memory.iterdir())
@@ -142,17 +148,26 @@ class HostMate(World):
     """One of several ranks of a host, as threads of one process."""
 
     meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(1))
+    sums: list[torch.Tensor] = field(default_factory=list)  # one list for all
 
     def barrier(self) -> None:
         self.meeting.wait(timeout=20)
 
+    def exact_sum(self, x: torch.Tensor) -> torch.Tensor:
+        self.sums.append(x)
+        self.barrier()
+        total = sum(self.sums[-self.size :])
+        self.barrier()
+        return total
+
 
 def on_ranks(num: int, work: Callable[[World], object]) -> list[object]:
     """Run `work` on every rank of a host and return what each returned."""
-    meeting, results = threading.Barrier(num), [None] * num
+    meeting, sums, results = threading.Barrier(num), [], [None] * num
 
     def run(rank: int) -> None:
-        world = HostMate(rank, num, torch.device("cpu"), tuple(range(num)), meeting=meeting)
+        device, mates = torch.device("cpu"), tuple(range(num))
+        world = HostMate(rank, num, device, mates, meeting=meeting, sums=sums)
         results[rank] = work(world)
 
     threads = [threading.Thread(target=run, args=(rank,)) for rank in range(num)]
@@ -161,6 +176,74 @@ def on_ranks(num: int, work: Callable[[World], object]) -> list[object]:
     for thread in threads:
         thread.join(timeout=60)
     return results
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_one_rank_finds_damaged_is_encoded_anew_by_all(
+    disk: ClipConfig, rank: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cache, "CHUNK", 4)
+    first = {kind: table.clone() for kind, table in built(Noise(), disk).tables.items()}
+    [entry] = Path(disk.cache_folder).iterdir()
+    [(name, _), *_] = blocks(read(entry).sizes)[rank:]  # ranks take turns
+    flip(entry / name, 5)
+    shares = [Noise(), Noise()]
+    caches = on_ranks(2, lambda world: built(shares[world.rank], disk, world=world))
+    assert all(share.chunks for share in shares)
+    assert caplog.text.count(f"{entry} has other bytes in {name}") == 1
+    for features in caches:
+        assert all(torch.equal(features.tables[kind], first[kind]) for kind in KINDS)
+
+
+def test_hosts_that_find_their_features_keep_in_step_with_those_that_do_not(
+    disk: ClipConfig, ram: ClipConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = built(Noise(), disk)
+    places = [disk, replace(disk, cache_folder=str(tmp_path / "other")), ram]
+    shares = [Noise() for _ in places]
+
+    def work(world: World) -> FeatureCache:
+        mine = replace(world, host_ranks=(world.rank,))  # a host of its own
+        return built(shares[world.rank], places[world.rank], world=mine)
+
+    caches = on_ranks(3, work)
+    assert [bool(share.chunks) for share in shares] == [False, True, True]
+    for features in caches:
+        assert all(torch.equal(features.tables[kind], alone.tables[kind]) for kind in KINDS)
+    [entry] = (tmp_path / "other").iterdir()
+    assert damage(entry, read(entry)) == ""
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_hosts_that_share_a_folder_keep_one_entry(
+    disk: ClipConfig, damaged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = {kind: table.clone() for kind, table in built(Noise(), disk).tables.items()}
+    [entry] = Path(disk.cache_folder).iterdir()
+    flip(entry / "final.bin") if damaged else shutil.rmtree(entry)
+    monkeypatch.setattr(socket, "gethostname", lambda: threading.current_thread().name)
+
+    def work(world: World) -> FeatureCache:
+        return built(Noise(), disk, world=replace(world, host_ranks=(world.rank,)))
+
+    for features in on_ranks(3, work):
+        assert all(torch.equal(features.tables[kind], first[kind]) for kind in KINDS)
+    assert list(Path(disk.cache_folder).iterdir()) == [entry]
+    assert damage(entry, read(entry)) == ""
+
+
+def test_ranks_share_the_digests_of_many_blocks(
+    disk: ClipConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifest, "BLOCK", 512)
+    on_ranks(3, lambda world: built(Noise(), disk, world=world))
+    [entry] = Path(disk.cache_folder).iterdir()
+    found = read(entry)
+    assert len(blocks(found.sizes)) > 10
+    for name, content in found.files.items():
+        data = (entry / name).read_bytes()
+        parts = [data[start : start + 512] for start in range(0, len(data), 512)]
+        assert content.sha256 == [hashlib.sha256(part).hexdigest() for part in parts]
 
 
 @pytest.mark.parametrize("num_ranks", [2, 3])

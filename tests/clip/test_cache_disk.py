@@ -1,7 +1,9 @@
 """A feature cache on disk: reused by the next run, if everything that made it is the same."""
 
 import logging
+import os
 import shutil
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -10,10 +12,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from kills import killed
+from mutations import flip
 from noise import GROUPS, KINDS, LAST, Noise, built, views_of
 from slow_form import assert_same, random_clip
 
+from pfedmma_dist.clip import disk as disk_module
+from pfedmma_dist.clip import manifest
 from pfedmma_dist.clip.cache import FreshFeatures
+from pfedmma_dist.clip.entries import in_use
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
 from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype
 
@@ -39,6 +46,70 @@ def test_a_cache_on_disk_is_found_however_full_the_disk_is(
     pixels.chunks.clear()
     built(pixels, disk)
     assert not pixels.chunks
+
+
+def test_a_kill_at_any_point_leaves_features_that_are_whole_or_made_anew(
+    disk: ClipConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = [
+        *((os, name) for name in ("mkdir", "replace", "posix_fallocate", "fsync", "utime")),
+        *((disk_module, name) for name in ("open_all", "extend", "mapped", "remove")),
+        *((manifest, name) for name in ("write", "read", "digests")),
+        (Path, "unlink"),
+        (Noise, "batch"),
+    ]
+    alone = built(Noise(), replace(disk, cache_folder=str(tmp_path / "reference")))
+    [entry] = (tmp_path / "reference").iterdir()
+    for place in range(2, 200, 2):  # before a call, and so after the one before it
+        shutil.rmtree(disk.cache_folder, ignore_errors=True)
+        shutil.copytree(entry, Path(disk.cache_folder) / entry.name)
+        flip(Path(disk.cache_folder) / entry.name / "fork1.bin")
+        if not killed(place, lambda: built(Noise(), disk), calls):
+            break
+        caplog.clear()
+        again = built(Noise(), disk)
+        assert len(caplog.records) <= 1
+        assert all(torch.equal(again.tables[kind], alone.tables[kind]) for kind in KINDS)
+        assert [path.name for path in Path(disk.cache_folder).iterdir()] == [entry.name]
+    assert place > 2 * 30
+
+
+def test_entries_of_an_earlier_format_are_not_read_and_not_forgotten(
+    pixels: Noise, disk: ClipConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = Path(disk.cache_folder) / "features-0123456789abcdef0123"
+    old.mkdir(parents=True)
+    (old / "manifest.json").write_text('{"files": ["final.bin"]}')
+    with caplog.at_level(logging.INFO):
+        built(pixels, disk)
+    assert f"1 of the entries in {disk.cache_folder} are of an earlier format" in caplog.text
+    assert "python -m pfedmma_dist.cache --unused removes them" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        built(pixels, disk)
+    assert "earlier format" not in caplog.text
+
+
+def test_a_hit_counts_as_use(pixels: Noise, disk: ClipConfig) -> None:
+    built(pixels, disk)
+    [path] = Path(disk.cache_folder).glob("*/manifest.json")
+    os.utime(path, (1000, 1000))
+    before = time.time()
+    built(pixels, disk)
+    assert path.stat().st_mtime > before - 60
+
+
+def test_features_are_held_against_removal_as_long_as_they_are_there(
+    pixels: Noise, disk: ClipConfig
+) -> None:
+    features = built(pixels, disk)
+    [entry] = Path(disk.cache_folder).iterdir()
+    assert in_use(entry)
+    again = built(pixels, disk)
+    del features
+    assert in_use(entry)
+    del again
+    assert not in_use(entry)
 
 
 def test_a_cache_too_large_for_memory_goes_to_disk(pixels: Noise, disk: ClipConfig) -> None:
