@@ -1,5 +1,6 @@
 """What one job asks of a cluster: slurm/*.yaml, read as strictly as a run's configuration."""
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -103,7 +104,7 @@ LIMITS = {
 
 def read_cluster(path: str) -> Cluster:
     """Return the cluster of a YAML file; ValueError where it makes no sense."""
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         known = ", ".join(sorted(str(file) for file in Path("slurm").glob("*.yaml")))
         raise ValueError(f"there is no cluster file {path}; known: {known or 'none'}")
     cluster = merged(Cluster, [Layer(path, read_yaml(path))])

@@ -24,6 +24,7 @@ from launch.sweep import only_one, tell
 from launch.tasks import Task
 from launch.workers import StopSignal, Workers
 from pfedmma_dist.run.signals import STOPPED
+from pfedmma_dist.spelling import spelled
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
             return stop(folder)
         return show(folder)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
 
 

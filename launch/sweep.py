@@ -29,6 +29,7 @@ from pfedmma_dist.results.tables import tables
 from pfedmma_dist.run.files import writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED
+from pfedmma_dist.spelling import spelled
 
 RANKS = 2
 """Of each run on this machine, where nobody says how many."""
@@ -50,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
             return submit(folder, runs, cluster, str(Path(words.cluster).absolute()))
         return run_here(folder, runs, words.ranks or RANKS, words.workers or 1)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
 
 

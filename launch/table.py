@@ -11,6 +11,7 @@ from pfedmma_dist.results.comma_separated import comma_separated
 from pfedmma_dist.results.latex import latex
 from pfedmma_dist.results.markdown import markdown
 from pfedmma_dist.results.tables import tables
+from pfedmma_dist.spelling import spelled
 
 FORMATS = {"markdown": markdown, "csv": comma_separated, "latex": latex}
 
@@ -25,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         found = tables(named_runs(words.runs), paper=words.paper)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
     print(FORMATS[words.format](found), end="")
     return 0

@@ -1,5 +1,6 @@
 """What values must be beyond their types, as far as no data and no machine is needed to tell."""
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from omegaconf import OmegaConf
 
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import hint, leaves
+from pfedmma_dist.config.templates import is_template
+from pfedmma_dist.spelling import quoted
 
 
 @dataclass(frozen=True)
@@ -21,22 +24,33 @@ class Limit:
 POSITIVE = Limit(lambda x: x > 0, "above 0")
 NOT_NEGATIVE = Limit(lambda x: x >= 0, "0 or more")
 AT_LEAST_1 = Limit(lambda x: x >= 1, "1 or more")
+PATH = Limit(
+    lambda x: all(len(os.fsencode(part)) <= 255 for part in x.split("/")),
+    "a path with names of 255 bytes at most",
+)
 COOP = "coop"
 """In place of a template: the data set's own."""
 LIMITS = {
     "seed": Limit(lambda x: 0 <= x < 2**63, "0 or more and below 2^63"),
+    "data.root": PATH,
+    "data.list": PATH,
+    "data.class_names": PATH,
     "data.num_clients": AT_LEAST_1,
     "data.beta": Limit(lambda x: 1e-6 <= x <= 1e6, "1e-6 to 1e6"),
     "data.classes_per_client": AT_LEAST_1,
     "data.shots": AT_LEAST_1,
     "data.template": Limit(
-        lambda x: x.count("{}") == 1 or x == COOP, "text with exactly one {}, or coop"
+        lambda x: is_template(x) or x == COOP,
+        "text with exactly one {} for the class name (other braces doubled: {{ }}), or coop",
     ),
     "data.views": Limit(lambda x: 0 <= x < 2**20, "0 or more and below 2^20"),
     "data.difficulty": Limit(lambda x: 0 <= x <= 1, "0 to 1"),
     "data.style_gap": NOT_NEGATIVE,
     "data.train_per_class": AT_LEAST_1,
     "data.test_per_class": AT_LEAST_1,
+    "clip.model": PATH,
+    "clip.pretrained": PATH,
+    "clip.cache_folder": PATH,
     "clip.cache_memory": POSITIVE,
     "federation.rounds": AT_LEAST_1,
     "federation.fraction": Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"),
@@ -51,6 +65,7 @@ LIMITS = {
     "evaluate.every": NOT_NEGATIVE,
     "evaluate.full_every": NOT_NEGATIVE,
     "evaluate.batch_size": AT_LEAST_1,
+    "run.folder": PATH,
     "run.device": Limit(lambda x: x in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
     "run.threads": Limit(lambda x: 1 <= x <= 1024, "1 to 1024"),
     "run.checkpoint_every": AT_LEAST_1,
@@ -67,7 +82,7 @@ def check(config: Config, sources: Collection[str]) -> None:
     if config.data.name not in sources:
         known = ", ".join(sorted(sources))
         raise ValueError(
-            f"data.name: {config.data.name!r} is unknown{hint(config.data.name, sources)}; "
+            f"data.name: {quoted(config.data.name)} is unknown{hint(config.data.name, sources)}; "
             f"known: {known}"
         )
 
@@ -79,5 +94,5 @@ def enforce(config: Any, limits: Mapping[str, Limit]) -> None:
         value = OmegaConf.select(tree, key)
         if value is not None and not limit.holds(value):
             raise ValueError(
-                f"{key}: {value!r} is not {limit.words}; for example {known[key].example}"
+                f"{key}: {quoted(value)} is not {limit.words}; for example {known[key].example}"
             )
