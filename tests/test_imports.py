@@ -13,8 +13,8 @@ PACKAGE = "pfedmma_dist"
 
 ROOMS = {
     "rng": "",
-    "reading": "",
     "spelling": "",
+    "reading": "spelling",
     "world": "",
     "params": "rng",
     "exchange": "rng world",

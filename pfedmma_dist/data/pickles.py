@@ -219,7 +219,7 @@ class _Unpickler(pickle._Unpickler):
         """Refuse keys that are not hashed at once: tuples of tuples may never be."""
         for key in keys:
             if not isinstance(key, str | bytes | int | float | None):
-                raise ForbiddenPickle(f"a key that is a {type(key).__name__}")
+                raise pickle.UnpicklingError(f"a key that is a {type(key).__name__}")
             if isinstance(key, int):
                 self.plain(key)
 
