@@ -190,7 +190,8 @@ def _filled(cfg: ClipConfig, path: Path, state: dict[str, Tensor], module: nn.Mo
         module.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise ValueError(
-            f"clip.pretrained: {path} does not hold the weights of clip.model={cfg.model}: {error}"
+            f"clip.pretrained: {path} does not hold the weights of clip.model={cfg.model}: "
+            f"{str(error)[:300]}"
         ) from error
     return module
 
