@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launch.script import check_options, check_setup
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce
 from pfedmma_dist.config.merge import Layer, merged, read_yaml
 
@@ -109,6 +110,8 @@ def read_cluster(path: str) -> Cluster:
         raise ValueError(f"there is no cluster file {path}; known: {known or 'none'}")
     cluster = merged(Cluster, [Layer(path, read_yaml(path))])
     enforce(cluster, LIMITS)
+    check_setup(cluster.setup, f" (in {path})")
+    check_options(cluster.sbatch, f" (in {path})")
     if cluster.warning_seconds >= 60 * cluster.timeout_minutes:
         raise ValueError(
             f"warning_seconds: {cluster.warning_seconds} is not below timeout_minutes="

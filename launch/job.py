@@ -24,6 +24,7 @@ from typing import Any
 
 from launch.attempts import Attempts, is_wanted, job_id
 from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slurm
+from launch.script import check_log_folder
 from pfedmma_dist.spelling import spelled
 
 ROOT = Path(__file__).parents[1]
@@ -158,9 +159,10 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     if config is None:
         return 0
     check_ranks(config, cluster.num_ranks)
+    folder = run_folder(config).absolute()
+    check_log_folder(folder)
     if kind == "slurm":
         refuse_without_slurm()
-    folder = run_folder(config).absolute()
     config.run.folder = str(folder)
     saved = save(config, folder / "submitit")
     clean_environment()

@@ -18,6 +18,7 @@ from pathlib import Path
 from launch.array import submit_arrays
 from launch.cluster import read_cluster, refuse_without_slurm
 from launch.jobs import LOCAL, Job, launcher, read_jobs
+from launch.script import check_log_folder
 from launch.slurm import cancel, max_array_size, queued
 from launch.state import OVER, STATES, RunState, read_plan, read_states
 from launch.sweep import only_one, tell
@@ -123,6 +124,7 @@ def _here(folder: Path, jobs: Sequence[Job], ranks: int, asked: StopSignal) -> b
 
 def _submit(folder: Path, jobs: Sequence[Job], file: str, asked: StopSignal) -> None:
     refuse_without_slurm()
+    check_log_folder(folder)
     cluster = read_cluster(file)
     tasks = [Task.again(job) for job in jobs]
     tell(folder, submit_arrays(folder, tasks, cluster, file, max_array_size(), asked))

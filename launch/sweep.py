@@ -20,6 +20,7 @@ from launch.cluster import Cluster, read_cluster, refuse_without_slurm
 from launch.jobs import Job
 from launch.plan import PlannedRun, check_ranks, is_finished, plan, write_plan
 from launch.runs import sweep_runs
+from launch.script import check_log_folder
 from launch.slurm import max_array_size
 from launch.state import BUSY, RunState, read_states
 from launch.tasks import Task, jobs_folder
@@ -44,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
         folder = runs[0].folder.path.parent
         for run in runs:
             check_ranks(run.config, cluster.num_ranks if cluster else words.ranks or RANKS)
+        if cluster:
+            check_log_folder(folder)
         if words.dry_run:
             _show(runs, _states(folder, runs))
             return 0
