@@ -50,9 +50,7 @@ def check_options(options: Mapping[str, Any], where: str) -> None:
                 f"sbatch: {quoted(name)} is no name of an option; write it without dashes before "
                 f"it, such as constraint{where}"
             )
-        if value is not True and (
-            isinstance(value, bool) or not isinstance(value, str | int | float)
-        ):
+        if not isinstance(value, str | int | float) or value is False:
             raise ValueError(
                 f"sbatch.{name}: {quoted(value)} is neither text, a number nor true; to turn an "
                 f"option off leave it out{where}"
