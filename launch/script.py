@@ -38,7 +38,7 @@ def check_setup(lines: Sequence[str], where: str) -> None:
     number = min(number, len(lines))  # the end of the text is a line of its own
     raise ValueError(
         f"setup: line {number}, {quoted(lines[number - 1])}: bash cannot read it to its end "
-        f"({shortened(reason)}); close what is open there or above it{where}"
+        f"({shortened(reason, 160)}); close what is open there or above it{where}"
     )
 
 

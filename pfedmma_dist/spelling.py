@@ -20,10 +20,10 @@ def quoted(value: object) -> str:
     return shortened(repr(value))
 
 
-def shortened(text: str) -> str:
-    """Return a text without the middle of a long one."""
-    half = LONGEST // 2
-    return text if len(text) <= LONGEST else f"{text[:half]}...{text[-half:]}"
+def shortened(text: str, most: int = LONGEST) -> str:
+    """Return a text without the middle of a long one. most: characters that stay."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
 def control_in(text: str) -> str | None:

@@ -53,7 +53,7 @@ def load_plain(file: Path) -> Any:
         # What Python's unpickler raises on cut or altered files.
         raise ValueError(
             f"data.root: {file} is truncated or no pickle of plain data "
-            f"({shortened(str(error))}); fetch it again"
+            f"({shortened(str(error), 160)}); fetch it again"
         ) from error
 
 
