@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pfedmma_dist.run.record import MethodResult
@@ -59,7 +60,7 @@ def final_table(title: str, results: Sequence[MethodResult], *, domains: bool = 
     )
     table.add_column("Method", min_width=9)
     for text in (*shown.values(), "Trained", "Up", "Down", "Time"):
-        table.add_column(text, justify="right", no_wrap=True)
+        table.add_column(escape(text), justify="right", no_wrap=True)
     for row in results:
         table.add_row(
             row.name,
@@ -82,7 +83,7 @@ def domain_table(results: Sequence[MethodResult]) -> Table:
         if key.startswith(DOMAIN):
             name = key.removeprefix(DOMAIN).removesuffix("_mean")
             values = (row.scores.get(key) for row in results)
-            table.add_row(name, *(MISSING if v is None else f"{v:.2f}" for v in values))
+            table.add_row(escape(name), *(MISSING if v is None else f"{v:.2f}" for v in values))
     return table
 
 

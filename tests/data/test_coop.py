@@ -204,7 +204,7 @@ def test_faulty_labels_of_flowers_are_told(flowers, read_from, name, content, to
 
 
 def test_flowers_without_scipy_say_what_to_install(flowers, read_from, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(ValueError, match="pip install scipy, or put the split file"):
         read_from("oxford_flowers")
 
