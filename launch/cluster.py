@@ -55,7 +55,7 @@ class Cluster:
     array_parallelism: int = 256
     """How many runs of one sweep may run at a time."""
     setup: list[str] = field(default_factory=list)
-    """Shell lines before the ranks start, such as `module load cuda`; bash -n looks at them first."""
+    """Shell lines before the ranks start, such as `module load cuda`; bash -n sees them first."""
     sbatch: dict[str, Any] = field(default_factory=dict)
     """Further options of sbatch, without their dashes: `{constraint: a100, exclusive: true}`."""
 

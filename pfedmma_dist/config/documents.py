@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from pfedmma_dist.config.texts import LONGEST_TEXT
 from pfedmma_dist.spelling import quoted
@@ -36,11 +37,11 @@ def parsed(word: Word, key: str = "") -> Any:
     try:
         check_yaml(word)
         tree = OmegaConf.from_dotlist([f"value={word}"])
+        return OmegaConf.to_container(tree, resolve=False)["value"]
     except Unbounded as error:
         raise ValueError(f"{key}: {quoted(str(word))} {error}".removeprefix(": ")) from error
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError, OmegaConfBaseException):
         return str(word)
-    return OmegaConf.to_container(tree, resolve=False)["value"]
 
 
 def check_yaml(text: str) -> None:

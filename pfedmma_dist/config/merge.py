@@ -230,7 +230,7 @@ def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
         raise leaf.refusal(given, layer)
     try:
         OmegaConf.update(config, leaf.key, value, merge=False)
-    except (OmegaConfBaseException, OverflowError) as error:
+    except (OmegaConfBaseException, OverflowError, RecursionError) as error:
         raise leaf.refusal(given, layer) from error
     if not interpolated and kind is float:
         number = OmegaConf.select(config, leaf.key)
@@ -253,7 +253,7 @@ def _resolve(config: DictConfig, leaf: Leaf) -> None:
     try:
         OmegaConf.select(config, leaf.key, throw_on_missing=True, throw_on_resolution_failure=True)
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
+        reason = shortened(str(error).splitlines()[0], 160)
         raise ValueError(f"{leaf.key}: {reason}; for example {leaf.example}") from error
 
 

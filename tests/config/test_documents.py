@@ -91,6 +91,9 @@ WORDS = {
     "no file": ("x" * 5000, "'xxx", "is neither a file nor key=value"),
     "no key": ("x" * 5000 + "=1", "unknown key xxx", "..."),
     "no name": ("method.name=" + "x" * 5000, "method.name: 'xxx", "is unknown; known: "),
+    "half a reference": ("data.classes=${", "data.classes: '${' is not a list", "for example"),
+    "half a reference to a section": ("data=${a", "data: '${a' was given for a section", "set one"),
+    "a reference in a list": ("data.classes=[${]", "data.classes: '[${]' is not a list", "null"),
     "references": ("data.root=" + "${" * 2000, "data.root: '${", "is not text"),
 }
 
