@@ -1,5 +1,6 @@
 """What one job asks of a cluster: slurm/*.yaml, read as strictly as a run's configuration."""
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from launch.script import check_options, check_setup
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce, limited
 from pfedmma_dist.config.merge import Layer, merged, read_yaml
 
@@ -53,7 +55,7 @@ class Cluster:
     array_parallelism: int = limited(256, AT_LEAST_1)
     """How many runs of one sweep may run at a time."""
     setup: list[str] = field(default_factory=list)
-    """Shell lines before the ranks start, such as `module load cuda`."""
+    """Shell lines before the ranks start, such as `module load cuda`; bash -n sees them first."""
     sbatch: dict[str, Any] = field(default_factory=dict)
     """Further options of sbatch, without their dashes: `{constraint: a100, exclusive: true}`."""
 
@@ -89,11 +91,13 @@ class Cluster:
 
 def read_cluster(path: str) -> Cluster:
     """Return the cluster of a YAML file; ValueError where it makes no sense."""
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         known = ", ".join(sorted(str(file) for file in Path("slurm").glob("*.yaml")))
         raise ValueError(f"there is no cluster file {path}; known: {known or 'none'}")
     cluster = merged(Cluster, [Layer(path, read_yaml(path))])
     enforce(cluster)
+    check_setup(cluster.setup, f" (in {path})")
+    check_options(cluster.sbatch, f" (in {path})")
     if cluster.warning_seconds >= 60 * cluster.timeout_minutes:
         raise ValueError(
             f"warning_seconds: {cluster.warning_seconds} is not below timeout_minutes="

@@ -14,6 +14,7 @@ from launch.runs import is_sweep, named_runs
 from pfedmma_dist.results.figures import pictures
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.style import save
+from pfedmma_dist.spelling import spelled
 
 LONGEST = 180
 """Bytes of a file's name that are a picture's; file systems take 255."""
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
         runs = named_runs(words.runs)  # a folder that is not there is told before all else
         drawn = draw(runs, _folder(words.runs, words.out))
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
     return 0 if drawn else 1
 

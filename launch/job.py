@@ -24,6 +24,8 @@ from typing import Any
 
 from launch.attempts import Attempts, is_wanted, job_id
 from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slurm
+from launch.script import check_log_folder
+from pfedmma_dist.spelling import spelled
 
 ROOT = Path(__file__).parents[1]
 
@@ -141,7 +143,7 @@ def main(argv: list[str]) -> int:
         cluster = read_cluster(words[0])
         return _launch(cluster, words[1:], "slurm" if words == argv else "local")
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
 
 
@@ -158,9 +160,10 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     if config is None:
         return 0
     check_ranks(config, cluster.num_ranks)
+    folder = run_folder(config, METHODS).absolute()
+    check_log_folder(folder)
     if kind == "slurm":
         refuse_without_slurm()
-    folder = run_folder(config, METHODS).absolute()
     config.run.folder = str(folder)
     saved = save(config, folder / "submitit")
     clean_environment()
@@ -168,7 +171,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     try:
         job = submit(run, cluster, saved.parent, kind, folder.name)
     except UncompletedJobError as error:  # sbatch refused
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 1
     print(f"job         {job.job_id}")
     print(f"run folder  {folder}")

@@ -19,6 +19,7 @@ from pfedmma_dist.methods import METHODS
 from pfedmma_dist.reading import FORMAT, read_rows
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.spelling import quoted
 from pfedmma_dist.start import adopt
 
 PLAN = "sweep.csv"
@@ -85,7 +86,7 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
     for word in words:
         key, _, value = word.partition("=")
         if key in grid:
-            values = parsed(Word(value))
+            values = parsed(Word(value), key)
             grid[key] = values if isinstance(values, list) else [values]
         else:
             overrides.append(word)
@@ -205,6 +206,8 @@ def _planned(
         for key, value in point.items()
     ]
     name = "-".join(re.sub(r"[^\w.+]+", "_", text).strip("_") for text in (row, *differs))
+    if not name.strip("."):
+        raise ValueError(f"{file}: row {quoted(row)} has no letter or digit to name a folder by")
     folder = Path(config.run.folder or Path("runs") / Path(file).stem).expanduser() / name
     config.run.folder = str(folder)
     words = [*words, f"run.folder={folder}"]

@@ -19,12 +19,14 @@ from launch.array import submit_arrays
 from launch.cluster import read_cluster, refuse_without_slurm
 from launch.jobs import LOCAL, Job, launcher, read_jobs
 from launch.plan import read_plan
+from launch.script import check_log_folder
 from launch.slurm import cancel, max_array_size, queued
 from launch.state import OVER, STATES, RunState, read_states
 from launch.sweep import only_one, tell
 from launch.tasks import Task
 from launch.workers import StopSignal, Workers
 from pfedmma_dist.run.signals import STOPPED
+from pfedmma_dist.spelling import spelled
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             return stop(folder)
         return show(folder)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
 
 
@@ -123,6 +125,7 @@ def _here(folder: Path, jobs: Sequence[Job], ranks: int, asked: StopSignal) -> b
 
 def _submit(folder: Path, jobs: Sequence[Job], file: str, asked: StopSignal) -> None:
     refuse_without_slurm()
+    check_log_folder(folder)
     cluster = read_cluster(file)
     tasks = [Task.again(job) for job in jobs]
     tell(folder, submit_arrays(folder, tasks, cluster, file, max_array_size(), asked))

@@ -20,6 +20,7 @@ from launch.cluster import Cluster, read_cluster, refuse_without_slurm
 from launch.jobs import Job
 from launch.plan import PlannedRun, check_ranks, is_finished, plan, write_plan
 from launch.runs import sweep_runs
+from launch.script import check_log_folder
 from launch.slurm import max_array_size
 from launch.state import BUSY, RunState, read_states
 from launch.tasks import Task, jobs_folder
@@ -29,6 +30,7 @@ from pfedmma_dist.results.tables import tables
 from pfedmma_dist.run.files import writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED
+from pfedmma_dist.spelling import spelled
 
 RANKS = 2
 """Of each run on this machine, where nobody says how many."""
@@ -43,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
         folder = runs[0].folder.path.parent
         for run in runs:
             check_ranks(run.config, cluster.num_ranks if cluster else words.ranks or RANKS)
+        if cluster:
+            check_log_folder(folder)
         if words.dry_run:
             _show(runs, _states(folder, runs))
             return 0
@@ -50,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
             return submit(folder, runs, cluster, str(Path(words.cluster).absolute()))
         return run_here(folder, runs, words.ranks or RANKS, words.workers or 1)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
 
 

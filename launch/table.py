@@ -20,6 +20,7 @@ from pfedmma_dist.results.markdown import markdown
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.tables import tables
 from pfedmma_dist.run.labels import printable
+from pfedmma_dist.spelling import spelled
 
 FORMATS = {"markdown": markdown, "csv": comma_separated, "latex": latex}
 HELP = "help"
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         found = tables(runs, paper=words.paper, keys=keys)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
     print(FORMATS[words.format](found), end="")
     return 1 if any(run.problems for run in runs) else 0

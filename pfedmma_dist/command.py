@@ -13,6 +13,7 @@ from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.checkpoint import CheckpointError
 from pfedmma_dist.run.together import TogetherError
+from pfedmma_dist.spelling import spelled
 from pfedmma_dist.world import RankLost, World
 
 MEND = 2
@@ -26,7 +27,7 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
     except ValueError as error:
         rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
         if rank == "0":  # the same words on every rank
-            sys.stderr.write(f"error: {error}\n")
+            sys.stderr.write(f"error: {spelled(str(error))}\n")
         return MEND
     if config is None:
         return 0
@@ -61,8 +62,8 @@ def leave(code: int) -> NoReturn:
 
 def _tell(error: Exception, world: World | None) -> None:
     """Print an error once: those that all ranks share are rank 0's to tell."""
-    shared = isinstance(error, (CheckpointError, TogetherError))
+    words, shared = spelled(str(error)), isinstance(error, (CheckpointError, TogetherError))
     if world is None or world.first:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {words}\n")
     elif not shared:
-        sys.stderr.write(f"[rank {world.rank}] error: {error}\n")
+        sys.stderr.write(f"[rank {world.rank}] error: {words}\n")

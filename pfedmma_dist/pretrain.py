@@ -25,6 +25,7 @@ from pfedmma_dist.pretraining.towers import Towers
 from pfedmma_dist.pretraining.trainer import Trainer, train
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.signals import STOPPED, StopSignal
+from pfedmma_dist.spelling import spelled
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
             )
         return pretrain(Recipe(images=args.images, seed=args.seed), args.out)
     except ValueError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {spelled(str(error))}\n")
         return command.MEND
 
 

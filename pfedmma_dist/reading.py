@@ -14,6 +14,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pfedmma_dist.spelling import quoted
+
 FORMAT = 1
 """Of config.yaml, manifests, result.json, sweep.csv and what else we read back. Files without a
 number are of format 0, as every version before the first numbered one wrote them."""
@@ -58,6 +60,27 @@ def read_json(path: Path, kind: type[T], remedy: str) -> T:
     if isinstance(value, dict):
         check_format(path, value.get("format", 0))
     return value
+
+
+def from_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text from anybody; ValueError, in words, where it is none.
+
+    An object with a key twice is none: which of the two was meant cannot be told.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of these pairs."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {quoted(key)} stands twice in an object")
+        found[key] = value
+    return found
 
 
 def read_rows(path: Path, columns: Collection[str], remedy: str) -> list[dict[str, str]]:

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageEmbedding, TextEmbedding, Tokenizer
 from pfedmma_dist.clip.tower import Block, Norm, Tower
 
+LARGEST_LOGARITHM = 20.0
+"""Of the scale, far above any that training reaches, and far below what float32 overflows at."""
+
 Cast = Callable[[Tensor], Tensor]
 
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -75,7 +78,7 @@ def freeze(
         image=image,
         embed_image=embed_image,
         image_module=visual.to(device, dtype) if image is None else None,
-        scale=math.exp(module.logit_scale.item()),
+        scale=_scale(module),
         tokenizer=tokenizer,
         mean=_statistic(visual, "mean"),
         std=_statistic(visual, "std"),
@@ -172,6 +175,17 @@ def _text_tower(module: nn.Module) -> nn.Module:
 
 def _pool(text: nn.Module) -> str:
     return getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "argmax")
+
+
+def _scale(module: nn.Module) -> float:
+    """Return what cosines are multiplied by: at most 100 in CLIP, whose logarithm is stored."""
+    logarithm = module.logit_scale.item()
+    if not abs(logarithm) <= LARGEST_LOGARITHM:
+        raise ValueError(
+            f"clip.pretrained: the weights have the logit_scale {logarithm}, where CLIP's is at "
+            f"most 4.6052; they are damaged or no CLIP's"
+        )
+    return math.exp(logarithm)
 
 
 def _side(visual: nn.Module) -> int:

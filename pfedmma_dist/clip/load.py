@@ -5,8 +5,8 @@ only an image tower that is no plain ViT (a ResNet, a timm model) is kept as a m
 """
 
 import difflib
-import json
 import logging
+import os
 import socket
 import urllib.request
 from collections.abc import Callable
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pfedmma_dist.clip import packaged
+from pfedmma_dist.clip.described import read_description
 from pfedmma_dist.clip.freeze import freeze, measure
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, Tokenizer
 from pfedmma_dist.clip.tokens import restricted, strict
@@ -25,14 +26,15 @@ from pfedmma_dist.config.keys import CacheMode, ClipConfig
 
 log = logging.getLogger(__name__)
 
+GIB = 2**30
+
 
 def dims(model: str) -> Dims:
     """Return the sizes of an open_clip model by name, without its weights.
 
     Raises ValueError where the text tower is no causal transformer pooled at EOT.
     """
-    with torch.device("meta"):
-        return measure(_module(model, quick_gelu=False))
+    return measure(_skeleton(model))
 
 
 def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
@@ -41,7 +43,9 @@ def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
     Raises ValueError for an unknown model, tag or file, for weights that do not fit the model, and
     for a text tower that is no causal transformer pooled at EOT.
     """
-    sizes = dims(cfg.model)  # refuses a text tower before its weights are fetched
+    skeleton = _skeleton(cfg.model)
+    sizes = measure(skeleton)  # refuses a text tower before its weights are fetched
+    _need_memory(cfg.model, skeleton)
     words = tokenizer(cfg.model)
     path = packaged.find(cfg.model, cfg.pretrained)
     if cfg.pretrained is None:
@@ -55,6 +59,23 @@ def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
     module.eval().requires_grad_(False)
     dtype = getattr(torch, cfg.dtype.value)
     return freeze(module, words, device, dtype, plain=cfg.cache is CacheMode.off)
+
+
+def _skeleton(model: str) -> nn.Module:
+    """Return an open_clip module whose tensors have sizes but no numbers."""
+    with torch.device("meta"):
+        return _module(model, quick_gelu=False)
+
+
+def _need_memory(model: str, skeleton: nn.Module) -> None:
+    """Refuse a model that is larger than this host, before any of it is allocated."""
+    count = sum(x.numel() for x in skeleton.parameters())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 4 * count > memory:
+        raise ValueError(
+            f"clip.model: {model} has {count:,} numbers, {4 * count / GIB:,.0f} GiB in float32, "
+            f"and this host has {memory / GIB:,.0f} GiB of memory; choose a smaller model"
+        )
 
 
 def untrained(model: str, seed: int) -> nn.Module:
@@ -169,7 +190,8 @@ def _filled(cfg: ClipConfig, path: Path, state: dict[str, Tensor], module: nn.Mo
         module.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise ValueError(
-            f"clip.pretrained: {path} does not hold the weights of clip.model={cfg.model}: {error}"
+            f"clip.pretrained: {path} does not hold the weights of clip.model={cfg.model}: "
+            f"{str(error)[:300]}"
         ) from error
     return module
 
@@ -198,30 +220,13 @@ def _model_config(model: str) -> dict:
     import open_clip
 
     if _is_described(model):
-        return _own_config(packaged.MODELS.get(model) or Path(model).expanduser())
+        return read_description(packaged.MODELS.get(model) or Path(model).expanduser())
     known = [*open_clip.list_models(), *packaged.MODELS]
     if model not in known:
         near = difflib.get_close_matches(model, known, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"clip.model: open_clip knows no model {model!r}{hint}")
     return open_clip.get_model_config(model)
-
-
-def _own_config(path: Path) -> dict:
-    """Read a model in the format of open_clip's model_configs/*.json."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"clip.model: {path} cannot be read as JSON: {error}") from error
-    missing = {"embed_dim", "vision_cfg", "text_cfg"} - set(config)
-    if missing:
-        raise ValueError(f"clip.model: {path} lacks {', '.join(sorted(missing))}")
-    for section in ("vision_cfg", "text_cfg"):
-        if not isinstance(config[section], dict):
-            raise ValueError(f"clip.model: {section} in {path} is no group of sizes")
-    if "hf_tokenizer_name" in config["text_cfg"]:
-        raise ValueError(f"clip.model: {path} names a tokenizer other than CLIP's own")
-    return config
 
 
 def _is_described(model: str) -> bool:

@@ -4,6 +4,7 @@ No method and no data set is known here by name: both tables are handed in. A me
 merged into the `Options` dataclass of its class as strictly as every other key.
 """
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +30,7 @@ from pfedmma_dist.config.merge import (
 )
 from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.reading import FORMAT
+from pfedmma_dist.spelling import quoted, shortened
 
 OVERRIDE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
 FLAGS = ("--help", "-h", "--list", "--print-config")
@@ -171,15 +173,18 @@ def _method_name(layers: Iterable[Layer], methods: Mapping[str, type]) -> str:
     for layer in layers:
         section = layer.tree.get("method")
         if isinstance(section, Word):
-            section = parsed(section)
+            section = parsed(section, "method")
         if isinstance(section, str):
-            raise ValueError(f"method: {section!r} is not a section; write method.name={section}")
+            near = shortened(section)
+            raise ValueError(f"method: {near!r} is not a section; write method.name={near}")
         if isinstance(section, Mapping):
             name = str(section.get("name", name))
             given.update({str(key): place(layer) for key in section if key != "name"})
     if name not in methods:
         known = ", ".join(sorted(methods))
-        raise ValueError(f"method.name: {name!r} is unknown{hint(name, methods)}; known: {known}")
+        raise ValueError(
+            f"method.name: {quoted(name)} is unknown{hint(name, methods)}; known: {known}"
+        )
     options = {item.name for item in fields(methods[name].Options)}
     for option, where in given.items():
         if option not in options:
@@ -192,8 +197,8 @@ def _unknown_option(option: str, where: str, name: str, methods: Mapping[str, ty
     owners = [other for other in names if option in names[other]]
     elsewhere = f"; it is an option of {', '.join(owners)}" if owners else ""
     return (
-        f"method.{option}{where}: {name} has no such option{hint(option, names[name])}{elsewhere}; "
-        f"its options: {', '.join(names[name]) or 'none'}"
+        f"method.{shortened(option)}{where}: {name} has no such option"
+        f"{hint(option, names[name])}{elsewhere}; its options: {', '.join(names[name]) or 'none'}"
     )
 
 
@@ -205,7 +210,7 @@ def _last_name(words: list[str], section: str) -> str | None:
         if key == f"{section}.name":
             last = value
         elif key == section:
-            tree = parsed(Word(value))
+            tree = parsed(Word(value), key)
             if isinstance(tree, Mapping) and "name" in tree:
                 last = str(tree["name"])
     return last
@@ -235,14 +240,14 @@ def _file(word: str) -> Path:
     if path is not None:
         return path
     path = Path(word).expanduser()
-    if (path / "config.yaml").is_file():
+    if os.path.isfile(path / "config.yaml"):
         raise ValueError(f"{word} is a folder; did you mean {path / 'config.yaml'}?")
     near = alike(word)
     meant = f"; did you mean {near}?" if near else ""
     if path.suffix in (".yaml", ".yml"):
         raise ValueError(f"there is no file {word}{meant}")
     raise ValueError(
-        f"{word!r} is neither a file nor key=value (without spaces around =){meant}"
+        f"{quoted(word)} is neither a file nor key=value (without spaces around =){meant}"
         + (hint(word, leaves(Config)) if not meant else "")
     )
 

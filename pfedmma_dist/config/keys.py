@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from pfedmma_dist.config.limits import AT_LEAST_1, COOP, NOT_NEGATIVE, POSITIVE, Limit
+from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, PATH, POSITIVE, TEMPLATE, Limit
 from pfedmma_dist.config.meaning import Role, key
 
 
@@ -72,15 +72,15 @@ class DataConfig:
     name: str = "caltech101"
     """Data set; `--list` prints the known names. Where neither this nor a file is given, `train`
     begins with the presets of the embedded world, `glyphs`."""
-    root: str = key("data", by_content=True)
+    root: str = key("data", by_content=True, limit=PATH)
     """Folder that holds the data sets (for `folder`: the image folder itself)."""
     classes: list[str] | None = None
     """Classes to use, by name, in place of all; not for glyphs."""
-    class_names: str | None = key(None, by_content=True)
+    class_names: str | None = key(None, by_content=True, limit=PATH)
     """A .csv file of lines `folder,name`, or a .json object, of classes that a prompt shall call
     otherwise than their folder; not for glyphs."""
     # The name hides the built-in one: annotations further down cannot be list[...].
-    list: str | None = key(None, by_content=True)
+    list: str | None = key(None, by_content=True, limit=PATH)
     """folder only: a .csv or .jsonl file with an image per line, in the columns path (relative to
     root) and class, and where there are such, domain, client and split (train, val or test)."""
     task: Experiment = Experiment.base_to_novel
@@ -115,10 +115,7 @@ class DataConfig:
     division: Division = Division.published
     """base_to_novel only: how base classes are dealt, `published` (seed 2023, remainder to the
     last client) or `balanced` (sizes differ by one at most)."""
-    template: str = key(
-        "a photo of a {}.",
-        limit=Limit(lambda x: x.count("{}") == 1 or x == COOP, "text with exactly one {}, or coop"),
-    )
+    template: str = key("a photo of a {}.", limit=TEMPLATE)
     """Prompt of the fixed-text methods; `{}` stands for the class name (pFedMMA, MMA). `coop` is
     the data set's own zero-shot prompt, where CoOp has one."""
     statistics: Statistics = Statistics.clip
@@ -145,10 +142,10 @@ class DataConfig:
 class ClipConfig:
     """The frozen CLIP."""
 
-    model: str = "ViT-B-16"
+    model: str = key("ViT-B-16", limit=PATH)
     """open_clip model name, `mini-clip` (the embedded world's), or the path of a .json file in the
     format of open_clip's model configs."""
-    pretrained: str | None = key("openai", by_content=True)
+    pretrained: str | None = key("openai", by_content=True, limit=PATH)
     """open_clip tag, `glyphs` for mini-clip, or the path of a local file (.safetensors, OpenAI's
     TorchScript .pt, or a state dict); null means random weights, drawn from the seed."""
     dtype: Dtype = Dtype.float32
@@ -163,7 +160,7 @@ class ClipConfig:
     cache_dtype: Dtype | None = None
     """Storage of cached features; null means clip.dtype. bfloat16 halves the cache and rounds
     once."""
-    cache_folder: str = key("~/.cache/pfedmma_dist", role=Role.RESOURCE)
+    cache_folder: str = key("~/.cache/pfedmma_dist", role=Role.RESOURCE, limit=PATH)
     """Folder of feature files and of generated splits; a disk local to the host is best."""
 
 
@@ -224,7 +221,7 @@ class EvaluateConfig:
 class RunConfig:
     """Where the run lives and what it runs on."""
 
-    folder: str | None = key(None, role=Role.RESOURCE)
+    folder: str | None = key(None, role=Role.RESOURCE, limit=PATH)
     """Run folder; null means runs/<data>-<method>-<hash of the configuration>."""
     device: str = key(
         "auto",

@@ -1,11 +1,14 @@
 """What values must be beyond their types, as far as no data and no machine is needed to tell."""
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
 from pfedmma_dist.config.merge import hint, leaves, plain
+from pfedmma_dist.config.templates import is_template
+from pfedmma_dist.spelling import quoted
 
 LIMIT = "limit"
 """Under which a field's metadata holds its Limit."""
@@ -22,8 +25,16 @@ class Limit:
 POSITIVE = Limit(lambda x: x > 0, "above 0")
 NOT_NEGATIVE = Limit(lambda x: x >= 0, "0 or more")
 AT_LEAST_1 = Limit(lambda x: x >= 1, "1 or more")
+PATH = Limit(
+    lambda x: all(len(os.fsencode(part)) <= 255 for part in x.split("/")),
+    "a path with names of 255 bytes at most",
+)
 COOP = "coop"
 """In place of a template: the data set's own."""
+TEMPLATE = Limit(
+    lambda x: is_template(x) or x == COOP,
+    "text with exactly one {} for the class name (other braces doubled: {{ }}), or coop",
+)
 
 
 def limited(default: Any, limit: Limit) -> Any:
@@ -40,7 +51,7 @@ def check(config: Any, sources: Collection[str]) -> None:
     if config.data.name not in sources:
         known = ", ".join(sorted(sources))
         raise ValueError(
-            f"data.name: {config.data.name!r} is unknown{hint(config.data.name, sources)}; "
+            f"data.name: {quoted(config.data.name)} is unknown{hint(config.data.name, sources)}; "
             f"known: {known}"
         )
 
@@ -51,5 +62,5 @@ def enforce(config: Any) -> None:
         limit, value = leaf.metadata.get(LIMIT), reduce(getattr, key.split("."), config)
         if limit is not None and value is not None and not limit.holds(value):
             raise ValueError(
-                f"{key}: {plain(value)!r} is not {limit.words}; for example {leaf.example}"
+                f"{key}: {quoted(plain(value))} is not {limit.words}; for example {leaf.example}"
             )

@@ -4,12 +4,15 @@ OmegaConf loads the YAML, types the leaves and resolves `${...}`. What it does n
 what a user may have meant by an unknown name, and what kind of value a key wants.
 """
 
+import io
 import math
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
+from operator import attrgetter
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -18,7 +21,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from pfedmma_dist.config.documents import MOST_BYTES, Unbounded, Word, check_yaml, parsed
+from pfedmma_dist.config.texts import refuse_odd_text
 from pfedmma_dist.reading import check_format
+from pfedmma_dist.spelling import quoted, shortened
 
 T = TypeVar("T")
 
@@ -26,9 +32,10 @@ WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "
 EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name"}
 SWITCHES = {True: "on", False: "off"}
 
-
-class Word(str):
-    """A value as it was typed on the command line; its type is decided by its key."""
+REFERENCE = re.compile(r"\$\{(?!oc\.env:)")
+MOST_REFERENCES = 24
+"""Values that refer to values, `${data.root}`. Each may repeat another that repeats a third, so
+these alone multiply: 24 make at most 3^8 times the longest text, before that is refused."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class Leaf:
         given = str(value) if isinstance(value, Word) else value
         quote = "; quote it" if self.kind is str and isinstance(value, int | float) else ""
         return ValueError(
-            f"{self.key}: {given!r} is not {self.expected}{quote}; "
+            f"{self.key}: {quoted(given)} is not {self.expected}{quote}; "
             f"for example {self.example}{place(layer)}"
         )
 
@@ -148,8 +155,13 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
     Its `format`, where it has one, is checked and left out.
     """
     try:
-        tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (YAMLError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES + 1).decode("utf-8-sig")
+        check_yaml(text)
+        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
+    except Unbounded as error:
+        raise ValueError(f"{path} {error}") from error
+    except (YAMLError, ValueError, RecursionError, OmegaConfBaseException) as error:
         raise ValueError(f"{path} is not readable YAML: {error}") from error
     except OSError as error:
         if error.errno is None:  # OmegaConf's word for a file that holds a single number
@@ -158,28 +170,26 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
     if not isinstance(tree, dict):
         raise ValueError(f"{path} holds a list; write `key: value` lines")
     check_format(Path(path), tree.pop("format", 0))
+    refuse_odd_text("", tree, f" (in {path})")
     return tree
-
-
-def parsed(word: Word) -> Any:
-    """Read a command-line word as YAML, or leave it as text where it is none."""
-    try:
-        tree = OmegaConf.from_dotlist([f"value={word}"])
-    except YAMLError:
-        return str(word)
-    return OmegaConf.to_container(tree, resolve=False)["value"]
 
 
 def merged(schema: type[T], layers: Iterable[Layer]) -> T:
     """Return `schema` with its defaults overridden by `layers`, left to right."""
     known = leaves(schema)
     config = OmegaConf.structured(schema)
+    origin: dict[str, Layer] = {}  # key -> where its value comes from
     for layer in layers:
         for key, value in _flat(layer.tree, known, layer):
             _assign(config, known[key], value, layer)
+            origin[key] = layer
+    _refuse_many_references(config)
     for leaf in known.values():
         _resolve(config, leaf)
-    return OmegaConf.to_object(config)
+    tree = OmegaConf.to_object(config)
+    for key, layer in origin.items():  # as it is once `${...}` is resolved
+        refuse_odd_text(key, plain(attrgetter(key)(tree)), place(layer))
+    return tree
 
 
 def _flat(
@@ -189,19 +199,21 @@ def _flat(
     for name, value in tree.items():
         key = f"{prefix}{name}"
         if "." in str(name):
-            raise ValueError(f"{key}{place(layer)}: nest keys in a file, one name on each level")
+            at = f"{shortened(key)}{place(layer)}"
+            raise ValueError(f"{at}: nest keys in a file, one name on each level")
         if key in known:
             yield key, value
             continue
         inside = [other for other in known if other.startswith(f"{key}.")]
         if not inside:
             sections = {other.rpartition(".")[0] for other in known} - {""}
-            raise ValueError(f"unknown key {key}{place(layer)}{hint(key, [*known, *sections])}")
+            near = hint(key, [*known, *sections])
+            raise ValueError(f"unknown key {shortened(key)}{place(layer)}{near}")
         if isinstance(value, Word):
-            value = parsed(value)
+            value = parsed(value, key)
         if not isinstance(value, Mapping | None):
             raise ValueError(
-                f"{key}: {value!r} was given for a section of keys; "
+                f"{key}: {quoted(value)} was given for a section of keys; "
                 f"set one of its keys, for example {known[inside[0]].example}{place(layer)}"
             )
         yield from _flat(value or {}, known, layer, f"{key}.")
@@ -212,7 +224,7 @@ def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
     given, kind = value, leaf.kind
     if isinstance(value, Word):
         verbatim = kind in (int, float, str) or bool(members(kind))
-        value = str(value) if verbatim and value != "null" else parsed(value)
+        value = str(value) if verbatim and value != "null" else parsed(value, leaf.key)
     if members(kind) and isinstance(value, bool):
         value = SWITCHES[value]  # YAML reads an unquoted `off` as false
     interpolated = isinstance(value, str) and "${" in value
@@ -224,7 +236,7 @@ def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
         raise leaf.refusal(given, layer)
     try:
         OmegaConf.update(config, leaf.key, value, merge=False)
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, OverflowError, RecursionError) as error:
         raise leaf.refusal(given, layer) from error
     if not interpolated and kind is float:
         number = OmegaConf.select(config, leaf.key)
@@ -232,12 +244,22 @@ def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
             raise leaf.refusal(given, layer)
 
 
+def _refuse_many_references(config: DictConfig) -> None:
+    """Refuse values that would repeat each other without end."""
+    count = len(REFERENCE.findall(str(OmegaConf.to_container(config, resolve=False))))
+    if count > MOST_REFERENCES:
+        raise ValueError(
+            f"{count} values refer to others by ${{...}}, and at most {MOST_REFERENCES} may; write "
+            "some of them out"
+        )
+
+
 def _resolve(config: DictConfig, leaf: Leaf) -> None:
     """Check that a leaf has a value and that its interpolation leads to one of the right type."""
     try:
         OmegaConf.select(config, leaf.key, throw_on_missing=True, throw_on_resolution_failure=True)
     except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
+        reason = shortened(str(error).splitlines()[0], 160)
         raise ValueError(f"{leaf.key}: {reason}; for example {leaf.example}") from error
 
 

@@ -1,5 +1,6 @@
 """The YAML files of configs/: those below the working folder, and those that came with us."""
 
+import os
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
@@ -9,11 +10,11 @@ FOLDER = Path("configs")
 def find(word: str) -> Path | None:
     """Return the file that a word names: one of the user's own, else the preset of that path."""
     path = Path(word).expanduser()
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path's, says no to a name that no disk can hold
         return path
     if path.parts[:1] == FOLDER.parts:
         preset = installed().joinpath(*path.parts[1:])
-        return preset if preset.is_file() else None
+        return preset if os.path.isfile(preset) else None
     return None
 
 

@@ -5,7 +5,6 @@ set is a declaration in `SETS`; where its split file is missing, `fallback` says
 are, and a seeded split of the same sizes takes its place.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part, check_paths, to_images
 from pfedmma_dist.data.matlab import load_labels
 from pfedmma_dist.data.split import COOP_SHARES, TRAINVAL_SHARES, draw, read_split
+from pfedmma_dist.reading import from_json
 
 
 class Unsplit(NamedTuple):
@@ -141,7 +141,7 @@ def _flowers(kind: CoopSet, home: Path, layout: str) -> Unsplit:
             f"links, nor {' and '.join(missing)} can be found; put one there"
         )
     try:
-        titles = {int(number): str(name) for number, name in json.loads(file.read_bytes()).items()}
+        titles = {int(number): str(name) for number, name in from_json(file.read_bytes()).items()}
     except (ValueError, AttributeError) as error:
         raise ValueError(f"data.root: {file} is no JSON of numbers and names ({error})") from error
     strata: dict[int, list[Entry]] = {number: [] for number in sorted(titles)}

@@ -16,6 +16,7 @@ from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part, to_images
 from pfedmma_dist.data.pickles import load_plain
 from pfedmma_dist.data.split import OWN_SHARES, draw
+from pfedmma_dist.spelling import quoted
 
 DOMAINNET = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")
 OFFICE_CALTECH = ("amazon", "caltech", "dslr", "webcam")
@@ -126,7 +127,8 @@ def _pickled(file: Path, domain: str, part: Part) -> Iterator[Entry]:
     for number, (path, name) in enumerate(zip(paths, names, strict=True)):
         if not (isinstance(path, str) and isinstance(name, str) and path and name):
             raise ValueError(
-                f"data.root: {file}: item {number} is {path!r} of class {name!r}, not two texts"
+                f"data.root: {file}: item {number} is {quoted(path)} of class {quoted(name)}, "
+                "not two texts"
             )
         yield Entry(path, name, part, domain, file=file)
 

@@ -18,6 +18,7 @@ from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.files import Files
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.names import prompt_names
+from pfedmma_dist.spelling import control_in, quoted
 
 
 class Part(Enum):
@@ -76,6 +77,11 @@ def to_images(
     _refuse_empty_classes(labels, train, test, titles, source)
     domains, domain_names = _numbered(entries, lambda entry: entry.domain)
     owners, owner_names = _numbered(entries, lambda entry: entry.client)
+    domain_names, owner_names = (
+        tuple(map(_writable, names)) for names in (domain_names, owner_names)
+    )
+    _refuse_odd_names("domain", domain_names, source)
+    _refuse_odd_names("client", owner_names, source)
     rows = np.arange(len(entries), dtype=np.int64)
     return Images(
         Files(root, tuple(entry.path for entry in entries)),
@@ -84,7 +90,7 @@ def to_images(
         rows[: len(train)],
         rows[len(train) :],
         domains=domains,
-        domain_names=tuple(map(_writable, domain_names)),
+        domain_names=domain_names,
         owners=owners,
         owner_names=owner_names,
     )
@@ -101,6 +107,8 @@ def check_paths(entries: Iterable[Entry], root: Path, source: Path) -> list[Entr
 
 def _inside(entry: Entry) -> Entry:
     """Return the entry with a tidy path, if that stays below the image folder."""
+    if "\0" in entry.path:
+        raise ValueError(f"data.root: {entry.file}: {quoted(entry.path)} holds NUL; no path does")
     path = posixpath.normpath(entry.path)
     if posixpath.isabs(path) or path == ".." or path.startswith("../"):
         raise ValueError(
@@ -169,6 +177,16 @@ def _refuse_missing(entries: Sequence[Entry], root: Path, source: Path) -> None:
 def _writable(name: str) -> str:
     """Return the name of a folder, which need not be UTF-8, as text that a table can hold."""
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _refuse_odd_names(what: str, names: Sequence[str], source: Path) -> None:
+    """Name the first name that a table of results cannot hold."""
+    for name in names:
+        held = control_in(name)
+        if held is not None:
+            raise ValueError(
+                f"data.root: {source} has a {what} {quoted(name)}, which holds {held}; rename it"
+            )
 
 
 def _numbered(

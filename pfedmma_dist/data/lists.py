@@ -1,7 +1,6 @@
 """Lists: the user's own images, one per line of a CSV or JSON-lines file."""
 
 import csv
-import json
 import logging
 from collections.abc import Collection, Iterator
 from itertools import groupby
@@ -12,6 +11,8 @@ from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part, check_paths, to_images
 from pfedmma_dist.data.split import OWN_SHARES, draw
+from pfedmma_dist.reading import from_json
+from pfedmma_dist.spelling import control_in, quoted
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def _entries(file: Path) -> Iterator[Entry]:
         if "split" in values:
             if values["split"] not in Part.__members__:
                 raise ValueError(
-                    f"data.list: {place}: split {values['split']!r} is not one of "
+                    f"data.list: {place}: split {quoted(values['split'])} is not one of "
                     f"{', '.join(Part.__members__)}"
                 )
             part = Part[values["split"]]
@@ -79,7 +80,11 @@ def _text(value: Any, name: str, place: str) -> str:
     if value is None or (isinstance(value, str) and not value.strip()):
         raise ValueError(f"data.list: {place}: {name} is empty")
     if not isinstance(value, str):
-        raise ValueError(f"data.list: {place}: {name} is {value!r}; write text or a whole number")
+        told = quoted(value)
+        raise ValueError(f"data.list: {place}: {name} is {told}; write text or a whole number")
+    held = control_in(value.strip())
+    if held is not None:
+        raise ValueError(f"data.list: {place}: {name} {quoted(value)} holds {held}; rename it")
     return value.strip()
 
 
@@ -132,10 +137,10 @@ def _json_lines(file: Path) -> Iterator[Row]:
             if not text.strip():
                 continue
             try:
-                row = json.loads(text)
+                row = from_json(text)
             except ValueError as error:
                 raise ValueError(f"data.list: {file}, line {line} is no JSON: {error}") from error
             if not isinstance(row, dict):
-                raise ValueError(f"data.list: {file}, line {line} is no JSON object: {row!r}")
+                raise ValueError(f"data.list: {file}, line {line} is no JSON object: {quoted(row)}")
             _need_columns(row, f"{file}, line {line}")
             yield line, row

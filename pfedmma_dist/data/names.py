@@ -1,13 +1,14 @@
 """Names: what a class is called in a prompt, and which classes there are at all."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 
 from pfedmma_dist.config.keys import DataConfig
+from pfedmma_dist.reading import from_json
+from pfedmma_dist.spelling import control_in, quoted
 
 
 def clean(name: str) -> str:
@@ -31,7 +32,8 @@ def prompt_names(
     for name, place in given.items():
         if name not in names:
             raise ValueError(
-                f"data.class_names: {place[1]}: {source} has no class {name!r}{_hint(name, names)}"
+                f"data.class_names: {place[1]}: {source} has no class {quoted(name)}"
+                f"{_hint(name, names)}"
             )
     titles = {name: clean(published.get(name, name)) for name in names}
     titles.update({name: title for name, (title, _) in given.items()})
@@ -43,6 +45,12 @@ def prompt_names(
             raise ValueError(
                 f"data.root: {source} has a class {name!r}, which has no name to put in a prompt; "
                 "give it one with data.class_names"
+            )
+        held = control_in(title)
+        if held is not None:
+            raise ValueError(
+                f"data.root: {source} has a class {quoted(title)}, which holds {held}; rename it, "
+                "or give it another name with data.class_names"
             )
         other = owner.setdefault(title.lower(), name)  # CLIP reads all text in lower case
         if other != name:
@@ -79,7 +87,7 @@ def _mapping(file: Path) -> dict[str, tuple[str, str]]:
     try:
         text = file.read_text(encoding="utf-8-sig")
         if file.suffix.lower() == ".json":
-            content = json.loads(text)
+            content = from_json(text)
             pairs = content.items() if isinstance(content, dict) else [(content, None)]
             lines = [(key, value, str(file)) for key, value in pairs]
         else:
@@ -99,10 +107,11 @@ def _mapping(file: Path) -> dict[str, tuple[str, str]]:
     for name, title, place in lines:
         if not isinstance(title, str) or not title.strip():
             raise ValueError(
-                f"data.class_names: {place}: {name!r} is not followed by one name for the prompt"
+                f"data.class_names: {place}: {quoted(name)} is not followed by one name for the "
+                "prompt"
             )
         if name in found:
-            raise ValueError(f"data.class_names: {place}: {name!r} stands twice")
+            raise ValueError(f"data.class_names: {place}: {quoted(name)} stands twice")
         found[name] = (title.strip(), place)
     return found
 

@@ -6,21 +6,18 @@ that is already there is touched. One process may do this, not several ranks.
 """
 
 import contextlib
-import gzip
 import hashlib
 import http.client
 import logging
 import os
 import shutil
-import tarfile
 import urllib.request
-import zipfile
-import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
 
 from pfedmma_dist.data.pieces import Archive, Origin
+from pfedmma_dist.data.unpack import Unpackable, unpack
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +27,6 @@ PATIENCE = 60  # seconds that a server may be silent
 
 AGENT = {"User-Agent": "pfedmma_dist"}
 """Some servers refuse the name that Python gives itself."""
-
-DAMAGE = (shutil.ReadError, tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile)
-DAMAGED = (*DAMAGE, EOFError, zlib.error)
-"""What unpacking a cut or altered archive raises."""
 
 Steps = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """(what is done, how many) -> context that gives a function to report steps done."""
@@ -100,7 +93,8 @@ def _receive(archive: Archive, path: Path, steps: Steps) -> str:
         response = urllib.request.urlopen(request, timeout=PATIENCE)
     except (OSError, http.client.HTTPException) as error:
         raise ValueError(_unreachable(archive, path, error)) from error
-    total, come = int(response.headers.get("Content-Length") or 0), 0
+    length = str(response.headers.get("Content-Length") or "")
+    total, come = int(length) if length.isdecimal() and len(length) < 20 else 0, 0
     title = f"fetching {archive.name} (MB)"
     with response, open(path, "wb") as file, steps(title, -(-total // MEGABYTE)) as advance:
         while True:
@@ -146,15 +140,16 @@ def _unpack(path: Path, archive: Archive) -> Path:
     folder = path.parent / UNPACKED
     _remove(folder)
     log.info("unpacking %s", path)
-    try:
-        _extract(path, folder)
-        if archive.inner:
-            _extract(_part(folder, archive.inner, archive), folder)
-    except DAMAGED as error:
-        raise ValueError(
-            f"data.root: {path} cannot be unpacked ({error}); it is cut or damaged: delete it and "
-            "start again"
-        ) from error
+    with contextlib.ExitStack() as half_done:
+        half_done.callback(_remove, folder)
+        folder.mkdir()
+        try:
+            unpack(path, folder)
+            if archive.inner:
+                unpack(_part(folder, archive.inner, archive), folder)
+        except Unpackable as error:
+            raise ValueError(f"data.root: {path} {error}") from error
+        half_done.pop_all()
     return folder
 
 
@@ -162,12 +157,6 @@ def _remove(folder: Path) -> None:
     """Delete a folder of ours, if it is there."""
     if folder.exists():
         shutil.rmtree(folder)
-
-
-def _extract(path: Path, folder: Path) -> None:
-    """Unpack an archive. Members of a tar file that would land elsewhere are refused."""
-    safely = {"filter": "data"} if path.suffix != ".zip" and hasattr(tarfile, "data_filter") else {}
-    shutil.unpack_archive(path, folder, **safely)
 
 
 def _place(unpacked: Path, archive: Archive, root: Path) -> None:

@@ -19,6 +19,8 @@ from pfedmma_dist import rng
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images import Images
 from pfedmma_dist.data.listing import Entry, Part, to_images
+from pfedmma_dist.reading import from_json
+from pfedmma_dist.spelling import quoted
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ def read_split(
     renamed: names of the file -> better ones.
     """
     try:
-        content = json.loads(file.read_bytes())
+        content = from_json(file.read_bytes())
     except ValueError as error:  # JSON and text encoding alike
         raise ValueError(
             f"data.root: {file} is not JSON ({error}); fetch it again, or delete it"
@@ -66,7 +68,8 @@ def read_split(
                 )
             entries.append(Entry(path, renamed.get(name, name), part, file=file))
     if not name_of or sorted(name_of) != list(range(len(name_of))):
-        told = f"{len(name_of)} labels from {min(name_of)} to {max(name_of)}" if name_of else "none"
+        ends = f"from {quoted(min(name_of))} to {quoted(max(name_of))}" if name_of else ""
+        told = f"{len(name_of)} labels {ends}" if name_of else "none"
         raise ValueError(f"data.root: {file} has {told}; labels must be 0, 1, 2, ... without a gap")
     names = [renamed.get(name_of[label], name_of[label]) for label in range(len(name_of))]
     return to_images(entries, root, file, cfg, _distinct(names, file))
@@ -94,7 +97,7 @@ def draw(
             dealt.extend(_deal(own, shares, generator))
         _write(kept, _coop_form(dealt))
     try:
-        content = json.loads(kept.read_bytes())
+        content = from_json(kept.read_bytes())
         lists = [(part, _labelled(content, part, kept)) for part in Part]
         parts = {path: part for part, entries in lists for path, _, _ in entries}
         drawn = [entry._replace(part=parts[entry.path]) for own in strata for entry in own]
@@ -155,7 +158,8 @@ def _labelled(content: object, part: Part, file: Path) -> list[Labelled]:
                 pass
             case _:
                 raise ValueError(
-                    f"data.root: {file}, {part.value}: {entry!r} is not [path, label, class name]"
+                    f"data.root: {file}, {part.value}: {quoted(entry)} is not [path, label, class "
+                    "name]"
                 )
     return [(path, label, name) for path, label, name in entries]
 

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import logging
 import os
+import re
 import socket
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,10 @@ log = logging.getLogger(__name__)
 
 EVENTS = "events.out.tfevents."
 """Beginning of the names of TensorBoard's files."""
+
+
+OWN_DOT_FILE = re.compile(r"\.probe|\..+\.tmp|\.nfs\w+")
+"""What a start that was cut off leaves, and NFS of a file that is deleted while it is open."""
 
 
 class RunFolder:
@@ -100,10 +105,8 @@ class RunFolder:
         """Refuse a folder in use that no run has locked yet: a run rewrites files of its names."""
         if not self.path.is_dir() or self.lock_file.exists():
             return
-        visible = {
-            item.name for item in self.path.iterdir() if not item.name.startswith((".", EVENTS))
-        }
-        strangers = sorted(visible - self._names)
+        names = {item.name for item in self.path.iterdir() if not item.name.startswith(EVENTS)}
+        strangers = sorted(name for name in names - self._names if not OWN_DOT_FILE.fullmatch(name))
         if strangers:
             raise ValueError(
                 f"run.folder: {self.path} holds no run, but {len(strangers)} other things, such as "

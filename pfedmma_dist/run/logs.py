@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.spelling import spelled
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ def configure_logging(world: World, folder: RunFolder | None) -> Console:
     if world.first and folder is not None:
         handlers.append(_LogFile(folder.log, encoding="utf-8"))
         handlers[1].setFormatter(logging.Formatter(PLAIN))
+    for handler in handlers:
+        handler.addFilter(_spell)
     logging.captureWarnings(True)
     threading.excepthook = _tell_of_thread
     for name in SPEAKERS:
@@ -65,6 +68,12 @@ class _LogFile(logging.FileHandler):
         """Close the file, whatever becomes of the lines that found no room."""
         with contextlib.suppress(OSError):
             super().close()
+
+
+def _spell(record: logging.LogRecord) -> bool:
+    """Write out the control characters that the name of a file may bring into a line."""
+    record.msg, record.args = spelled(record.getMessage()), None
+    return True
 
 
 def _tell_of_thread(end: threading.ExceptHookArgs) -> None:

@@ -157,11 +157,15 @@ def test_models_with_another_text_tower_are_refused_before_a_download(
     "content, words",
     [
         ("{", "cannot be read as JSON"),
-        ("[1]", "lacks embed_dim, text_cfg, vision_cfg"),
+        ("[1]", "own.json holds .1., not an object of sizes"),
+        ("{}", "lacks embed_dim, text_cfg, vision_cfg"),
         ('{"embed_dim": 8, "vision_cfg": {}}', "lacks text_cfg"),
         ('{"embed_dim": 8, "vision_cfg": 5, "text_cfg": {}}', "vision_cfg in .* is no group"),
         ('{"embed_dim": 8, "vision_cfg": {"layerz": 1}, "text_cfg": {}}', "layerz"),
-        ('{"embed_dim": 8, "vision_cfg": {}, "text_cfg": {"heads": 7}}', "divisible"),
+        (
+            '{"embed_dim": 8, "vision_cfg": {}, "text_cfg": {"heads": 7}}',
+            "text_cfg.width is 512, not a multiple of text_cfg.heads, which is 7",
+        ),
         (
             '{"embed_dim": 8, "vision_cfg": {}, "text_cfg": {"hf_tokenizer_name": "bert"}}',
             "names a tokenizer other than CLIP's own",

@@ -136,6 +136,7 @@ BAD = {
     "names": ("batches.meta", change(label_names=3), "batches.meta has no list 'label_names'"),
     "few labels": ("data_batch_1", change(labels=[1]), "data_batch_1 does not hold 3072 bytes"),
     "label": ("data_batch_1", change(labels=[9] * PER_FILE), "one label .'labels', 0 to 3"),
+    "huge label": ("data_batch_1", change(labels=[2**70] * PER_FILE), "a number of 71 bits"),
     "no data": ("data_batch_1", change(data="x"), "data_batch_1 does not hold 3072 bytes"),
     "floats": ("data_batch_1", change(data=np.zeros((PER_FILE, 3072))), "does not hold"),
     "no batch": ("test_batch", lambda file: file.write_bytes(pickle.dumps([1])), "no CIFAR batch"),

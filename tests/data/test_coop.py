@@ -190,6 +190,7 @@ def test_flowers_are_split_by_the_labels_of_the_matlab_file(flowers, read_from, 
         ("imagelabels.mat", None, "neither .*split_zhou_OxfordFlowers.json.*imagelabels.mat can"),
         ("imagelabels.mat", b"not of MATLAB", "imagelabels.mat holds no 'labels' that can be read"),
         ("cat_to_name.json", b'{"1": "pink primrose"}', "image_00001.jpg is of class 2, not in"),
+        ("cat_to_name.json", b"[" * 100_000, "no JSON of numbers and names .nested too deep"),
         ("cat_to_name.json", b"[1]", "cat_to_name.json is no JSON of numbers and names"),
         ("jpg/image_00020.jpg", None, "1 are not in .*image_00020.jpg"),
     ],
@@ -203,7 +204,7 @@ def test_faulty_labels_of_flowers_are_told(flowers, read_from, name, content, to
 
 
 def test_flowers_without_scipy_say_what_to_install(flowers, read_from, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(ValueError, match="pip install scipy, or put the split file"):
         read_from("oxford_flowers")
 

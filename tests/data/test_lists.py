@@ -103,7 +103,11 @@ BAD = {
     "escape": ("csv", HEAD + "a/1.jpg,x\n../1.jpg,x\n", "line 3: ../1.jpg leads out"),
     "absolute": ("csv", HEAD + "/etc/passwd,x\n", "line 2: /etc/passwd leads out"),
     "missing": ("csv", HEAD + "a/1.jpg,x\na/9.jpg,x\n", "1 are not in .*a/9.jpg .*line 3"),
-    "null": ("csv", HEAD + "a/1\0.jpg,x\n", "1 are not in|line contains NUL"),
+    "null": (
+        "csv",
+        HEAD + "a/1\0.jpg,x\n",
+        r"line 2: (path 'a/1.x00.jpg' holds|line contains NUL)",
+    ),
     "twice": (
         "csv",
         HEAD + "a/1.jpg,x\na/2.jpg,x\na/./1.jpg,y\n",
@@ -128,6 +132,27 @@ BAD = {
         "jsonl",
         '{"path": "a/1.jpg", "class": "x"}\n{"path": "a/2.jpg", "class": "x", "client": "y"}\n',
         "line 2 has path, class, client where the lines before have path, class",
+    ),
+    "escape code": (
+        "csv",
+        HEAD + "a/1.jpg,\x1b[2Jx\n",
+        r"line 2: class '.x1b\[2Jx' holds .*rename",
+    ),
+    "line in a client": (
+        "jsonl",
+        '{"path": "a/1.jpg", "class": "x", "client": "a\\nb"}\n',
+        r"line 1: client 'a.nb' holds the control character '.n'; rename it",
+    ),
+    "deep": ("jsonl", "[" * 100_000 + "\n", "line 1 is no JSON: nested too deep"),
+    "deep in a field": (
+        "jsonl",
+        '{"path": ' + "[" * 100_000 + "\n",
+        "line 1 is no JSON: nested too deep",
+    ),
+    "a key twice": (
+        "jsonl",
+        '{"path": "a/1.jpg", "class": "x", "class": "y"}\n',
+        "line 1 is no JSON: the key 'class' stands twice",
     ),
     "latin": ("csv", "path,class\na/1.jpg,Charité\n".encode("latin1"), "is not UTF-8"),
     "suffix": ("txt", "", "neither .csv nor .jsonl"),

@@ -46,6 +46,11 @@ BAD = {
     "twice": ("a.csv", "sea_horse,x\nsea_horse,y\n", "line 2: 'sea_horse' stands twice"),
     "empty": ("a.json", json.dumps({"sea_horse": " "}), "'sea_horse' is not followed by one name"),
     "list": ("a.json", "[1]", "is not followed by one name"),
+    "deep": ("a.json", "[" * 100_000, "is no valid CSV or JSON .nested too deep"),
+    "deep value": ("a.json", '{"a": ' + "[" * 100_000, "is no valid CSV or JSON .nested too deep"),
+    "twice in JSON": ("a.json", '{"a": "b", "a": "c"}', "the key 'a' stands twice in an object"),
+    "line in JSON": ("a.json", '{"sea_horse": "a\\nb"}', r"class 'a.nb', which holds .* rename it"),
+    "escape code": ("a.csv", "sea_horse,\x1b[2Jx\n", r"class '.x1b\[2Jx', which holds .* rename"),
     "cut": ("a.json", "{", "is no valid CSV or JSON"),
     "suffix": ("a.txt", "", "neither .csv"),
 }  # fmt: skip
@@ -54,7 +59,7 @@ BAD = {
 @pytest.mark.parametrize("file, text, message", BAD.values(), ids=BAD)
 def test_faulty_mapping_is_refused_with_its_line(tmp_path, file, text, message):
     (tmp_path / file).write_text(text)
-    with pytest.raises(ValueError, match=f"data.class_names: .*{message}"):
+    with pytest.raises(ValueError, match=f"data.(class_names|root): .*{message}"):
         named(class_names=str(tmp_path / file))
 
 
@@ -73,3 +78,14 @@ def test_two_classes_of_one_name_are_refused(tmp_path):
         prompt_names(["Cat", "cat"], DataConfig(), "the set")
     with pytest.raises(ValueError, match="class '__', which has no name"):
         prompt_names(["__"], DataConfig(), "the set")
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "a\x1b[2Jb", "a\udcffb"], ids=ascii)
+def test_class_with_a_control_character_needs_another_name(tmp_path, odd):
+    with pytest.raises(ValueError) as error:
+        prompt_names([odd, "cat"], DataConfig(), "the set")
+    assert f"data.root: the set has a class {odd!r}, which holds the control" in str(error.value)
+    assert "rename it, or give it another name with data.class_names" in str(error.value)
+    (tmp_path / "a.json").write_text(json.dumps({odd: "dog"}))
+    given = DataConfig(class_names=str(tmp_path / "a.json"))
+    assert prompt_names([odd, "cat"], given, "the set")[1] == ("dog", "cat")

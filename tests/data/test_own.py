@@ -93,3 +93,12 @@ def test_linked_folders_are_followed(tmp_path, touch, read_from):
         (tmp_path / "elsewhere" / f"{number}.jpg").touch()
     (tmp_path / "data" / "c").symlink_to(tmp_path / "elsewhere")
     assert read_from("folder", classes=["a", "c"]).class_names == ("a", "c")
+
+
+@pytest.mark.parametrize("odd", ["a\nb", "a\x1b[2Jb"], ids=ascii)
+def test_domain_with_a_control_character_is_refused(touch, read_from, odd):
+    touch(*(f"{domain}/cat/{i}.jpg" for domain in (odd, "real") for i in range(9)))
+    with pytest.raises(ValueError) as error:
+        read_from("folder")
+    assert f"has a domain {odd!r}, which holds the control character" in str(error.value)
+    assert str(error.value).endswith("; rename it")

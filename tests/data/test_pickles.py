@@ -92,6 +92,71 @@ def test_all_else_is_refused(tmp_path, value):
         load_plain(written(tmp_path, value, 4))
 
 
+NUMBER, TWICE, FINISHED = b"K\x01", b"2\x86", b"."  # TWICE: a pair of what was there
+LIST = b"]q\x00" + b"".join(b"]q%c(h%ch%ce" % (i, i - 1, i - 1) for i in range(1, 60))
+DICT = b"}q\x00" + b"".join(b"}q%c(K\x00h%cK\x01h%cu" % (i, i - 1, i - 1) for i in range(1, 60))
+LATIN = b"h\x01h\x02X\x06\0\0\0latin1\x86R"
+ENCODE = b"c_codecs\nencode\nq\x01X\x10\x27\x00\x00" + b"x" * 10_000 + b"q\x02("
+HOSTILE = {
+    "tuples that unfold": (NUMBER + TWICE * 60 + FINISHED, "lists within lists, over 16 deep"),
+    "lists that unfold": (LIST + FINISHED, "lists within lists, over 16 deep"),
+    "few lists that unfold": (LIST[: LIST.index(b"]q\x0b")] + FINISHED, "unfolds to over 8 values"),
+    "dicts that unfold": (DICT + FINISHED, "lists within lists, over 16 deep"),
+    "a key that unfolds": (b"}" + NUMBER + TWICE * 60 + b"K\x01s.", "a key that is a tuple"),
+    "keys that unfold": (b"}(" + NUMBER + TWICE * 60 + b"K\x01u.", "a key that is a tuple"),
+    "a dict of such a key": (b"(" + NUMBER + TWICE * 60 + b"K\x01d.", "a key that is a tuple"),
+    "a set": (b"\x8f(" + NUMBER + TWICE * 60 + b"\x90.", "asks to run a set"),
+    "a frozen set": (b"(" + NUMBER + TWICE * 60 + b"\x91.", "asks to run a set"),
+    "a kind that unfolds": (
+        b"cnumpy\ndtype\n" + NUMBER + TWICE * 60 + b"\x85R.", "run numpy.dtype(a tuple)",
+    ),
+    "an encoding that unfolds": (
+        b"c_codecs\nencode\nX\x01\x00\x00\x00x" + NUMBER + TWICE * 60 + b"\x86R.",
+        "run _codecs.encode to a tuple",
+    ),
+    "a list within itself": (b"]q\x00h\x00a.", "lists within lists, over 16 deep"),
+    "depth": (b"]" * 100_000 + b"a" * 99_999 + FINISHED, "lists within lists, over 16 deep"),
+    "one text encoded often": (ENCODE + LATIN * 100 + b"t.", "unfolds to over 8 values for each"),
+    "a large number": (b"\x8b\x10\0\0\0" + b"\x7f" * 16 + FINISHED, "a number of 127 bits"),
+    "bytes that are not there": (
+        b"\x80\x05\x96\0\0\0\0\x10\0\0\0xx.", "68,719,476,736 bytes announced in a file of 14",
+    ),
+    "a function that is changed": (
+        b"c_codecs\nencode\nN}X\x0c\0\0\0__defaults__)s\x86b.", "__setstate__ of a function",
+    ),
+    "a long name": (b"c" + b"x" * 5000 + b"\ny\n.", "asks to run xxx"),
+    "an escape code": (b"c\x1b[2J\ny\n.", "asks to run \x1b[2J.y"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "words"), HOSTILE.values(), ids=HOSTILE)
+def test_small_file_that_asks_for_much_is_refused_at_once(tmp_path, content, words):
+    file = tmp_path / "file.pkl"
+    file.write_bytes(content)
+    with pytest.raises(ValueError) as error:
+        load_plain(file)
+    told = str(error.value)
+    assert told.startswith(f"data.root: {file} ")
+    assert words in told
+    assert "fetch it again" in told or "get the file from its publisher" in told
+    assert len(told) - len(str(file)) < 400
+
+
+def test_objects_of_an_array_are_looked_at_like_all_others(tmp_path):
+    file = tmp_path / "file.pkl"
+    content = pickle.dumps(np.array([None], object), 2)
+    assert content.count(b"Natq") == 1  # its one element
+    file.write_bytes(content.replace(b"Natq", NUMBER + TWICE * 60 + b"atq"))
+    with pytest.raises(ValueError, match="unfolds to over 8 values|over 16 deep"):
+        load_plain(file)
+
+
+def test_what_is_referred_to_twice_comes_back_twice(tmp_path):
+    name = "a/1.jpg"
+    value = ([name] * 1000, [name] * 1000, np.array([name] * 1000, object))
+    np.testing.assert_equal(load_plain(written(tmp_path, value, 4)), value)
+
+
 def test_number_in_a_file_does_not_decide_on_memory(tmp_path):
     (tmp_path / "big.pkl").write_bytes(b"]r\xff\xff\xff\xff.")  # in C, room for 2^33 values
     assert load_plain(tmp_path / "big.pkl") == []

@@ -63,6 +63,11 @@ def test_chosen_classes_are_numbered_from_0(root):
 
 BAD = {
     "not json": ("{", "is not JSON"),
+    "deep": ("[" * 100_000, "is not JSON .nested too deep.; fetch it again"),
+    "deep entry": ('{"train": [' + "[" * 100_000, "is not JSON .nested too deep.; fetch it again"),
+    "twice": ('{"train": [], "train": []}', "is not JSON .the key 'train' stands twice"),
+    "NUL": ({**GOOD, "test": [["a/1\0.jpg", 0, "big_cat"]]}, "holds NUL; no path does"),
+    "huge label": ({**GOOD, "test": [["a/2.jpg", 10**4000, "x"]]}, r"labels from 0 to 1000+\.\.\."),
     "not an object": ([1], "no list 'train'"),
     "no test": ({"train": GOOD["train"]}, "no list 'test'"),
     "short entry": ({**GOOD, "test": [["a/2.jpg", 0]]}, "is not .path, label, class name."),

@@ -148,6 +148,17 @@ def test_refusal_names_file_row_and_remedy(write: Write, text: str, error: str) 
     assert error in refused(write(text))
 
 
+@pytest.mark.parametrize("row", ["..", ".", "!", " "])
+def test_row_that_names_no_folder_of_its_own_is_refused(write: Write, row: str) -> None:
+    told = refused(write(f"base: [data.name=folder]\nrows: {{{row!r}: []}}\n"))
+    assert told == f"mine.yaml: row {row!r} has no letter or digit to name a folder by"
+
+
+def test_grid_of_a_word_out_of_bounds_is_refused_by_its_key(write: Write) -> None:
+    told = refused(write(SWEEP), "seed=" + "[" * 5000)
+    assert told.startswith("seed: '[[[") and "nested over 32 deep" in told
+
+
 def test_missing_sweep_suggests_one_of_ours(write: Write) -> None:
     error = refused("quick_compar.yaml")
     assert error.endswith("did you mean configs/sweep/quick_compare.yaml?")

@@ -101,6 +101,25 @@ def test_json_takes_numpy_and_turns_nan_into_null(tmp_path: Path) -> None:
     assert json.loads(path.read_text()) == {"a": None, "b": 3, "c": [0, 1], "d": [1.5]}
 
 
+@pytest.mark.parametrize("name", [".bashrc", ".ssh", ".git", ".lock.swp", ".tmp"])
+def test_folder_that_holds_only_dot_files_belongs_to_somebody(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(ValueError) as error:
+        RunFolder(tmp_path).create()
+    assert str(error.value) == (
+        f"run.folder: {tmp_path} holds no run, but 1 other things, such as {name}; set run.folder "
+        "to a new or empty folder"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", [".probe", ".config.yaml.tmp", "..probe.tmp", ".nfs00ab"])
+def test_what_a_start_that_was_cut_off_leaves_is_no_stranger(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    RunFolder(tmp_path).create()
+    assert (tmp_path / "figures").is_dir()
+
+
 def test_copy_of_a_run_that_lost_its_lock_is_no_stranger(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     (tmp_path / f"{EVENTS}1700000000.host").touch()

@@ -57,6 +57,13 @@ def test_columns_follow_the_scores_that_there_are() -> None:
     }
 
 
+@pytest.mark.parametrize("count", [2, 9])
+def test_names_are_never_read_as_markup(capsys: pytest.CaptureFixture[str], count: int) -> None:
+    show("mine", shifted([f"[/{n}]" for n in range(count)]))
+    told = capsys.readouterr().out
+    assert all(f"[/{n}]" in told for n in range(count))
+
+
 def test_six_domains_fit_a_hundred_columns(capsys: pytest.CaptureFixture[str]) -> None:
     show("glyphs", shifted(DOMAINS))
     lines = capsys.readouterr().out.splitlines()

@@ -1,0 +1,92 @@
+"""YAML from anybody: its size, depth and tags are seen before anything is built of it.
+
+An alias costs a few bytes and stands for all that it names, so that a short file can unfold to more
+than any memory holds; whoever builds the tree has to be sure of its size first.
+"""
+
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pfedmma_dist.config.texts import LONGEST_TEXT
+from pfedmma_dist.spelling import quoted
+
+MOST_BYTES = 1_000_000
+MOST_VALUES = 100_000
+"""Keys and values of one file, each counted as often as aliases repeat it."""
+DEEPEST = 32
+
+TEXT_TAG = "tag:yaml.org,2002:str"
+
+
+class Word(str):
+    """A value as it was typed on the command line; its type is decided by its key."""
+
+
+class Unbounded(ValueError):
+    """Say what of a YAML text is out of bounds, and a remedy; completes "NAME ..."."""
+
+
+def parsed(word: Word, key: str = "") -> Any:
+    """Read a command-line word as YAML, or leave it as text where it is none.
+
+    key: of the word, for the message.
+    """
+    try:
+        check_yaml(word)
+        tree = OmegaConf.from_dotlist([f"value={word}"])
+        return OmegaConf.to_container(tree, resolve=False)["value"]
+    except Unbounded as error:
+        raise ValueError(f"{key}: {quoted(str(word))} {error}".removeprefix(": ")) from error
+    except (yaml.YAMLError, ValueError, RecursionError, OmegaConfBaseException):
+        return str(word)
+
+
+def check_yaml(text: str) -> None:
+    """Raise Unbounded for a text out of bounds, YAMLError for one that is no YAML."""
+    if len(text) > MOST_BYTES:
+        raise Unbounded(f"is larger than {MOST_BYTES:,} bytes; is it the right file?")
+    known: dict[str, tuple[int, int]] = {}  # anchor -> values, depth
+    around: list[tuple[str | None, int, int]] = [(None, 0, 0)]  # anchor, values, depth so far
+    for event in yaml.parse(text, yaml.SafeLoader):
+        place = f"line {event.start_mark.line + 1}"
+        if isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent):
+            _check_tag(event.tag, place)
+        if isinstance(event, yaml.CollectionStartEvent):
+            around.append((event.anchor, 1, 1))
+            anchor, values, depth = None, 0, 0
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, values, depth = around.pop()
+        elif isinstance(event, yaml.ScalarEvent):
+            _check_length(event.value, place)
+            anchor, values, depth = event.anchor, 1, 1
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _, _ in around):
+                raise Unbounded(f"has *{event.anchor} within &{event.anchor} itself ({place})")
+            anchor, (values, depth) = None, known.get(event.anchor, (1, 1))
+        else:
+            continue
+        if anchor is not None:
+            known[anchor] = values, depth
+        outer, so_far, deepest = around[-1]
+        around[-1] = outer, so_far + values, max(deepest, depth + 1)
+        if so_far + values > MOST_VALUES:
+            raise Unbounded(
+                f"unfolds to over {MOST_VALUES:,} values ({place}); write them without aliases"
+            )
+        if len(around) + depth > DEEPEST:
+            raise Unbounded(f"is nested over {DEEPEST} deep ({place}); no key is")
+
+
+def _check_tag(tag: str | None, place: str) -> None:
+    if tag not in (None, "!", TEXT_TAG):
+        raise Unbounded(f"has the tag {quoted(tag)} ({place}); write a plain value")
+
+
+def _check_length(text: str, place: str) -> None:
+    if len(text) > LONGEST_TEXT:
+        raise Unbounded(
+            f"holds a text of {len(text):,} characters ({place}); at most {LONGEST_TEXT:,} fit"
+        )

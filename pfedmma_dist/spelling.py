@@ -1,0 +1,39 @@
+"""Spell text as a terminal, a list of lines and a batch script can hold it."""
+
+import re
+
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, line breaks, and bytes that are no UTF-8, as Python reads them: what they do
+to a terminal, a batch script or a CSV file is never what the name of something should do."""
+
+LONGEST = 80
+"""Characters of a value that a message shows."""
+
+
+def spelled(message: str) -> str:
+    """Return a message for people with its control characters written out, line breaks left."""
+    return CONTROL.sub(lambda found: found[0] if found[0] == "\n" else _written(found[0]), message)
+
+
+def quoted(value: object) -> str:
+    """Return a value as Python writes it, without the middle of a long one."""
+    return shortened(repr(value))
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """Return a text without the middle of a long one. most: characters that stay."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def control_in(text: str) -> str | None:
+    """Return the first control character of a text as Python writes it; None where there is none.
+
+    Completes "holds ...".
+    """
+    found = CONTROL.search(text)
+    return None if found is None else f"the control character {found[0]!r}"
+
+
+def _written(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,26 @@
+"""What a message, a script and a table can hold."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pfedmma_dist.spelling import LONGEST, control_in, quoted, spelled
+
+
+@given(st.text())
+def test_a_message_has_no_control_characters_but_its_line_breaks(text: str) -> None:
+    assert control_in(spelled(text).replace("\n", "")) is None
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])))
+def test_text_of_any_language_is_left_as_it_is(text: str) -> None:
+    assert spelled(text) == text
+
+
+def test_an_escape_code_and_bytes_that_are_no_text_are_written_out() -> None:
+    assert spelled("\x1b[31mred\udcff") == "\\x1b[31mred\\udcff"
+
+
+def test_of_a_long_value_both_ends_are_shown() -> None:
+    told = quoted("a" * 5000 + "z")
+    assert told.startswith("'aaa") and told.endswith("az'")
+    assert len(told) == LONGEST + len("...")
