@@ -2,7 +2,8 @@
 
 The room where everything meets. Exit codes: 0 finished, 2 something to mend, 75 stopped by a signal
 after saving (the same command again goes on from there), 1 another rank was lost, 128 + N ended at
-once by signal N.
+once by signal N. A stop signal that cannot be obeyed after saving, as another rank does not come,
+ends with 75 too, at the last checkpoint.
 """
 
 import logging
@@ -31,6 +32,7 @@ from pfedmma_dist.run.summary import summary
 from pfedmma_dist.run.table import show
 from pfedmma_dist.run.together import together
 from pfedmma_dist.start import flat, settle
+from pfedmma_dist.stopped import Stopped
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ def train(cfg: Config, world: World) -> int:
     """Train the run of a configuration, or go on with it."""
     folder = RunFolder(run_folder(cfg))
     with StopSignal() as stop:
+        world.asked_to_stop = stop.asked
         folder.claim(world)
         try:
             return _train(cfg, folder, world, stop)
@@ -70,13 +73,20 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         with Progress(world, console, rounds) as progress:
             caches = attach_features(federation, progress.step)
             run = _Run(federation, folder, rounds, progress, stop)
-            if not run.go_on():
-                log.info(
-                    "stopped by a signal and saved after round %d of %d; the same command goes on",
-                    run.done, rounds,
-                )  # fmt: skip
-                return STOPPED
-            run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
+            try:
+                if not run.go_on():
+                    log.info(
+                        "stopped by a signal and saved after round %d of %d; the same command "
+                        "goes on",
+                        run.done, rounds,
+                    )  # fmt: skip
+                    return STOPPED
+                run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
+            except Stopped as stopped:
+                raise Stopped(
+                    f"{stopped}; the same command goes on after round {run.saved} of {rounds}, "
+                    "the last that was saved"
+                ) from stopped
         result = folder.read_result()
     else:
         log.info("%s holds a finished run; this is its result", folder.path)
@@ -113,7 +123,7 @@ class _Run:
         self.earlier_seconds = 0.0  # of the starts before this one
         self.unscored: RoundStats | None = None  # a round whose scores a signal put off
         self.rank_bytes: int | None = None  # of one round
-        self.done = 0
+        self.done = self.saved = 0
         self._load()
         progress.start_round = self.done
         cfg, task = federation.cfg, federation.task
@@ -182,6 +192,7 @@ class _Run:
             "rank_bytes_per_round": self.rank_bytes,  # what a rank really handed to the collective
             "feature_caches": caches,
         }
+        self.world.entering("finishing")
         with writing(self.folder.path):
             self.report.finish(scores.percent, self.zero_shot, results, facts)
             self.report.close()
@@ -192,10 +203,11 @@ class _Run:
         federation, due = self.federation, self.federation.cfg.evaluate
         count = index + 1
         full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
-        self.rank_bytes = stats.rank_bytes
+        self.rank_bytes, self.world.round_seconds = stats.rank_bytes, stats.seconds
         self.scores = None
         if full or (due.every and count % due.every == 0):
             self.scores = federation.evaluate(full, self.stop)
+            self.world.round_seconds += self.scores.seconds
         cost = federation.exchange.cost()
         record = RoundRecord(
             round_index=index,
@@ -214,6 +226,7 @@ class _Run:
         return self.scores is not None and self.scores.stop
 
     def _save(self, unscored: RoundStats | None) -> None:
+        self.world.entering("saving")
         federation, cfg = self.federation, self.federation.cfg
         shards, server = federation.state()
         meta = {
@@ -226,6 +239,7 @@ class _Run:
             self.folder.checkpoints, self.world, self.done, shards, server, meta,
             cfg.run.keep_checkpoints,
         )  # fmt: skip
+        self.saved = self.done
 
     def _load(self) -> None:
         federation = self.federation
@@ -239,7 +253,8 @@ class _Run:
         if loaded is None:
             return
         federation.load(loaded.shards, loaded.server)
-        self.done, self.earlier_seconds = loaded.round_index, loaded.meta["seconds"]
+        self.done = self.saved = loaded.round_index
+        self.earlier_seconds = loaded.meta["seconds"]
         if loaded.meta["unscored"] is not None:
             self.unscored = RoundStats(**loaded.meta["unscored"])
         log.info("going on after round %d of %d", self.done, self.rounds)

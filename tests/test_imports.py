@@ -14,7 +14,8 @@ PACKAGE = "pfedmma_dist"
 ROOMS = {
     "rng": "",
     "reading": "",
-    "world": "",
+    "stopped": "",
+    "world": "stopped",
     "params": "rng",
     "exchange": "rng world",
     "config": "",
@@ -22,11 +23,11 @@ ROOMS = {
     "data": "config.keys config.merge reading rng",
     "methods": "clip exchange params",
     "federation": "clip config.keys data.task methods.method params rng world",
-    "run": "exchange reading world",
+    "run": "exchange reading stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config.merge reading run",
     "start": "config data methods reading run world",
-    "command": "config data methods run world",
+    "command": "config data methods run stopped world",
     "build": "clip config data federation methods params run world",
     "measure": "build config run start world",
     "overview": "data run",
@@ -38,7 +39,7 @@ COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain")
 
 OUTSIDE = {
     "open_clip": "clip/load.py",
-    "torch.distributed": "world.py",
+    "torch.distributed": "world/",
     "torch.utils.tensorboard": "run/report.py",
     "tensorboard": "run/report.py",
     "yaml": "config/merge.py",

@@ -219,6 +219,9 @@ class RunConfig:
     """auto, cpu or cuda; with cuda each rank takes the GPU of its local rank."""
     threads: int | None = None
     """CPU threads per rank; null shares the cores among the ranks of the host."""
+    patience: int = 7200
+    """Seconds that a rank waits for another one before it gives up and names it; ranks may well
+    score for long between two meetings."""
     checkpoint_every: int = 10
     """Rounds between checkpoints; one is always made at the end and on a stop signal."""
     keep_checkpoints: int = 2

@@ -53,6 +53,7 @@ LIMITS = {
     "evaluate.batch_size": AT_LEAST_1,
     "run.device": Limit(lambda x: x in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
     "run.threads": Limit(lambda x: 1 <= x <= 1024, "1 to 1024"),
+    "run.patience": AT_LEAST_1,
     "run.checkpoint_every": AT_LEAST_1,
     "run.keep_checkpoints": Limit(lambda x: x >= 2, "2 or more"),
 }

@@ -6,6 +6,7 @@ from typing import Any
 FREE = (
     "run.folder",
     "run.device",
+    "run.patience",
     "run.checkpoint_every",
     "run.keep_checkpoints",
     "clip.cache_memory",
