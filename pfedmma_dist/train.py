@@ -83,10 +83,9 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
                     return STOPPED
                 run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
             except Stopped as stopped:
-                raise Stopped(
-                    f"{stopped}; the same command goes on after round {run.saved} of {rounds}, "
-                    "the last that was saved"
-                ) from stopped
+                saved = f"goes on after round {run.saved}, the last that was saved"
+                again = saved if run.saved else "begins anew, as nothing was saved yet"
+                raise Stopped(f"{stopped}; the same command {again}") from stopped
         result = folder.read_result()
     else:
         log.info("%s holds a finished run; this is its result", folder.path)

@@ -98,4 +98,4 @@ def _until(holds: Callable[[], bool], vigil: Vigil, missing: Callable[[], str]) 
 
 
 def _not_started(ranks: list[int]) -> str:
-    return f"rank {', '.join(map(str, ranks))}, not started yet"
+    return f"{', '.join(f'rank {rank}' for rank in ranks)}, not started yet"

@@ -39,9 +39,7 @@ class Ranks:
             for rank in (0, 1)
         ]
         with pytest.MonkeyPatch.context() as context:
-            context.setenv(
-                "PYTHONPATH", os.pathsep.join(sys.path)
-            )  # else it imports nothing of ours
+            context.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for it to find us
             context.setenv("OMP_NUM_THREADS", "1")
             forkserver.ensure_running()
         for process in self.processes:
