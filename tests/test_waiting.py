@@ -56,6 +56,7 @@ def test_ranks_that_have_not_come_are_named_with_what_they_do() -> None:
     ranks = rosters(4)
     ranks[1].enter("reading data")
     ranks[2].come()
+    ranks[2].tell()
     ranks[3].enter("encoding")
     told = give_up(ranks, 0)
     assert told.startswith(
@@ -67,12 +68,14 @@ def test_rank_that_has_come_and_gives_no_sign_any_more_is_named() -> None:
     ranks = rosters(2)
     ranks[1].enter("round 3")
     ranks[1].come()
+    ranks[1].tell()
     assert f"gave up on rank 1 (host {HOST}, round 3)" in give_up(ranks, 0)
 
 
 def test_network_that_stalls_is_no_rank_s_fault() -> None:
     ranks = rosters(2)
     ranks[1].come()
+    ranks[1].tell()
     watch = Watch(ranks[1])
     told = give_up(ranks, 0)
     watch.end()
@@ -87,14 +90,18 @@ def test_store_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     assert f"cannot be named: rank 0 (host {HOST}, starting up) keeps" in give_up(ranks, 1)
 
 
-def test_ranks_are_named_by_one_rank_and_less_and_less_often(caplog: pytest.LogCaptureFixture) -> None:
+def test_ranks_are_named_by_one_rank_and_less_and_less_often(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     ranks = rosters(3)
     ranks[1].come()
+    ranks[1].tell()
     give_up(ranks, 0)  # the first that has come speaks
     assert 2 <= len(caplog.records) <= 4
     assert f"waiting for rank 2 (host {HOST}, starting up), since" in caplog.text
     caplog.clear()
     ranks[0].come()
+    ranks[0].tell()
     watch = Watch(ranks[0])
     give_up(ranks, 1)
     watch.end()

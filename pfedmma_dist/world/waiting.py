@@ -25,7 +25,7 @@ QUIET_SECONDS = 1.0
 PENDING_SECONDS = 5.0
 """After this a stop that waits for other ranks says so."""
 
-SLICE_SECONDS = 0.1
+SLICE = timedelta(seconds=0.1)
 """Python hears signals so often during a sum."""
 
 GPU_SECONDS = 0.0002
@@ -85,7 +85,7 @@ def doze(work: Work, seconds: float, on_gpu: bool) -> None:
             time.sleep(GPU_SECONDS)
         else:
             with suppress(RuntimeError):
-                work.wait(timedelta(seconds=min(SLICE_SECONDS, seconds)))
+                work.wait(SLICE)
 
 
 def wait_for_ranks(
@@ -109,10 +109,11 @@ def wait_for_ranks(
     )
     own_seconds = vigil.began - roster.entered  # for this rank's part of what is under way
     grace = max(LEAVE_SECONDS, 2 * round_seconds, 2 * own_seconds)
+    roster.tell()
     watch, pending = Watch(roster), False
     try:
         while not work.is_completed():
-            doze(work, SLICE_SECONDS, on_gpu)
+            doze(work, SLICE.total_seconds(), on_gpu)
             if watch.leaving is not None:
                 raise Stopped(f"stopped by a signal to rank {watch.leaving}, which has left")
             asked_at = asked_to_stop()

@@ -1,5 +1,6 @@
 """One rank among all: its device, the exact sum over all of them, and what it says of itself."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +18,9 @@ from pfedmma_dist.world.waiting import QUIET_SECONDS, RankLost, doze, wait_for_r
 
 BEYOND_PATIENCE = 600.0
 """Seconds that torch's own limit lies beyond ours, which can say more."""
+
+ALL_TOLD_SECONDS = 0.3
+"""In which all ranks that saw a sum fail have left a note that they were there."""
 
 
 @dataclass
@@ -146,6 +150,8 @@ class World:
     def _end_without(self, error: RuntimeError) -> NoReturn:
         """Raise what it means that a sum has failed: a rank was asked to stop, or is lost."""
         self.asked_to_stop()
+        self.roster.tell()
+        time.sleep(ALL_TOLD_SECONDS)
         watch = Watch(self.roster)
         watch.first_look()
         watch.end()
