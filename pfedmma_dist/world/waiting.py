@@ -29,7 +29,8 @@ SLICE = timedelta(seconds=0.1)
 """Python hears signals so often during a sum."""
 
 GPU_SECONDS = 0.0002
-"""Between two looks at a sum on a GPU: NCCL's own wait with a limit would end its communicator."""
+"""Between two looks at a sum on a GPU, at first: NCCL's own wait with a limit would end its
+communicator."""
 
 
 class RankLost(RuntimeError):
@@ -79,10 +80,10 @@ class Vigil:
 
 def doze(work: Work, seconds: float, on_gpu: bool) -> None:
     """Wait for `work`, but no longer than this. Its errors are left for the last `wait`."""
-    end = time.monotonic() + seconds
-    while not work.is_completed() and time.monotonic() < end:
+    began = time.monotonic()
+    while not work.is_completed() and (waited := time.monotonic() - began) < seconds:
         if on_gpu:
-            time.sleep(GPU_SECONDS)
+            time.sleep(max(GPU_SECONDS, waited / 50))
         else:
             with suppress(RuntimeError):
                 work.wait(SLICE)
@@ -127,7 +128,8 @@ def wait_for_ranks(
                 if not pending and left < grace - PENDING_SECONDS:
                     pending = True
                     log.warning(
-                        "asked to stop, but %s must come first; leaving without in %.0f s",
+                        "asked to stop, but %s must come first; in %.0f s this rank leaves "
+                        "without saving",
                         watch.missing(), left,
                     )  # fmt: skip
             vigil.check(watch.missing, watch.speaks)

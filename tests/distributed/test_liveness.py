@@ -39,16 +39,19 @@ def test_first_rank_that_hangs_is_named_by_the_next(lab: Lab, tmp_path: Path) ->
         assert [started.code(rank) for rank in (0, 1)] == [0, 0]
 
 
-def test_rank_that_does_not_come_is_given_up_by_name(lab: Lab, tmp_path: Path) -> None:
-    words = lab.words("given up", run__patience=2)
-    with ranks(words, tmp_path / "logs", ("hang", 1, 3)) as started:
+@pytest.mark.parametrize(("round_index", "phase"), [(3, "round 4"), (-1, "encoding")])
+def test_rank_that_does_not_come_is_given_up_by_name(
+    lab: Lab, tmp_path: Path, round_index: int, phase: str
+) -> None:
+    words = lab.words(f"given up in {phase}", run__patience=2)
+    with ranks(words, tmp_path / "logs", ("hang", 1, round_index)) as started:
         assert started.code(0) == 1
         told = started.logs[0].read_text()
-        assert f"gave up on rank 1 (host {HOST}, round 4) after 2 s" in told
+        assert f"gave up on rank 1 (host {HOST}, {phase}) after 2 s" in told
         assert "run.patience" in told
         assert "Traceback" not in told
     assert call(words) == 0
-    assert outcome(lab.folder("given up")) == outcome(lab.folder("whole"))
+    assert outcome(lab.folder(f"given up in {phase}")) == outcome(lab.folder("whole"))
 
 
 def test_stop_signal_does_not_wait_for_a_rank_that_hangs(lab: Lab, tmp_path: Path) -> None:
