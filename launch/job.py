@@ -6,10 +6,11 @@ queued and is saved beside the job's log, so that editing a file does not change
 How a stop loses nothing. Slurm sends SIGUSR2 before the time limit, and SIGUSR2 or SIGTERM on
 preemption, to every rank. submitit would answer SIGUSR2 at once, in the middle of a round, so the
 program takes the signals over as it starts: it finishes the round, saves on all ranks and returns
-75. Only then does `Run` hand rank 0 to submitit's own handler, which counts time-outs, writes the
-job anew and calls `scontrol requeue`; the new start finds the checkpoint. Until the program has
-taken over there is nothing to save, and submitit's handler is right. What ends in another way, by a
-killed rank or a lost peer, goes back into the queue too, from its batch script: see attempts.py.
+75; where a rank hangs it cannot save, and returns 75 in time all the same. Only then does `Run`
+hand rank 0 to submitit's own handler, which counts time-outs, writes the job anew and calls
+`scontrol requeue`; the new start finds the checkpoint. Until the program has taken over there is
+nothing to save, and submitit's handler is right. What ends in another way, by a killed rank or a
+lost peer, goes back into the queue too, from its batch script: see attempts.py.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from typing import Any
 from launch.attempts import Attempts, is_wanted, job_id
 from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slurm
 from launch.script import check_log_folder
+from pfedmma_dist.run.signals import SIGNALS
 from pfedmma_dist.spelling import spelled
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +63,7 @@ class Run:
         attempts = self._attempts() if place.rank == 0 else None
         if attempts:
             attempts.begin(self._reached())
-        code = self._main()
+        code = import_module(self.program).main(self.argv)
         if attempts and code in FINAL:
             attempts.forgive()
         if code == os.EX_TEMPFAIL:
@@ -91,16 +93,10 @@ class Run:
         saved = Path(self.folder, "checkpoints").glob("round_*")
         return max((path.name for path in saved), default="")
 
-    def _main(self) -> Any:
-        try:
-            return import_module(self.program).main(self.argv)
-        except SystemExit as stop:  # a signal before the first round
-            return stop.code
-
     def _go_on_later(self, rank: int, requeue: Any) -> None:
         """Requeue the job from rank 0 if it still is one, and end this rank without a result."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
-            signal.signal(number, signal.SIG_IGN)  # all is saved; nothing may cut the requeue short
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # nothing may cut the requeue short
         if rank == 0:
             if not callable(requeue):
                 raise RuntimeError("stopped by a signal after saving; start it again to go on")

@@ -37,6 +37,7 @@ def assemble(cfg: Config, world: World) -> Federation:
 
     What a user can mend on any rank becomes one TogetherError on all of them. Collective.
     """
+    world.entering("reading data")
     folder = Path(cfg.clip.cache_folder).expanduser()
     images = together(world, lambda: sources.read(cfg.data, cfg.seed, folder), ValueError, OSError)
     if cfg.data.skip_corrupt:
@@ -73,6 +74,7 @@ def attach_features(
         federation.sources = Sources(train=fresh, test=fresh)
         return []
     budget, world = cfg.clip, federation.world
+    world.entering("encoding")
     on_host = [s for s in range(cfg.federation.num_shards) if s % world.size in world.host_ranks]
     host_train, host_test = federation.feature_groups(on_host)
     train, test = federation.feature_groups(federation.hosted)

@@ -14,7 +14,10 @@ from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.checkpoint import CheckpointError
 from pfedmma_dist.run.together import TogetherError
 from pfedmma_dist.spelling import spelled
+from pfedmma_dist.stopped import Stopped
 from pfedmma_dist.world import RankLost, World
+
+log = logging.getLogger(__name__)
 
 MEND = 2
 """Exit code of an error that the user can mend; its text names key, value and remedy."""
@@ -33,14 +36,19 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
         return 0
     world = None
     try:
-        world = World.connect(config.run.device)
+        world = World.connect(config.run.device, config.run.patience)
         return action(config, world)
     except (ValueError, CheckpointError) as error:
         _tell(error, world)
         return MEND
     except RankLost as error:
-        sys.stderr.write(f"[rank {world.rank}] {error}\n")
+        place = "" if world is None else f"[rank {world.rank}] "
+        sys.stderr.write(f"{place}{error}\n")
         return 1
+    except Stopped as stopped:
+        log.warning("%s", stopped)
+        world.say_leaving()
+        return stopped.code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     finally:

@@ -2,7 +2,8 @@
 
 The room where everything meets. Exit codes: 0 finished, 2 something to mend, 75 stopped by a signal
 after saving (the same command again goes on from there), 1 another rank was lost, 128 + N ended at
-once by signal N.
+once by signal N. A stop signal that cannot be obeyed after saving, as another rank does not come,
+ends with 75 too, at the last checkpoint.
 """
 
 import logging
@@ -35,6 +36,7 @@ from pfedmma_dist.run.signals import STOPPED, StopSignal
 from pfedmma_dist.run.table import show
 from pfedmma_dist.run.together import together
 from pfedmma_dist.start import settle
+from pfedmma_dist.stopped import Stopped
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ def train(cfg: Config, world: World) -> int:
     """Train the run of a configuration, or go on with it."""
     folder = RunFolder(run_folder(cfg, METHODS))
     with StopSignal() as stop:
+        world.asked_to_stop = stop.asked
         folder.claim(world)
         try:
             return _train(cfg, folder, world, stop)
@@ -76,13 +79,19 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         with Progress(world, console, rounds) as progress:
             caches = attach_features(federation, progress.step)
             run = _Run(federation, owner, rounds, progress, stop)
-            if not run.go_on():
-                log.info(
-                    "stopped by a signal and saved after round %d of %d; the same command goes on",
-                    run.done, rounds,
-                )  # fmt: skip
-                return STOPPED
-            run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
+            try:
+                if not run.go_on():
+                    log.info(
+                        "stopped by a signal and saved after round %d of %d; the same command "
+                        "goes on",
+                        run.done, rounds,
+                    )  # fmt: skip
+                    return STOPPED
+                run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
+            except Stopped as stopped:
+                saved = f"goes on after round {run.saved}, the last that was saved"
+                again = saved if run.saved else "begins anew, as nothing was saved yet"
+                raise Stopped(f"{stopped}; the same command {again}") from stopped
         finished = result.read(folder)
     else:
         log.info("%s holds a finished run; this is its result", folder.path)
@@ -126,7 +135,7 @@ class _Run:
         self.earlier_seconds = 0.0  # of the starts before this one
         self.unscored: RoundStats | None = None  # a round whose scores a signal put off
         self.rank_bytes: int | None = None  # of one round
-        self.done = 0
+        self.done = self.saved = 0
         self.saved_metrics: str | None = None
         self._load()
         progress.start_round = self.done
@@ -198,6 +207,7 @@ class _Run:
             "feature_caches": caches,
             **self.owner.facts,
         }
+        self.world.entering("finishing")
         with writing(self.folder.path):
             self.report.finish(scores.percent, self.zero_shot, results, facts)
             self.report.close()
@@ -208,10 +218,11 @@ class _Run:
         federation, due = self.federation, self.federation.cfg.evaluate
         count = index + 1
         full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
-        self.rank_bytes = stats.rank_bytes
+        self.rank_bytes, self.world.round_seconds = stats.rank_bytes, stats.seconds
         self.scores = None
         if full or (due.every and count % due.every == 0):
             self.scores = federation.evaluate(full, self.stop)
+            self.world.round_seconds += self.scores.seconds
         cost = federation.exchange.cost()
         record = RoundRecord(
             round_index=index,
@@ -230,6 +241,7 @@ class _Run:
         return self.scores is not None and self.scores.stop
 
     def _save(self, unscored: RoundStats | None) -> None:
+        self.world.entering("saving")
         federation, cfg = self.federation, self.federation.cfg
         shards, server = federation.state()
         meta = {
@@ -245,6 +257,7 @@ class _Run:
             self.folder.checkpoints, self.world, self.done, shards, server, meta,
             cfg.run.keep_checkpoints, metrics,
         )  # fmt: skip
+        self.saved = self.done
 
     def _load(self) -> None:
         federation = self.federation
@@ -265,7 +278,8 @@ class _Run:
         unscored = loaded.meta["unscored"]
         self.unscored = None if unscored is None else RoundStats.of(unscored)
         self.federation.load(loaded.shards, loaded.server, loaded.round_index)
-        self.done, self.earlier_seconds = loaded.round_index, loaded.meta["seconds"]
+        self.done = self.saved = loaded.round_index
+        self.earlier_seconds = loaded.meta["seconds"]
         self.saved_metrics = loaded.metrics
 
     def _seconds(self) -> float:

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from pfedmma_dist import world as module
+from pfedmma_dist.stopped import STOPPED, Stopped
 from pfedmma_dist.world import (
     RankLost,
     World,
@@ -17,6 +17,8 @@ from pfedmma_dist.world import (
     make_deterministic,
     to_fixed,
 )
+from pfedmma_dist.world import world as module
+from pfedmma_dist.world.roster import Roster
 
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 Join = Callable[..., tuple[World, dict]]
@@ -32,7 +34,7 @@ def join(monkeypatch: pytest.MonkeyPatch) -> Join:
     monkeypatch.setattr(
         dist, "init_process_group", lambda *args, **kwargs: asked.update(kwargs, backend=args[0])
     )
-    monkeypatch.setattr(World, "_find_host_mates", lambda world: (world.rank,))
+    monkeypatch.setattr(module, "meet", lambda rank, size: (None, alone(rank, size)))
 
     def connect(env: dict[str, str], gpus: int = 0, device: str = "auto") -> tuple[World, dict]:
         for name, value in env.items():
@@ -43,6 +45,25 @@ def join(monkeypatch: pytest.MonkeyPatch) -> Join:
         return World.connect(device), asked
 
     return connect
+
+
+def alone(rank: int, size: int) -> Roster:
+    """Return the roster of ranks of which the others have said nothing."""
+    return Roster(dist.HashStore(), rank, size)
+
+
+class Done:
+    """A sum that is over as soon as it began."""
+
+    def __init__(self, error: str = "") -> None:
+        self.error = error
+
+    def is_completed(self) -> bool:
+        return True
+
+    def wait(self) -> None:
+        if self.error:
+            raise RuntimeError(self.error)
 
 
 def torchrun(rank: int, size: int, local_rank: int) -> dict[str, str]:
@@ -99,19 +120,36 @@ def test_only_integers_are_summed() -> None:
 
 
 def test_sum_over_ranks_leaves_its_argument_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dist, "all_reduce", lambda x: x.mul_(2))
+    def all_reduce(x: torch.Tensor, async_op: bool) -> Done:
+        x.mul_(2)
+        return Done()
+
+    monkeypatch.setattr(dist, "all_reduce", all_reduce)
     x = torch.tensor([1, 2])
-    assert World(0, 2, torch.device("cpu")).exact_sum(x).tolist() == [2, 4]
+    world = World(0, 2, torch.device("cpu"), roster=alone(0, 2))
+    assert world.exact_sum(x).tolist() == [2, 4]
     assert x.tolist() == [1, 2]
 
 
 def test_sum_without_all_its_ranks_says_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
-    def all_reduce(x: torch.Tensor) -> None:
-        raise RuntimeError("Connection closed by peer")
+    gone = Done("Connection closed by peer")
+    monkeypatch.setattr(dist, "all_reduce", lambda x, async_op: gone)
+    world = World(0, 2, torch.device("cpu"), roster=alone(0, 2))
+    Roster(world.roster.store, 1, 2).enter("round 3")
+    told = "another rank has gone.*did not come: rank 1 .host .*, round 3.*Connection closed by"
+    with pytest.raises(RankLost, match=told):
+        world.exact_sum(torch.tensor([1]))
 
-    monkeypatch.setattr(dist, "all_reduce", all_reduce)
-    with pytest.raises(RankLost, match="another rank has gone.*Connection closed by peer"):
-        World(0, 2, torch.device("cpu")).exact_sum(torch.tensor([1]))
+
+def test_sum_that_failed_since_a_rank_was_asked_to_stop_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dist, "all_reduce", lambda x, async_op: Done("Connection closed by peer"))
+    world = World(0, 2, torch.device("cpu"), roster=alone(0, 2))
+    Roster(world.roster.store, 1, 2).say_leaving()
+    with pytest.raises(Stopped, match="a signal to rank 1") as ended:
+        world.exact_sum(torch.tensor([1]))
+    assert ended.value.code == STOPPED
 
 
 def test_without_a_launcher_there_is_one_rank(join: Join) -> None:
@@ -196,21 +234,6 @@ def test_missing_cuda_is_named_with_the_remedy(join: Join) -> None:
 def test_unknown_device_is_named(join: Join) -> None:
     with pytest.raises(ValueError, match="run.device: 'tpu' is none of auto, cpu, cuda"):
         join({}, device="tpu")
-
-
-def test_ranks_of_a_host_find_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    def name_of(host: str) -> torch.Tensor:
-        return torch.tensor(list(host.encode().ljust(64)))
-
-    def all_reduce(names: torch.Tensor) -> None:
-        for rank, host in {0: "other", 1: "here", 3: "here2"}.items():
-            names[rank] = name_of(host)
-
-    monkeypatch.setattr(dist, "all_reduce", all_reduce)
-    monkeypatch.setattr(module.socket, "gethostname", lambda: "here")
-    world = World(2, 4, torch.device("cpu"))
-    world.host_ranks = world._find_host_mates()
-    assert (world.host_ranks, world.host_rank, world.host_size) == ((1, 2), 1, 2)
 
 
 @pytest.fixture

@@ -233,6 +233,9 @@ class RunConfig:
         None, role=Role.RESOURCE, is_open=True, limit=Limit(lambda x: 1 <= x <= 1024, "1 to 1024")
     )
     """CPU threads per rank; null shares the cores among the ranks of the host."""
+    patience: int = key(7200, role=Role.RESOURCE, limit=AT_LEAST_1, since=1)
+    """Seconds that a rank waits for another one before it gives up and names it; ranks may well
+    score for long between two meetings."""
     checkpoint_every: int = key(10, role=Role.RESOURCE, limit=AT_LEAST_1)
     """Rounds between checkpoints; one is always made at the end and on a stop signal."""
     keep_checkpoints: int = key(2, role=Role.RESOURCE, limit=Limit(lambda x: x >= 2, "2 or more"))

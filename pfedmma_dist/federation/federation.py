@@ -113,6 +113,7 @@ class Federation:
 
         stop: asked once, before the collective; all ranks learn whether any of them was.
         """
+        self.world.entering(f"round {round_index + 1}")
         started, sent = time.perf_counter(), self.world.bytes_reduced
         cfg, task = self.cfg, self.task
         chosen = self.participants(round_index)

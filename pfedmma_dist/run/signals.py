@@ -1,4 +1,7 @@
-"""Stop on request: the first signal lets the round finish and be saved, the second ends at once."""
+"""Stop on request: the first signal lets the round finish and be saved, the second ends at once.
+
+The end of the torchrun that started a rank is a request too: nobody is left to look after it.
+"""
 
 import logging
 import os
@@ -8,12 +11,13 @@ import time
 from types import FrameType
 from typing import Any
 
+from pfedmma_dist.stopped import STOPPED, Stopped
+
+__all__ = ["SIGNALS", "STOPPED", "StopSignal"]
+
 log = logging.getLogger(__name__)
 
-STOPPED = 75
-"""Exit code of a run that stopped on a signal, saved, and can go on: EX_TEMPFAIL, "try again"."""
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP)
 
 ECHO_SECONDS = 2.0
 """A signal this soon after the first is its echo: on Ctrl-C torchrun passes on what the terminal
@@ -33,9 +37,14 @@ class StopSignal:
         self.asked_at: float | None = None
         self.patient = False
         self._before: dict[int, Any] = {}
+        # Who starts a rank by other means (nohup, srun, a shell) may end before it.
+        self._torchrun = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
 
     def __enter__(self) -> "StopSignal":
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        for number in SIGNALS:
+            ignored = signal.getsignal(number) is signal.SIG_IGN
+            if not (number == signal.SIGHUP and ignored):  # nohup means it
+                self._before[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -46,18 +55,28 @@ class StopSignal:
         """From now on a first signal is remembered instead of obeyed at once."""
         self.patient = True
 
+    def asked(self) -> float | None:
+        """Return the time of the request to stop, on the clock of `time.monotonic`."""
+        if self.asked_at is None and self._torchrun not in (None, os.getppid()):
+            self.asked_at = time.monotonic()
+            log.warning("torchrun, process %d, has ended without its ranks", self._torchrun)
+            self._begin()
+        return self.asked_at
+
     def __call__(self) -> bool:
         """Say whether a stop was asked for."""
-        return self.asked_at is not None
+        return self.asked() is not None
+
+    def _begin(self) -> None:
+        if not self.patient:
+            raise Stopped("stopped by a signal before the first round; there was nothing to save")
+        _say("stopping: this round will be finished and saved; a second signal ends at once")
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self.asked_at is None:
             self.asked_at = now
-            if not self.patient:
-                _say("stopped by a signal before the first round; there was nothing to save")
-                raise SystemExit(STOPPED)
-            _say("stopping: this round will be finished and saved; a second signal ends at once")
+            self._begin()
         elif now - self.asked_at > ECHO_SECONDS:
             if os.isatty(STDERR):
                 os.write(STDERR, SHOW_CURSOR)

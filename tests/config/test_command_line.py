@@ -245,10 +245,10 @@ def test_a_file_whose_folder_holds_an_equals_sign_is_a_file(write) -> None:
         "federation.num_shards=0", "federation.cohort_size=0", "optim.lr=0", "optim.momentum=1",
         "optim.momentum=-0.1", "optim.weight_decay=-1", "evaluate.every=-1",
         "evaluate.full_every=-1", "evaluate.batch_size=0", "run.device=gpu", "run.threads=0",
-        "run.checkpoint_every=0", "run.keep_checkpoints=1", "run.threads=1025", "seed=-1",
-        "seed=9223372036854775808", "data.views=1048576", "data.beta=0", "data.difficulty=1.1",
-        "data.style_gap=-1", "data.train_per_class=0", "data.test_per_class=0",
-        "data.classes_per_client=0",
+        "run.checkpoint_every=0", "run.keep_checkpoints=1", "run.threads=1025", "run.patience=0",
+        "seed=-1", "seed=9223372036854775808", "data.views=1048576", "data.beta=0",
+        "data.difficulty=1.1", "data.style_gap=-1", "data.train_per_class=0",
+        "data.test_per_class=0", "data.classes_per_client=0",
     ],
 )  # fmt: skip
 def test_value_outside_its_limits_is_refused(word: str) -> None:

@@ -25,6 +25,8 @@ MISHAPS: dict[str, Callable[[], None]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "twice": twice,
+    "hang": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "orphan": lambda: os.kill(os.getppid(), signal.SIGKILL),
 }
 
 

@@ -81,6 +81,17 @@ def test_process_asked_twice_ends_at_once(lab: Lab) -> None:
     assert checkpoints(lab.folder("twice")) == ["round_000002"]
 
 
+def test_ranks_whose_torchrun_was_killed_save_after_the_round_and_leave(lab: Lab) -> None:
+    words = lab.words("orphans")
+    ended = torchrun(2, DRIVER, "orphan", 1, 1, *words)  # until the last rank closes its output
+    assert ended.code == -signal.SIGKILL
+    assert "has ended without its ranks" in ended.err
+    assert "stopped by a signal and saved after round 2 of 4" in ended.err
+    assert checkpoints(lab.folder("orphans")) == ["round_000002"]
+    assert call(words) == 0
+    assert outcome(lab.folder("orphans")) == outcome(lab.folder("whole"))
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_stop_signal_in_a_round_is_obeyed_after_it(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -124,12 +135,11 @@ def test_stop_during_the_scores_of_a_round_keeps_them(
 
 
 def test_signal_before_the_first_round_has_nothing_to_wait_for(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(train, "zero_shot", lambda federation: send(signal.SIGINT)())
-    with pytest.raises(SystemExit) as ended:
-        call(lab.words("early"))
-    assert ended.value.code == STOPPED
+    assert call(lab.words("early")) == STOPPED
+    assert "stopped by a signal before the first round" in capsys.readouterr().err
     assert checkpoints(lab.folder("early")) == []
 
 

@@ -22,8 +22,6 @@ def main(argv: list[str]) -> int:
         if rank == "1":
             os.kill(os.getpid(), signal.SIGKILL)
         signal.pause()  # as if in a collective
-    if deed == "leave":  # a signal before the first round
-        raise SystemExit(75)
     if deed == "wait":
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):

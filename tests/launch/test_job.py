@@ -16,9 +16,9 @@ from launch.job import Run, main, submit
 from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.run.signals import SIGNALS
 
 RANK = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def restored(monkeypatch: pytest.MonkeyPatch):
     for name in RANK:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
-    before = {number: signal.getsignal(number) for number in STOP}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -88,9 +88,8 @@ def test_failed_run_is_a_failed_job(stub, tmp_path: Path) -> None:
     assert "stub_train ended with exit code 2" in str(error)
 
 
-@pytest.mark.parametrize("deed", ["stop", "leave"])
-def test_stopped_run_goes_on_in_the_same_job(stub, tmp_path: Path, deed: str) -> None:
-    assert local(stub(deed), tmp_path).results() == [0, 0]
+def test_stopped_run_goes_on_in_the_same_job(stub, tmp_path: Path) -> None:
+    assert local(stub("stop"), tmp_path).results() == [0, 0]
     assert starts(tmp_path) == ["0-0", "0-1", "1-0", "1-1"]
 
 

@@ -1,0 +1,20 @@
+"""The ranks of a run: who we are, which device is ours, and the exact sum over all of us.
+
+The only folder that imports torch.distributed or asks for a device. Code above it is the same for
+one rank and for eight.
+"""
+
+from pfedmma_dist.world.fixed import LIMIT, from_fixed, to_fixed
+from pfedmma_dist.world.threads import limit_threads, make_deterministic
+from pfedmma_dist.world.waiting import RankLost
+from pfedmma_dist.world.world import World
+
+__all__ = [
+    "LIMIT",
+    "RankLost",
+    "World",
+    "from_fixed",
+    "limit_threads",
+    "make_deterministic",
+    "to_fixed",
+]

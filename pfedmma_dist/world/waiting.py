@@ -1,0 +1,138 @@
+"""Wait for other ranks: name those that do not come, hear a stop signal meanwhile, end at last."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Protocol
+
+from pfedmma_dist.stopped import Stopped
+from pfedmma_dist.world.roster import Roster, Watch
+
+log = logging.getLogger(__name__)
+
+NAME_SECONDS = 30.0
+"""Ranks that others wait for are named after this, or after 5 times the last round."""
+
+LEAVE_SECONDS = 20.0
+"""What a rank that was asked to stop grants the others, or twice what a round takes. Slurm and
+torchrun both kill 30 s after they have asked."""
+
+QUIET_SECONDS = 1.0
+"""Most sums need no longer, and no watch."""
+
+PENDING_SECONDS = 5.0
+"""After this a stop that waits for other ranks says so."""
+
+SLICE = timedelta(seconds=0.1)
+"""Python hears signals so often during a sum."""
+
+GPU_SECONDS = 0.0002
+"""Between two looks at a sum on a GPU, at first: NCCL's own wait with a limit would end its
+communicator."""
+
+
+class RankLost(RuntimeError):
+    """Say that a collective failed or was given up, as another rank has gone or does not come."""
+
+
+class Work(Protocol):
+    """A sum under way, as `dist.all_reduce` returns it."""
+
+    def is_completed(self) -> bool:
+        """Say whether it is over, well or not."""
+        ...
+
+    def wait(self, timeout: timedelta) -> bool:
+        """Wait, and raise what went wrong; a limit that has passed leaves gloo's work whole."""
+        ...
+
+
+class Vigil:
+    """Paces one wait: tells at growing intervals who is missing, and gives up after `patience`."""
+
+    def __init__(self, patience: float, first: float, remedy: str) -> None:
+        """first: seconds until the first telling. remedy: what to do when all is given up."""
+        self.patience, self.remedy = patience, remedy
+        self.began = time.monotonic()
+        self._next, self._told = first, False
+
+    def check(self, missing: Callable[[], str], speaks: Callable[[], bool] = lambda: True) -> None:
+        """Tell who is missing where it is time to; RankLost where patience has ended."""
+        waited = time.monotonic() - self.began
+        if waited > self.patience:
+            raise RankLost(f"gave up on {missing()} after {waited:.0f} s; {self.remedy}")
+        if waited > self._next:
+            self._next = 2 * waited
+            if speaks():
+                self._told = True
+                log.warning(
+                    "waiting for %s, since %.0f s; gives up after %.0f s",
+                    missing(), waited, self.patience,
+                )  # fmt: skip
+
+    def end(self) -> None:
+        """Say that the wait is over, if it was told of."""
+        if self._told:
+            log.warning("all ranks have come, after %.0f s", time.monotonic() - self.began)
+
+
+def doze(work: Work, seconds: float, on_gpu: bool) -> None:
+    """Wait for `work`, but no longer than this. Its errors are left for the last `wait`."""
+    began = time.monotonic()
+    while not work.is_completed() and (waited := time.monotonic() - began) < seconds:
+        if on_gpu:
+            time.sleep(max(GPU_SECONDS, waited / 50))
+        else:
+            with suppress(RuntimeError):
+                work.wait(SLICE)
+
+
+def wait_for_ranks(
+    work: Work,
+    roster: Roster,
+    asked_to_stop: Callable[[], float | None],
+    patience: float,
+    round_seconds: float,
+    on_gpu: bool,
+) -> None:
+    """Wait for a sum that others have not come to yet.
+
+    asked_to_stop: when this process was. round_seconds: of the last round. Stopped where a stop
+    signal here cannot wait for the others, or another rank could not; RankLost after `patience`.
+    """
+    vigil = Vigil(
+        patience,
+        max(NAME_SECONDS, 5 * round_seconds),
+        "find out what holds them, then start the same command again, which goes on from the last "
+        "checkpoint; run.patience sets the limit",
+    )
+    own_seconds = vigil.began - roster.entered  # for this rank's part of what is under way
+    grace = max(LEAVE_SECONDS, 2 * round_seconds, 2 * own_seconds)
+    roster.tell()
+    watch, pending = Watch(roster), False
+    try:
+        while not work.is_completed():
+            doze(work, SLICE.total_seconds(), on_gpu)
+            if watch.leaving is not None:
+                raise Stopped(f"stopped by a signal to rank {watch.leaving}, which has left")
+            asked_at = asked_to_stop()
+            if asked_at is not None:
+                left = max(asked_at, vigil.began) + grace - time.monotonic()
+                if left < 0:
+                    raise Stopped(
+                        f"stopped by a signal without saving, as {watch.missing()} did not come "
+                        f"within {grace:.0f} s"
+                    )
+                if not pending and left < grace - PENDING_SECONDS:
+                    pending = True
+                    log.warning(
+                        "asked to stop, but %s must come first; in %.0f s this rank leaves "
+                        "without saving",
+                        watch.missing(), left,
+                    )  # fmt: skip
+            vigil.check(watch.missing, watch.speaks)
+    finally:
+        watch.end()
+    vigil.end()

@@ -1,0 +1,57 @@
+"""What counts as a request to stop."""
+
+import os
+import signal
+
+import pytest
+
+from pfedmma_dist.run.signals import StopSignal
+from pfedmma_dist.stopped import Stopped
+
+
+@pytest.fixture
+def under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+
+
+@pytest.mark.usefixtures("under_torchrun")
+def test_rank_whose_torchrun_has_ended_is_asked_to_stop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    parent = os.getppid()
+    stop = StopSignal()
+    stop.wait_for_round()
+    assert not stop()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert stop()
+    assert f"torchrun, process {parent}, has ended" in caplog.text
+
+
+@pytest.mark.usefixtures("under_torchrun")
+def test_rank_whose_torchrun_has_ended_before_the_first_round_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop = StopSignal()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    with pytest.raises(Stopped, match="before the first round"):
+        stop.asked()
+
+
+def test_process_that_torchrun_did_not_start_outlives_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    stop = StopSignal()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert not stop()
+
+
+def test_hang_up_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignal() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
