@@ -41,7 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     words = parser.parse_args(argv)
     unknown = sorted(set(words.names) - set(NAMES))
     if unknown:
-        print(f"error: {unknown[0]} is no kind of fault; known: {', '.join(NAMES)}", file=sys.stderr)
+        print(
+            f"error: {unknown[0]} is no kind of fault; known: {', '.join(NAMES)}", file=sys.stderr
+        )
         return 2
     names = words.names or list(NAMES)
     if words.list:

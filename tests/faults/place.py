@@ -20,6 +20,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 REFUSAL = re.compile(r"^(?:\[rank \d+\] )?error: (.*)", re.MULTILINE)
 NAMES = re.compile(r"\b[a-z_]+\.[a-z_]+\b|/|key|SWEEP|--")
+LOST = "another rank has gone"
 TRACE = "Traceback (most recent call last)"
 
 
@@ -73,6 +74,11 @@ class Place:
         """Return the run folder."""
         return self.path / "run"
 
+    def another(self) -> "Place":
+        """Return a place inside this one."""
+        (self.path / "another").mkdir()
+        return Place(self.path / "another", self.lab, self.private)
+
     def start(self, words: list[str], size: int = 1, hook: Hook | None = None) -> Ranks:
         """Start a run."""
         return Ranks(self.path / "said", words, size, hook, train.main)
@@ -100,7 +106,7 @@ class Place:
         if trace:
             return Verdict(name, Ending.TRACEBACK, trace)
         codes = sorted({end.code for end in ended})
-        if codes == [2]:
+        if 2 in codes and set(codes) <= {1, 2} and all(e.code == 2 or LOST in e.err for e in ended):
             told = told_refusal(ended)
             if told is None:
                 return Verdict(name, Ending.FAILED, "exit code 2 without one line that says why")

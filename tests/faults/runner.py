@@ -92,11 +92,11 @@ class Runner:
                     name, ending, note = json.loads(line)
                     self._count(item, Verdict(name, Ending[ending], note))
                 if not chunk:
-                    self._end(item)
+                    self._end(item, late=False)
             elif time.monotonic() - item.heard > item.trial.limit:
                 told = f"no answer within {item.trial.limit:g} s"
                 self._count(item, Verdict(item.trial.name, Ending.FAILED, told))
-                self._end(item)
+                self._end(item, late=True)
 
     def _count(self, item: Playing, verdict: Verdict) -> None:
         item.heard = time.monotonic()
@@ -107,13 +107,16 @@ class Runner:
         if number == REPORTED or number % SERIES == 0 or not verdict.ending.survived:
             tell(f"{self.done:>5}  {item.row.what}: {shown(verdict)}")
 
-    def _end(self, item: Playing) -> None:
-        """Take a trial's process and whatever it has started out of the world."""
+    def _end(self, item: Playing, late: bool) -> None:
+        """Take a trial's process and its folder away; late: and whatever it has started."""
         self.playing.remove(item)
         os.close(item.pipe)
-        end(*offspring(item.process), item.process)
-        os.waitpid(item.process, 0)
-        if not item.verdicts:
+        if late:
+            end(*offspring(item.process), item.process)
+        _, status = os.waitpid(item.process, 0)
+        if not item.verdicts and status == 0:
+            item.row.never_met += 1
+        elif not item.verdicts:
             said = item.place.path / "trial.txt"
             told = said.read_text("utf-8", "replace")[-300:] if said.exists() else ""
             self._count(item, Verdict(item.trial.name, Ending.FAILED, f"no verdict: {told}"))

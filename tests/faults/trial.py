@@ -69,6 +69,7 @@ class Row:
     meaning: str = ""
     verdicts: list[Verdict] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)  # why trials were not tried
+    never_met: int = 0  # trials whose fault never came about, and which are not counted
 
     @property
     def tried(self) -> int:
@@ -92,6 +93,9 @@ class Row:
         """Say how those that survived did, the most frequent first."""
         counts = Counter(verdict.ending for verdict in self.verdicts if verdict.ending.survived)
         told = [f"{number:,} {ending.value}" for ending, number in counts.most_common()]
+        told += [f"{self.never_met:,} not counted, as their fault never came about"] * (
+            self.never_met > 0
+        )
         return ", ".join([*told, *self.left_out])
 
 

@@ -52,7 +52,7 @@ def kill_ranks(place: Place, seed: int, whole: Whole) -> Iterator[Verdict]:
     if times:
         yield Verdict(f"{verdict.name}, killed {'; '.join(times)}", verdict.ending, verdict.note)
     else:
-        yield from kill_ranks(Place(place.path / "again", place.lab, place.private), seed + 1000, whole)
+        yield from kill_ranks(place.another(), seed + 1000, whole)
 
 
 def kill_torchrun(place: Place, seed: int, whole: Whole) -> Iterator[Verdict]:
@@ -68,9 +68,7 @@ def kill_torchrun(place: Place, seed: int, whole: Whole) -> Iterator[Verdict]:
     if process.poll() is not None or (seed % 2 and not ranks):
         process.kill()
         process.wait()
-        yield from kill_torchrun(
-            Place(place.path / "again", place.lab, place.private), seed + 1000, whole
-        )
+        yield from kill_torchrun(place.another(), seed + 1000, whole)
         return
     victim = rng.choice(ranks) if seed % 2 else process.pid
     os.kill(victim, signal.SIGKILL)
