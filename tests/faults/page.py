@@ -1,6 +1,7 @@
 """The table of a run of the suite, and the page of the docs that holds it."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -64,8 +65,9 @@ def page(rows: Sequence[Row], seconds: float, workers: int) -> str:
         f"a time, Python {python}, PyTorch {torch.__version__}; {seconds / 60:.0f} minutes.\n\n"
     )
     meanings = "".join(f"- **{row.what}**: {row.meaning}.\n" for row in rows)
+    host = socket.gethostname()  # TensorBoard's files bear its name
     failures = "".join(
-        f"- {row.what}: {verdict.name}: {verdict.ending.value}\n"
+        f"- {row.what}: {verdict.name}: {verdict.ending.value}\n".replace(host, "HOST")
         for row in rows
         for verdict in row.failures()
     )

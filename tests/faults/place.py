@@ -19,7 +19,9 @@ CLONE_NEWNS, MS_PRIVATE_ALL, MS_REMOUNT = 0x20000, 0x44000, 32
 PR_SET_CHILD_SUBREAPER = 36
 
 REFUSAL = re.compile(r"^(?:\[rank \d+\] )?error: (.*)", re.MULTILINE)
-NAMES = re.compile(r"\b[a-z_]+\.[a-z_]+\b|/|key|SWEEP|--")
+NAMES = re.compile(r"^[a-z_]+(\.[a-z_]+)*: |(?<!\w)/\w|\bkey\b")
+"""A key before a colon, a path, or the word for what is no key."""
+
 LOST = "another rank has gone"
 TRACE = "Traceback (most recent call last)"
 

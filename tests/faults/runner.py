@@ -43,6 +43,7 @@ class Runner:
 
     def __init__(self, base: Base, workers: int) -> None:
         """workers: trials at a time; one where they share /dev/shm, whose rests they look for."""
+        adopt_orphans()
         self.base, self.workers = base, workers if base.private else 1
         self.playing: list[Playing] = []
         self.number = 0
@@ -113,7 +114,9 @@ class Runner:
         os.close(item.pipe)
         if late:
             end(*offspring(item.process), item.process)
-        _, status = os.waitpid(item.process, 0)
+            status = 1
+        else:
+            _, status = os.waitpid(item.process, 0)
         if not item.verdicts and status == 0:
             item.row.never_met += 1
         elif not item.verdicts:
@@ -150,10 +153,13 @@ def offspring(process: int) -> list[int]:
 
 
 def end(*processes: int) -> None:
-    """Kill processes of ours."""
+    """Kill processes of ours, or of a child's, and wait until they are gone."""
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
+    for process in reversed(processes):  # parents first: their children are then ours
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process, 0)
 
 
 def _play(trial: Trial, place: Place, pipe: int) -> None:

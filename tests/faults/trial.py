@@ -93,6 +93,8 @@ class Row:
         """Say how those that survived did, the most frequent first."""
         counts = Counter(verdict.ending for verdict in self.verdicts if verdict.ending.survived)
         told = [f"{number:,} {ending.value}" for ending, number in counts.most_common()]
+        told += [verdict.note for verdict in self.verdicts if verdict.ending is Ending.AS_TOLD]
+        told = [words for words in told if words]
         told += [f"{self.never_met:,} not counted, as their fault never came about"] * (
             self.never_met > 0
         )
