@@ -17,9 +17,9 @@ from tests.faults.trial import Kind, exit_code
 from tests.faults.warm import warm
 
 NAMES = (
-    "kills", "every_operation", "sweeps", "checkpoints", "by_hand", "results", "features",
-    "inputs", "worlds", "stops", "full_disk", "hanging", "clocks", "hostile_files",
-    "hostile_words", "endurance",
+    "kills", "every_operation", "sweeps", "checkpoints", "by_hand", "strangers", "results",
+    "questions", "tabulated", "features", "inputs", "worlds", "stops", "full_disk", "hanging",
+    "clocks", "hostile_pickles", "hostile_archives", "hostile_words", "endurance",
 )  # fmt: skip
 """Modules of `kinds`, in the order of the table."""
 

@@ -137,9 +137,7 @@ def run(place: Place, name: str, kept: Path, whole: Whole) -> Iterator[Verdict]:
 
 def kept(base: Base) -> Path:
     """Return the caches that an undisturbed run has left."""
-    base.whole(**DISK)
-    [whole] = [whole for whole in base.wholes.values() if (whole.folder.parent / "cache").exists()]
-    return whole.folder.parent / "cache"
+    return base.whole(**DISK).folder.parent / "cache"
 
 
 def all_builds(base: Base) -> Iterator[Trial]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launch import sweep
 from tests.faults.base import Base
-from tests.faults.kinds.hostile_files import limit_memory
+from tests.faults.kinds.hostile_pickles import limit_memory
 from tests.faults.place import TRACE, Place, last_line, told_refusal
 from tests.faults.ranks import Ranks
 from tests.faults.trial import Ending, Kind, Trial, Verdict
@@ -135,6 +135,8 @@ LISTS: dict[str, str] = {
     "a field of a megabyte": f"path,class,split\n{'x' * 2_000_000},a,train\n",
 }
 
+LONG_HEADER = "\0\0\0\0\0\0\0\x10{}"
+
 Prepare = Callable[[Path], list[str]]
 
 
@@ -164,9 +166,8 @@ TRIED: dict[str, Prepare] = {
     "JSON lines: nested": written("data.list", "l.jsonl", DEEP + "\n"),
     "class_names: nested": written("data.class_names", "n.json", DEEP),
     "class_names: a list": written("data.class_names", "n.json", "[1]"),
-    "class_names: braces and codes": written("data.class_names", "n.csv", "class_0,{x}\x1b[31m\n"),
     "weights: text": written("clip.pretrained", "w.safetensors", "hello"),
-    "weights: header of 2^60": written("clip.pretrained", "w.safetensors", "\0\0\0\0\0\0\0\x10{}"),
+    "weights: header of 2^60": written("clip.pretrained", "w.safetensors", LONG_HEADER),
     "weights: nothing": written("clip.pretrained", "w.pt", ""),
     "run.folder a home of dot files": dot_files,
 }  # fmt: skip
