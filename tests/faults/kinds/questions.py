@@ -39,7 +39,7 @@ def planned(base: Base) -> Path:
     """Return the folder of a sweep of two finished runs, made once."""
     folder = base.path / "finished" / SWEEP
     if not folder.exists():
-        place, whole = base.place(SWEEP), base.whole()
+        place, whole = base.place("planned"), base.whole()
         folder.parent.mkdir()
         rows = {"first": [], "second": []}
         text = yaml.safe_dump({"base": place.words(), "rows": rows}, sort_keys=False)
