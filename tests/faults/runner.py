@@ -52,13 +52,17 @@ class Runner:
     def run(self, kinds: list[Kind]) -> list[Row]:
         """Play the trials of all kinds and return a row for each kind."""
         rows = [Row(kind.what, kind.meaning) for kind in kinds]
-        for kind, row in zip(kinds, rows, strict=True):
-            for trial in self._due(kind, row):
-                while len(self.playing) >= self.workers:
-                    self._listen()
-                self._begin(trial, row)
-        while self.playing:
-            self._listen()
+        try:
+            for kind, row in zip(kinds, rows, strict=True):
+                for trial in self._due(kind, row):
+                    while len(self.playing) >= self.workers:
+                        self._listen()
+                    self._begin(trial, row)
+            while self.playing:
+                self._listen()
+        finally:
+            for item in self.playing:
+                end(*offspring(item.process), item.process)
         return rows
 
     def _due(self, kind: Kind, row: Row) -> Iterator[Trial]:

@@ -31,13 +31,13 @@ CLIP = {
 
 
 def make(lab: Path) -> None:
-    """Write four classes of noise, one training image for each client, and a tiny model."""
+    """Write four classes of noise, an image of each part for each client, and a tiny model."""
     rng = np.random.default_rng(0)
-    for part, count in (("train", CLIENTS // 4), ("test", 25)):
+    for part in ("train", "test"):
         for label in range(4):
             folder = lab / "data" / part / f"class_{label}"
             folder.mkdir(parents=True)
-            for index in range(count):
+            for index in range(CLIENTS // 4):
                 pixels = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{index}.png")
     (lab / "clip.json").write_text(json.dumps(CLIP))
