@@ -1,6 +1,5 @@
 """Damage to files: what disks, purges, careless copying and curious hands do to them."""
 
-import hashlib
 import json
 import os
 import random
@@ -92,19 +91,21 @@ DAMAGE: dict[str, Callable[[Path, random.Random], None]] = {
 }  # fmt: skip
 
 
-def edit_sealed(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change a sealed JSON file by hand and seal it again. change: works on what is sealed.
+def edit_sealed(
+    file: Path, change: Callable[[dict[str, Any]], None], outside: bool = False
+) -> None:
+    """Change a sealed JSON file by hand and seal it again.
 
-    The seal lies beside the content, or around it under `checkpoint`, as in files of format 0.
+    change: works on the content, which lies beside the seal or, in a checkpoint's manifest, under
+    `checkpoint`; outside: on what lies beside the seal. A file without a format number is sealed
+    as format 0 was.
     """
     value = json.loads(file.read_text())
-    body = value.get("checkpoint", value)
-    change(body)
-    if "checkpoint" in value:
-        whole = json.dumps(body, sort_keys=True).encode()
-        value["sha256"] = hashlib.sha256(whole).hexdigest()
-    elif "sha256" in value:
-        value["sha256"] = seal({key: item for key, item in value.items() if key != "sha256"})
+    change(value if outside else value.get("checkpoint", value))
+    if "sha256" in value:
+        old = "format" not in value and "checkpoint" in value
+        rest = {key: item for key, item in value.items() if key != "sha256"}
+        value["sha256"] = seal(value["checkpoint"] if old else rest)
     file.write_text(json.dumps(value))
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tests.faults.base import Base
 from tests.faults.mutations import edit_sealed
 from tests.faults.place import Place
-from tests.faults.trial import Kind, Trial, Verdict
+from tests.faults.trial import Ending, Kind, Trial, Verdict
 from tests.faults.whole import Whole
 
 MANIFEST = "manifest.json"
@@ -25,6 +25,11 @@ Change = Callable[[Path], None]
 def body(change: Callable[[dict[str, Any]], Any]) -> Change:
     """Return a change of the manifest."""
     return lambda folder: edit_sealed(folder / MANIFEST, change)
+
+
+def beside(change: Callable[[dict[str, Any]], Any]) -> Change:
+    """Return a change of what lies beside the seal."""
+    return lambda folder: edit_sealed(folder / MANIFEST, change, outside=True)
 
 
 def entry(name: str, value: object) -> Change:
@@ -89,7 +94,11 @@ def without(key: str) -> Callable[[dict[str, Any]], None]:
     return lambda body: body.pop(key, None)
 
 
+NOTHING = "nothing, but sealed anew"
+"""Of this the program must not notice anything: else the others tried its seal, not their change."""
+
 CHANGES: dict[str, Change] = {
+    NOTHING: body(lambda value: None),
     **{f"round_index = {number!r}": body(set_("round_index", number))
        for number in (7, -1, 0, 1, "2", 2.5, None, True, 10**30)},
     "ids + 100": tensors(lambda t: t.update(ids=t["ids"] + 100)),
@@ -128,8 +137,9 @@ CHANGES: dict[str, Change] = {
     "meta.unscored = 7": meta(set_("unscored", 7)),
     "meta.unscored = {}": meta(set_("unscored", {})),
     "meta.unscored = {'x': 1}": meta(set_("unscored", {"x": 1})),
-    "format = 99": body(set_("format", 99)),
-    "format = 'new'": body(set_("format", "new")),
+    "format = 99": beside(set_("format", 99)),
+    "format = 'new'": beside(set_("format", "new")),
+    "no format": beside(without("format")),
     **{f"manifest = {words!r}": text(words)
        for words in ("", "{", "[]", "null", "7", "{}", '"x"', '{"sha256": 1}', "\0")},
     "manifest nested 100,000 deep": text(DEEP),
@@ -146,7 +156,10 @@ def edited(place: Place, name: str, which: str, stopped: Path, whole: Whole) -> 
         CHANGES[name](folder)
     ended = place.start(place.words()).wait()
     assert not Path("sprung-by-unpickling").exists()
-    yield place.judge(f"{name}, {which}", ended, whole, may_refuse=True)
+    verdict = place.judge(f"{name}, {which}", ended, whole, may_refuse=True)
+    if name == NOTHING and verdict.ending is not Ending.UNHARMED:
+        verdict = Verdict(name, Ending.FAILED, f"the suite failed: {verdict.note}")
+    yield verdict
 
 
 def edits(base: Base) -> Iterator[Trial]:
