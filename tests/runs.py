@@ -137,8 +137,8 @@ def refusal(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
     return text[text.index("error: ") :]
 
 
-def python(*words: object) -> Ended:
-    """Run a Python process to its end."""
+def python(*words: object, timeout: float = 120) -> Ended:
+    """Run a Python process to its end. timeout: seconds."""
     environment = {k: v for k, v in os.environ.items() if k not in PLACE}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
@@ -146,7 +146,7 @@ def python(*words: object) -> Ended:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
     )  # fmt: skip
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=timeout)
         return Ended(process.returncode, out, err)
     finally:
         process.terminate()  # torchrun takes its ranks along

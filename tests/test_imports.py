@@ -43,9 +43,9 @@ COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain", "cache")
 OUTSIDE = {
     "open_clip": "clip/load.py",
     "torch.distributed": "world/",
-    "torch.utils.tensorboard": "run/report.py",
-    "tensorboard": "run/report.py",
-    "yaml": "config/merge.py",
+    "torch.utils.tensorboard": "run/board.py",
+    "tensorboard": "run/board.py",
+    "yaml": "config/",
     "submitit": "../launch/",
     "launch": "../launch/",
 }

@@ -1,0 +1,1 @@
+"""Faults tried on the program, counted in one table: `python -m tests.faults`."""
