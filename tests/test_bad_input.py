@@ -54,6 +54,9 @@ def test_unknown_key_names_the_nearest(lab: Lab, told: Told) -> None:
         ("method__rnk", 3, "method.rnk: pfedmma has no such option; did you mean rank?"),
         ("data__name", "folders", "data.name: 'folders' is unknown; did you mean folder?"),
         ("data__template", "a photo", "data.template: 'a photo' is not text with exactly one {}"),
+        ("data__template", "{{}}", "data.template: '{{}}' is not text with exactly one {} for"),
+        ("data__template", "a\nb {}", "data.template: 'a\\nb {}' holds the control character"),
+        ("run__folder", "a\0b", "run.folder: 'a\\x00b' holds the control character '\\x00'; write"),
         ("run__device", "gpu", "run.device: 'gpu' is not auto, cpu or cuda"),
         ("clip__cache", "tape", "clip.cache: 'tape' is not one of auto, ram, disk, off"),
     ],
@@ -120,6 +123,13 @@ def test_corrupt_images_are_left_out_and_reported_where_that_is_asked_for(
     assert all(f"{path}: " in text for path in spoiled)
     rows = (broken.folder("skipping") / "clients.csv").read_text().splitlines()[1:]
     assert sum(int(row.split(",")[1]) for row in rows) == 20
+
+
+def test_name_of_a_file_sends_no_codes_to_the_terminal(broken: Lab, told: Told) -> None:
+    (broken.data / "train" / "class_1" / "\x1b[2J\x07.jpg").write_text("no image")
+    text = told(broken)
+    assert f"{broken.data}/train/class_1/\\x1b[2J\\x07.jpg: not an image" in text
+    assert "\x1b" not in text and "\x07" not in text
 
 
 def test_client_left_without_test_images_is_named(broken: Lab, told: Told) -> None:

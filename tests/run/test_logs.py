@@ -46,3 +46,11 @@ def test_thread_that_ends_by_our_mistake_shows_where(capsys: pytest.CaptureFixtu
         configure_logging(World.alone(), None)
         failing(KeyError("ours"))
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_line_holds_no_control_characters_of_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with alone():
+        configure_logging(World.alone(), None)
+        logging.getLogger("pfedmma_dist.anything").warning("%s, 100%%", "a\x1b[2J\udcffb")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("WARNING a\\x1b[2J\\udcffb, 100%")
