@@ -32,6 +32,7 @@ ROOMS = {
     "command": "config data methods run spelling stopped world",
     "build": "clip config data federation methods params run world",
     "ownership": "build config data federation reading run",
+    "rounds": "build config exchange federation ownership quantities run",
     "measure": "build config run start world",
     "overview": "data quantities run",
 }

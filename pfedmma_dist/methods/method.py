@@ -38,7 +38,8 @@ from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.model import FINAL, Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
-from pfedmma_dist.exchange import Average, Exchange
+from pfedmma_dist.exchange import Exchange
+from pfedmma_dist.exchange.average import Average
 from pfedmma_dist.params import Layout, ParamSpec
 
 

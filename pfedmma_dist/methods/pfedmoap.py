@@ -27,7 +27,8 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.exchange import Choice, Exchange, ExpertPool, Upload
+from pfedmma_dist.exchange import Exchange
+from pfedmma_dist.exchange.experts import Choice, ExpertPool, Upload
 from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, encode
 from pfedmma_dist.params import Layout, ParamSpec, normal, torch_linear
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from runs import DRIVER, Lab, call, checkpoints, make_lab, outcome, python, scores, torchrun
 
-from pfedmma_dist import train
+from pfedmma_dist import rounds
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.run.signals import SIGNALS, STOPPED
 
@@ -137,7 +137,7 @@ def test_stop_during_the_scores_of_a_round_keeps_them(
 def test_signal_before_the_first_round_has_nothing_to_wait_for(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(train, "zero_shot", lambda federation: send(signal.SIGINT)())
+    monkeypatch.setattr(rounds, "zero_shot", lambda federation: send(signal.SIGINT)())
     assert call(lab.words("early")) == STOPPED
     assert "stopped by a signal before the first round" in capsys.readouterr().err
     assert checkpoints(lab.folder("early")) == []

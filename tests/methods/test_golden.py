@@ -11,7 +11,7 @@ from tiny import golden
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config.keys import OptimConfig
-from pfedmma_dist.exchange import Upload
+from pfedmma_dist.exchange.experts import Upload
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.local import client_losses, train_cohort
 from pfedmma_dist.methods.cocoop import CoCoOp, CoCoOpOptions

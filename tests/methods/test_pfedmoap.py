@@ -12,7 +12,7 @@ from torch import Tensor
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import Dims
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.exchange import Upload
+from pfedmma_dist.exchange.experts import Upload
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.pfedmoap import Experts, PFedMoAP, PFedMoAPOptions
 from pfedmma_dist.params import Layout

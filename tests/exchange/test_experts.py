@@ -5,7 +5,8 @@ import pytest
 import torch
 from tiny import on_ranks
 
-from pfedmma_dist.exchange import Choice, Cost, ExpertPool
+from pfedmma_dist.exchange import Cost
+from pfedmma_dist.exchange.experts import Choice, ExpertPool
 from pfedmma_dist.world import World
 
 NOTHING = torch.zeros(0, dtype=torch.int64)

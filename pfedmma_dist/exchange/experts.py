@@ -1,115 +1,17 @@
-"""What crosses the network at a round boundary, and what it costs a client."""
+"""The pool of experts: beside the mean, clients are handed what others sent last."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.exchange import Cost, Download
+from pfedmma_dist.exchange.average import Average, demand
 from pfedmma_dist.rng import generator
-from pfedmma_dist.world import World, from_fixed, to_fixed
-
-BYTES = 4
-"""Of one number on the network: float32."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Numbers that a real client sends and receives in a round it takes part in."""
-
-    up: int
-    down: int
-    start: int = 0
-    """Numbers received to start from, where the method's paper counts them apart from `down`."""
-
-
-@dataclass(frozen=True)
-class Download:
-    """What clients receive before they train or are scored."""
-
-    shared: Tensor  # [G, S] float32
-    extra: Any = None  # further numbers, for `Method.prepare`
-
-
-class Exchange(Protocol):
-    """The server as clients see it. `sync` is the only collective of a round."""
-
-    uniform: bool
-    """Whether every client is handed the same numbers for scoring."""
-
-    def download(self, clients: np.ndarray, *, training: bool) -> Download:
-        """Return what the clients [G] start from; an exchange may hand out less for scoring."""
-        ...
-
-    def upload(self, clients: np.ndarray, shared: Tensor, weight: Tensor) -> None:
-        """Take shared rows [G, S] with weights [G] float64 that add up to 1 over the round."""
-        ...
-
-    def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
-        """Close the round over all ranks; return the sum of int64 `riders`, which travel along.
-
-        participants: sorted clients of the round, over all ranks.
-        """
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the server's tensors for a checkpoint."""
-        ...
-
-    def load(self, state: dict[str, Tensor], trained: np.ndarray) -> None:
-        """Take back what `state` returned; ValueError where it cannot have.
-
-        trained: sorted clients that had trained by then.
-        """
-        ...
-
-    def cost(self) -> Cost:
-        """Return the traffic of one client and round."""
-        ...
-
-
-class Average:
-    """Weighted mean of the participants' shared rows (FedAvg, McMahan et al. 2017)."""
-
-    uniform = True
-
-    def __init__(self, template: Tensor) -> None:
-        """template: shared part [S] float32 that every client starts from."""
-        self.shared = template.clone()
-        self.total = torch.zeros(template.numel(), dtype=torch.int64)
-
-    def download(self, clients: np.ndarray, *, training: bool) -> Download:
-        """Return the current mean for each of the clients."""
-        return Download(self.shared.expand(len(clients), -1))
-
-    def upload(self, clients: np.ndarray, shared: Tensor, weight: Tensor) -> None:
-        """Add weighted rows in fixed point, exactly, so in any order."""
-        rows = shared.detach().to("cpu", torch.float64)
-        self.total += to_fixed(rows * weight[:, None]).sum(dim=0)
-
-    def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
-        """All-reduce the [S] sums, and the riders behind them, in one buffer."""
-        total = world.exact_sum(torch.cat([self.total, riders]))
-        num_shared = self.total.numel()
-        self.shared = from_fixed(total[:num_shared]).float()
-        self.total.zero_()
-        return total[num_shared:]
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the shared part."""
-        return {"shared": self.shared}
-
-    def load(self, state: dict[str, Tensor], trained: np.ndarray) -> None:
-        """Take back the shared part."""
-        _demand(state, {"shared": (torch.float32, self.shared.shape)})
-        self.shared = state["shared"].clone()
-
-    def cost(self) -> Cost:
-        """Every shared number goes up once and comes down once."""
-        return Cost(up=self.shared.numel(), down=self.shared.numel())
+from pfedmma_dist.world import World
 
 
 class Choice(Enum):
@@ -220,7 +122,7 @@ class ExpertPool(Average):
             "held": (torch.int64, (len(trained), 1 + self.num_experts)),
             "uploads": (torch.float32, (num_uploads, len(self.shared))),
         }
-        _demand(state, {"shared": (torch.float32, self.shared.shape), **pool})
+        demand(state, {"shared": (torch.float32, self.shared.shape), **pool})
         held = state["held"]
         if not np.array_equal(state["clients"], trained):
             raise ValueError(f"the pool is of other clients than the {len(trained)} that trained")
@@ -257,13 +159,3 @@ class ExpertPool(Average):
             mode = "donot_use_mm_for_euclid_dist"
             keys = torch.cdist(self.last[client].row[None], rows, compute_mode=mode)[0].numpy()
         return np.argsort(keys, kind="stable").tolist()
-
-
-def _demand(state: dict[str, Tensor], wanted: dict[str, tuple[torch.dtype, Sequence[int]]]) -> None:
-    """Raise ValueError unless a server's state has these tensors, finite and no others."""
-    found = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in state.items()}
-    if found != {name: (dtype, tuple(shape)) for name, (dtype, shape) in wanted.items()}:
-        raise ValueError(f"the server's state is {found}, not {wanted}")
-    for name, tensor in state.items():
-        if not bool(tensor.isfinite().all()):
-            raise ValueError(f"the server's {name} is not finite")

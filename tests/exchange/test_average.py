@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pfedmma_dist.exchange import Average, Cost
+from pfedmma_dist.exchange import Cost
+from pfedmma_dist.exchange.average import Average
 from pfedmma_dist.world import World
 
 CLIENTS = np.arange(1000)

@@ -1,0 +1,67 @@
+"""What crosses the network at a round boundary, and what it costs a client."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from pfedmma_dist.world import World
+
+BYTES = 4
+"""Of one number on the network: float32."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Numbers that a real client sends and receives in a round it takes part in."""
+
+    up: int
+    down: int
+    start: int = 0
+    """Numbers received to start from, where the method's paper counts them apart from `down`."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """What clients receive before they train or are scored."""
+
+    shared: Tensor  # [G, S] float32
+    extra: Any = None  # further numbers, for `Method.prepare`
+
+
+class Exchange(Protocol):
+    """The server as clients see it. `sync` is the only collective of a round."""
+
+    uniform: bool
+    """Whether every client is handed the same numbers for scoring."""
+
+    def download(self, clients: np.ndarray, *, training: bool) -> Download:
+        """Return what the clients [G] start from; an exchange may hand out less for scoring."""
+        ...
+
+    def upload(self, clients: np.ndarray, shared: Tensor, weight: Tensor) -> None:
+        """Take shared rows [G, S] with weights [G] float64 that add up to 1 over the round."""
+        ...
+
+    def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
+        """Close the round over all ranks; return the sum of int64 `riders`, which travel along.
+
+        participants: sorted clients of the round, over all ranks.
+        """
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the server's tensors for a checkpoint."""
+        ...
+
+    def load(self, state: dict[str, Tensor], trained: np.ndarray) -> None:
+        """Take back what `state` returned; ValueError where it cannot have.
+
+        trained: sorted clients that had trained by then.
+        """
+        ...
+
+    def cost(self) -> Cost:
+        """Return the traffic of one client and round."""
+        ...

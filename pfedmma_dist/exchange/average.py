@@ -1,0 +1,61 @@
+"""Average: the weighted mean of what clients send, exact to the bit in any order."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pfedmma_dist.exchange import Cost, Download
+from pfedmma_dist.world import World, from_fixed, to_fixed
+
+
+class Average:
+    """Weighted mean of the participants' shared rows (FedAvg, McMahan et al. 2017)."""
+
+    uniform = True
+
+    def __init__(self, template: Tensor) -> None:
+        """template: shared part [S] float32 that every client starts from."""
+        self.shared = template.clone()
+        self.total = torch.zeros(template.numel(), dtype=torch.int64)
+
+    def download(self, clients: np.ndarray, *, training: bool) -> Download:
+        """Return the current mean for each of the clients."""
+        return Download(self.shared.expand(len(clients), -1))
+
+    def upload(self, clients: np.ndarray, shared: Tensor, weight: Tensor) -> None:
+        """Add weighted rows in fixed point, exactly, so in any order."""
+        rows = shared.detach().to("cpu", torch.float64)
+        self.total += to_fixed(rows * weight[:, None]).sum(dim=0)
+
+    def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
+        """All-reduce the [S] sums, and the riders behind them, in one buffer."""
+        total = world.exact_sum(torch.cat([self.total, riders]))
+        num_shared = self.total.numel()
+        self.shared = from_fixed(total[:num_shared]).float()
+        self.total.zero_()
+        return total[num_shared:]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the shared part."""
+        return {"shared": self.shared}
+
+    def load(self, state: dict[str, Tensor], trained: np.ndarray) -> None:
+        """Take back the shared part."""
+        demand(state, {"shared": (torch.float32, self.shared.shape)})
+        self.shared = state["shared"].clone()
+
+    def cost(self) -> Cost:
+        """Every shared number goes up once and comes down once."""
+        return Cost(up=self.shared.numel(), down=self.shared.numel())
+
+
+def demand(state: dict[str, Tensor], wanted: dict[str, tuple[torch.dtype, Sequence[int]]]) -> None:
+    """Raise ValueError unless a server's state has these tensors, finite and no others."""
+    found = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in state.items()}
+    if found != {name: (dtype, tuple(shape)) for name, (dtype, shape) in wanted.items()}:
+        raise ValueError(f"the server's state is {found}, not {wanted}")
+    for name, tensor in state.items():
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"the server's {name} is not finite")
