@@ -6,14 +6,15 @@ failed: `python -m launch.attempts FOLDER` puts the job back into the queue, or 
 up. Slurm itself requeues after the loss of a node; then the next start finds the count.
 """
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pfedmma_dist.reading import Unreadable, read_json
 from pfedmma_dist.run.files import write_json
 
 
@@ -46,7 +47,22 @@ class Attempts:
         self.path.unlink(missing_ok=True)
 
     def _read(self) -> dict | None:
-        return json.loads(self.path.read_text()) if self.path.exists() else None
+        return read_record(self.path)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return what a start has counted, None where nothing is or what is there is damaged."""
+    try:
+        record = read_json(path, dict, "counting begins anew")
+        kinds = {"count": int, "reached": str, "limit": int}
+        if {key: type(value) for key, value in record.items()} != kinds:
+            raise Unreadable(path, f"holds {record!r}"[:80], "counting begins anew")
+    except FileNotFoundError:
+        return None
+    except Unreadable as error:
+        print(error, file=sys.stderr)
+        return None
+    return record
 
 
 def given_up(count: int) -> str:
@@ -80,9 +96,9 @@ def main(argv: list[str]) -> int:
     """Requeue the job of this batch script where another attempt is due; return the exit code."""
     job = job_id(os.environ)
     path = Attempts.of(Path(argv[0]), job, 0).path
-    if not path.exists() or not is_wanted():
+    record = read_record(path)
+    if record is None or not is_wanted():
         return 0
-    record = json.loads(path.read_text())
     if record["count"] >= record["limit"]:
         path.unlink()
         print(f"error: {given_up(record['count'])}", file=sys.stderr)

@@ -32,6 +32,10 @@ class Unreadable(ValueError):
         super().__init__(f"{path} {problem}; {remedy}")
 
 
+class Newer(Unreadable):
+    """Say that a file is of a format that only a newer program knows: it is not damaged."""
+
+
 def read_text(path: Path, remedy: str) -> str:
     """Return the UTF-8 text of a file."""
     try:
@@ -117,7 +121,7 @@ def check_format(path: Path, number: Any) -> int:
     if isinstance(number, bool | float) or known < 0:
         raise Unreadable(path, f"says format {number!r}, which is no number of one", "restore it")
     if known > FORMAT:
-        raise Unreadable(
+        raise Newer(
             path,
             f"is of format {known}, and this program knows formats up to {FORMAT}",
             "use the program that wrote it, or a newer one",

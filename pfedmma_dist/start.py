@@ -12,6 +12,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest, result
 from pfedmma_dist.run.checkpoint import DAMAGE, candidates
 from pfedmma_dist.run.folder import RunFolder
@@ -101,6 +102,8 @@ def _owners(folder: RunFolder) -> Iterator[tuple[Path, Flat]]:
     for path in candidates(folder.checkpoints):
         try:
             record = manifest.read(path)
+        except Newer:
+            raise
         except DAMAGE:
             continue
         if record.format > 0:

@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest
 from pfedmma_dist.run.files import sync
 from pfedmma_dist.run.manifest import ENTRY, Manifest, shard_file
@@ -122,6 +123,7 @@ def load(
     names = _from_first(world, names)
     for name in names:
         path = folder / name
+        together(world, partial(_refuse_newer, path), Newer)
         record = _attempt(world, path, manifest.read)
         if record is None:
             continue
@@ -146,6 +148,16 @@ def _attempt(world: World, path: Path, action: Callable[[Path], T]) -> T | None:
         if world.first:
             log.warning("checkpoint %s is passed over for the one before: %s", path, error)
         return None
+
+
+def _refuse_newer(path: Path) -> None:
+    """Raise Newer where a newer program saved a checkpoint, instead of going on from older ones."""
+    try:
+        manifest.read(path)
+    except Newer:
+        raise
+    except DAMAGE:
+        return
 
 
 def _check_layout(path: Path, record: Manifest, fingerprint: str, num_shards: int) -> None:

@@ -95,7 +95,7 @@ def _earlier(path: Path, start_round: int, saved: str | None) -> list[dict[str, 
     """Return the rows of the rounds before `start_round`, as the checkpoint has them if it does."""
     if saved is None:
         return _complete(path, start_round)
-    wanted = list(csv.DictReader(saved.splitlines(keepends=True)))
+    wanted = list(csv.DictReader(io.StringIO(saved, newline="")))
     try:
         rows = read_rows(path, ["round"], REMEDY)
         agrees = [row for row in rows if int(row["round"]) < start_round] == wanted

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pfedmma_dist.reading import FORMAT, Unreadable, seal
+from pfedmma_dist.reading import FORMAT, Newer, Unreadable, seal
 from pfedmma_dist.run import manifest
 from pfedmma_dist.run.checkpoint import load, save
 from pfedmma_dist.world import World
@@ -80,8 +80,10 @@ def test_manifest_that_we_cannot_have_written_is_refused(
 
 def test_newer_format_is_refused_by_its_number(tmp_path: Path) -> None:
     path = written(tmp_path, lambda outer: outer.update(format=FORMAT + 1))
-    with pytest.raises(Unreadable, match=f"is of format {FORMAT + 1}"):
+    with pytest.raises(Newer, match=f"is of format {FORMAT + 1}"):
         manifest.read(path)
+    with pytest.raises(ValueError, match=f"is of format {FORMAT + 1}"):  # not passed over
+        load(tmp_path, World.alone(), [0], "abc", 1)
 
 
 def test_state_that_is_not_accepted_falls_back_to_the_one_before(tmp_path: Path) -> None:
