@@ -94,7 +94,7 @@ class Files:
 
     def inspect(self, rows: np.ndarray) -> Inspection:
         """Decode these files and digest their bytes, which the system has at hand by then."""
-        content = np.zeros((len(rows), 2), np.int64)
+        content, root = np.zeros((len(rows), 2), np.int64), str(self.root)
 
         def check(places: range) -> list[tuple[int, str]]:
             failures = []
@@ -102,7 +102,7 @@ class Files:
                 row = int(rows[place])
                 try:
                     self._decode(row)
-                    content[place] = short_digest((self.root / self.paths[row]).read_bytes())
+                    content[place] = file_digest(f"{root}/{self.paths[row]}")
                 except UnreadableImage as error:
                     failures.append((row, error.reason))
             return failures
@@ -123,6 +123,12 @@ class Files:
                 return _to_rgb(image)
         except BROKEN as error:
             raise UnreadableImage(path, _reason(path, error)) from error
+
+
+def file_digest(path: str) -> tuple[int, int]:
+    """Return the digest of a file's bytes. Buffers and Path objects would add a third to it."""
+    with open(path, "rb", buffering=0) as file:
+        return short_digest(file.readall())
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
