@@ -19,8 +19,9 @@ INTRODUCTION = """\
 # Faults tried on the program
 
 Written by `python -m tests.faults --markdown docs/faults.md`. A number here is a count of trials
-that were really run; the command ends with exit code 1 if any of them did not survive. `python -m tests.faults --list` names the kinds of faults, any of which can
-be run alone (`python -m tests.faults kills worlds`); `--quick` takes a small sample of each.
+that were really run; the command ends with exit code 1 if any of them did not survive.
+`python -m tests.faults --list` names the kinds of faults, any of which can be run alone
+(`python -m tests.faults kills worlds`); `--quick` takes a small sample of each.
 
 """
 
@@ -62,9 +63,11 @@ def page(rows: Sequence[Row], words: Sequence[str], seconds: float, workers: int
     """
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     python = ".".join(map(str, sys.version_info[:3]))
+    command = " ".join(["python -m tests.faults", *words])
     when = (
-        f"`{' '.join(['python -m tests.faults', *words])}`: {now}, commit {commit()}, {len(os.sched_getaffinity(0))} CPU cores, {workers} trials at "
-        f"a time, Python {python}, PyTorch {torch.__version__}; {seconds / 60:.0f} minutes.\n\n"
+        f"`{command}`: {now}, commit {commit()}, {len(os.sched_getaffinity(0))} CPU cores, "
+        f"{workers} trials at a time, Python {python}, PyTorch {torch.__version__}; "
+        f"{seconds / 60:.0f} minutes.\n\n"
     )
     meanings = "".join(f"- **{row.what}**: {row.meaning}.\n" for row in rows)
     host = socket.gethostname()  # TensorBoard's files bear its name
