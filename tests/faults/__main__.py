@@ -64,9 +64,10 @@ def main(argv: list[str] | None = None) -> int:
         for verdict in row.failures():
             print(f"** {row.what}: {verdict.name}: {verdict.ending.value}: {verdict.note}")
     tell(f"{sum(row.tried for row in rows):,} trials in {took / 60:.1f} minutes")
+    chosen = [*words.names, *["--quick"] * words.quick]
     if words.markdown:
         words.markdown.parent.mkdir(parents=True, exist_ok=True)
-        words.markdown.write_text(page.page(rows, took, workers), encoding="utf-8")
+        words.markdown.write_text(page.page(rows, chosen, took, workers), encoding="utf-8")
     return exit_code(rows)
 
 

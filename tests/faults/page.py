@@ -18,10 +18,10 @@ COUNTED = (Ending.SILENT, Ending.TRACEBACK, Ending.FAILED)
 INTRODUCTION = """\
 # Faults tried on the program
 
-Written by `python -m tests.faults --markdown docs/faults.md`, which runs everything below. A
-number here is a count of trials that were really run; the command ends with exit code 1 if any of
-them did not survive. `python -m tests.faults --list` names the kinds of faults, any of which can
-be run alone (`python -m tests.faults kills worlds`); `--quick` takes a small sample of each.
+Written by `python -m tests.faults --markdown docs/faults.md`. A number here is a count of trials
+that were really run; the command ends with exit code 1 if any of them did not survive.
+`python -m tests.faults --list` names the kinds of faults, any of which can be run alone
+(`python -m tests.faults kills worlds`); `--quick` takes a small sample of each.
 
 """
 
@@ -56,13 +56,18 @@ def table(rows: Iterable[Row]) -> str:
     return "".join([*lines, _cells("**all**", rows, "")])
 
 
-def page(rows: Sequence[Row], seconds: float, workers: int) -> str:
-    """Return the page: where and when it was run, the table, and what it means."""
+def page(rows: Sequence[Row], words: Sequence[str], seconds: float, workers: int) -> str:
+    """Return the page: how, where and when it was run, the table, and what it means.
+
+    words: those that chose the trials; none for all of them.
+    """
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     python = ".".join(map(str, sys.version_info[:3]))
+    command = " ".join(["python -m tests.faults", *words])
     when = (
-        f"{now}, commit {commit()}, {len(os.sched_getaffinity(0))} CPU cores, {workers} trials at "
-        f"a time, Python {python}, PyTorch {torch.__version__}; {seconds / 60:.0f} minutes.\n\n"
+        f"`{command}`: {now}, commit {commit()}, {len(os.sched_getaffinity(0))} CPU cores, "
+        f"{workers} trials at a time, Python {python}, PyTorch {torch.__version__}; "
+        f"{seconds / 60:.0f} minutes.\n\n"
     )
     meanings = "".join(f"- **{row.what}**: {row.meaning}.\n" for row in rows)
     host = socket.gethostname()  # TensorBoard's files bear its name

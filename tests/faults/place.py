@@ -118,9 +118,11 @@ class Place:
             return Verdict(name, Ending.FAILED, f"exit codes {codes}: {last_line(ended)}")
         if must_refuse:
             return Verdict(name, Ending.SILENT, "went on as if nothing had changed")
-        differences = [*compare(self.run, whole), *self.left_over()]
+        differences, left = compare(self.run, whole), self.left_over()
         if differences:
-            return Verdict(name, Ending.SILENT, "; ".join(differences))
+            return Verdict(name, Ending.SILENT, "; ".join([*differences, *left]))
+        if left:
+            return Verdict(name, Ending.FAILED, "; ".join(left))
         warned = any(" WARNING " in end.err for end in ended)
         return Verdict(name, Ending.FELL_BACK if warned else Ending.UNHARMED)
 

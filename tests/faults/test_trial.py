@@ -67,7 +67,7 @@ def test_refusal_survives_where_it_may_and_names_something(place: Place, whole: 
 def test_other_exit_codes_and_rests_fail(place: Place, whole: Whole) -> None:
     assert ending(place, whole, [Ended(-9, "", "")]) is Ending.FAILED
     (place.run / ".x.tmp").touch()
-    assert ending(place, whole, [Ended(0, "", "")]) is Ending.SILENT
+    assert ending(place, whole, [Ended(0, "", "")]) is Ending.FAILED
 
 
 def test_point_shown_twice_or_with_another_value_is_seen() -> None:

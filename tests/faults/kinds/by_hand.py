@@ -95,7 +95,7 @@ def without(key: str) -> Callable[[dict[str, Any]], None]:
 
 
 NOTHING = "nothing, but sealed anew"
-"""Of this the program must not notice anything: else the others tried its seal, not the change."""
+"""Of this the program must not notice anything, else the others tried its seal alone."""
 
 CHANGES: dict[str, Change] = {
     NOTHING: body(lambda value: None),
