@@ -44,9 +44,10 @@ def _load(file: str, variable: str) -> np.ndarray:
     try:
         values = np.ravel(loadmat(file, variable_names=[variable])[variable])
     except (
-        MatReadError, OSError, ValueError, TypeError, AttributeError, LookupError, OverflowError,
-        MemoryError, NotImplementedError, zlib.error,
+        MatReadError, OSError, ValueError, TypeError, AttributeError, LookupError, MemoryError,
+        ArithmeticError, RuntimeError, SystemError, zlib.error,
     ) as error:  # fmt: skip
+        # Much of it by chance: scipy looks kinds of numbers up beyond the end of its table.
         raise ValueError(shortened(f"{type(error).__name__}: {error}", 160)) from error
     if values.dtype.kind not in NUMERIC or not np.isfinite(values).all():
         raise ValueError(f"it is of kind {values.dtype}, or not finite")
