@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from driver import MISHAPS, arrange
 
-from pfedmma_dist import command, train
+from pfedmma_dist import command, rounds, train
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.world import roster, waiting, world
 
@@ -93,7 +93,7 @@ def _rank(
         name, where, round_index = mishap
         arrange(MISHAPS[name], where, round_index)
         if round_index < 0 and rank == where:
-            train.zero_shot = _before_zero_shot(MISHAPS[name])
+            rounds.zero_shot = _before_zero_shot(MISHAPS[name])
     command.leave(train.main(words))
 
 

