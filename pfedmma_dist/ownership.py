@@ -10,10 +10,9 @@ from pfedmma_dist.data import inputs
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run import manifest
-from pfedmma_dist.run.checkpoint import DAMAGE, candidates
 from pfedmma_dist.run.files import write_text_atomically
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.manifest import Manifest
+from pfedmma_dist.run.manifest import DAMAGE, Manifest, candidates
 from pfedmma_dist.run.together import TogetherError
 
 SIDES = {

@@ -14,8 +14,8 @@ from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest, result
-from pfedmma_dist.run.checkpoint import DAMAGE, candidates
 from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.manifest import DAMAGE, candidates
 from pfedmma_dist.run.together import together
 from pfedmma_dist.world import World, limit_threads, make_deterministic
 

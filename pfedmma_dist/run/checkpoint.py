@@ -8,7 +8,6 @@ is unfinished (`.tmp`) or about to be replaced (`.old`); only the latter is ever
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,18 +22,13 @@ from torch import Tensor
 from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest
 from pfedmma_dist.run.files import sync
-from pfedmma_dist.run.manifest import ENTRY, Manifest, shard_file
+from pfedmma_dist.run.manifest import DAMAGE, ENTRY, Manifest, candidates, round_of, shard_file
 from pfedmma_dist.run.together import TogetherError, gather_texts, together
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
 
-NAME = re.compile(r"round_\d{6,}|\.round_\d{6,}\.old")
-
 T = TypeVar("T")
-
-DAMAGE = (OSError, SafetensorError, ValueError)
-"""What reading a missing, cut or altered file can raise."""
 
 
 class CheckpointError(OSError):
@@ -242,7 +236,7 @@ def _prune(folder: Path, round_index: int, keep: int) -> None:
     push intact ones out.
     """
     paths = [path for path in candidates(folder) if not path.name.startswith(".")]
-    kept = [path for path in paths if _round_of(path) <= round_index][:keep]
+    kept = [path for path in paths if round_of(path) <= round_index][:keep]
     for path in set(paths) - set(kept):
         doomed = path.with_name(f".{path.name}.tmp")  # so that a crash leaves no half checkpoint
         try:
@@ -250,16 +244,6 @@ def _prune(folder: Path, round_index: int, keep: int) -> None:
         except OSError as error:
             log.warning("cannot delete the old checkpoint %s: %s", path, error)
         shutil.rmtree(doomed, ignore_errors=True)
-
-
-def candidates(folder: Path) -> list[Path]:
-    """Return the folders that may hold a checkpoint, newest first, the finished before its .old."""
-    paths = [path for path in folder.glob("*round_*") if NAME.fullmatch(path.name)]
-    return sorted(paths, key=lambda path: (_round_of(path), path.suffix != ".old"), reverse=True)
-
-
-def _round_of(path: Path) -> int:
-    return int(re.sub(r"\D", "", path.name))
 
 
 def _from_first(world: World, names: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -18,6 +19,11 @@ METRICS = "metrics.csv"
 """The table of the rounds before the checkpoint; format 0 has none."""
 
 MANIFEST = "manifest.json"
+
+NAME = re.compile(r"round_\d{6,}|\.round_\d{6,}\.old")
+
+DAMAGE = (OSError, SafetensorError, ValueError)
+"""What reading a missing, cut or altered file can raise."""
 
 ENTRY = 33
 """Numbers that describe a file to the other ranks: the 32 bytes of its sha256, and its size."""
@@ -48,6 +54,17 @@ class Manifest:
     ]  # name -> sha256 and bytes; None: a shard without clients
     meta: dict[str, Any]
     format: int = FORMAT
+
+
+def candidates(folder: Path) -> list[Path]:
+    """Return the folders that may hold a checkpoint, newest first, the finished before its .old."""
+    paths = [path for path in folder.glob("*round_*") if NAME.fullmatch(path.name)]
+    return sorted(paths, key=lambda path: (round_of(path), path.suffix != ".old"), reverse=True)
+
+
+def round_of(path: Path) -> int:
+    """Return the round that a folder is named after."""
+    return int(re.sub(r"\D", "", path.name))
 
 
 def shard_file(shard: int) -> str:
@@ -104,7 +121,7 @@ def read(folder: Path) -> Manifest:
         if outer.get("sha256") != seal(inner):
             raise Unreadable(path, "does not have the sha256 it was written with", REMEDY)
     record = _record(path, inner, outer.get("format", 0))
-    named = int(re.sub(r"\D", "", folder.name))
+    named = round_of(folder)
     if record.round_index != named:
         raise Unreadable(path, f"is of round {record.round_index}, not {named}", REMEDY)
     return record
