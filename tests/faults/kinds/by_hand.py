@@ -116,7 +116,7 @@ CHANGES: dict[str, Change] = {
     "server of another length": tensors(lambda t: t.update(shared=t["shared"][1:]), "server"),
     "server in float64": tensors(lambda t: t.update(shared=t["shared"].double()), "server"),
     "server without a tensor": tensors(lambda t: t.pop("shared"), "server"),
-    "server with another tensor": tensors(lambda t: t.update(more=t["shared"]), "server"),
+    "server with another tensor": tensors(lambda t: t.update(more=t["shared"].clone()), "server"),
     "null for a shard with clients": entry("shard_001.safetensors", None),
     "no entry of a shard": body(lambda value: value["files"].pop("shard_001.safetensors")),
     "no entry of the server": body(lambda value: value["files"].pop("server.safetensors")),

@@ -175,7 +175,7 @@ def moved(place: Place, name: str) -> Iterator[Verdict]:
     elif name == "data copied elsewhere":
         shutil.copytree(lab, elsewhere, copy_function=shutil.copyfile)
         shutil.rmtree(lab / "data")
-        words = lab_words(place, elsewhere, {})
+        words.append(f"data.root={elsewhere / 'data'}")
     else:
         words.append(f"clip.cache_folder={place.path / 'other-cache'}")
     ended = place.start(words).wait()

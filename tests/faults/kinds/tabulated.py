@@ -32,6 +32,8 @@ def series(place: Place, seed: int, number: int, whole: Whole) -> Iterator[Verdi
         place.copy(whole.folder)
         file, how = rng.choice(FILES), rng.choice(sorted(DAMAGE))
         DAMAGE[how](place.run / file, rng)
+        if not (place.run / "result.json").exists():
+            continue  # a run without it has not finished, and is not tried here
         yield tabulated(f"{how} {file}", arguments, wanted)
 
 
