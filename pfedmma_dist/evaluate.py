@@ -13,9 +13,11 @@ from pathlib import Path
 
 from pfedmma_dist import command
 from pfedmma_dist.build import assemble, attach_features, zero_shot
+from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.config.identity import defaults, differences, digest, flat
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.scores import summary
@@ -97,10 +99,16 @@ def _check(owner: Owner, path: Path, record: Manifest) -> None:
     """Refuse keys that have made the state; say what is scored on something else."""
     if record.format == 0:
         return
-    wanted = owner.facts["configuration"]
+    saved, wanted = record.meta["configuration"], owner.facts["configuration"]
     usual = defaults(wanted["method.name"], METHODS)
-    found = differences(record.meta["configuration"], wanted, usual)
-    for key, was, now in found:
+    file = owner.folder.config
+    kept = flat(from_yaml(file, methods=METHODS, sources=SOURCES))
+    for key, was, now in differences(saved, kept, usual):
+        raise TogetherError(
+            f"run.folder: {file} says {key}: {shown(now)}, and {path} was saved with "
+            f"{shown(was)}; restore that file"
+        )
+    for key, was, now in differences(saved, wanted, usual):
         if key.startswith(TRAINED):
             raise TogetherError(
                 f"{key}: {path} was trained with {shown(was)}, and {shown(now)} is asked for; "

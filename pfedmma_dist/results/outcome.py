@@ -75,30 +75,42 @@ def read_outcome(
 
     row, point: its line's name in its sweep, and the values of the grid's keys there.
     """
-    folder, config, problems = RunFolder(path), dict(point or {}), []
-    finished = None
+    folder, problems = RunFolder(path), []
+    finished, changed, config = None, [], {}
     try:
         finished = read(folder)
-        if finished is not None:
-            config = {
-                key: finished[name] for name, key in FACTS.items() if name in finished
-            } | config
-        if folder.config.is_file():
-            config |= _flat(read_yaml(folder.config))
+        changed = altered(folder, finished or {})
+        problems += [f"{file} is not as the run left it, and is left out" for file in changed]
+        config = _config(folder, finished, point or {}, known=folder.config not in changed)
     except ValueError as error:
         problems.append(str(error))
+        config = dict(point or {})
+    has_metrics = folder.metrics not in changed
     try:
-        changed = altered(folder, finished or {})
-        if not changed and folder.metrics.exists():
+        if has_metrics:
             read_metrics(folder.metrics)
-        problems += [f"{path} is not as the run left it, and is left out" for path in changed]
     except Unreadable as error:
-        changed = [folder.metrics]
         problems.append(str(error))
+        has_metrics = False
     return Outcome(
         path=path, row=row, config=config, result=finished, problems=tuple(problems),
-        has_metrics=folder.metrics not in changed,
+        has_metrics=has_metrics,
     )  # fmt: skip
+
+
+def _config(
+    folder: RunFolder,
+    finished: Mapping[str, Any] | None,
+    point: Mapping[str, Any],
+    *,
+    known: bool,  # config.yaml may be believed
+) -> dict[str, Any]:
+    """Return what is known of the configuration of a run, whose result may say all of it."""
+    if finished is not None and "configuration" in finished:
+        return {**point, **finished["configuration"]}
+    told = {key: finished[name] for name, key in FACTS.items() if name in (finished or {})}
+    saved = _flat(read_yaml(folder.config)) if known and folder.config.is_file() else {}
+    return {**told, **point, **saved}
 
 
 def completed(outcomes: Iterable[Outcome]) -> list[Outcome]:

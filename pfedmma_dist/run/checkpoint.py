@@ -6,6 +6,7 @@ with what tells whose state it is. A folder whose name starts with a dot
 is unfinished (`.tmp`) or about to be replaced (`.old`); only the latter is ever read.
 """
 
+import contextlib
 import logging
 import os
 import shutil
@@ -174,11 +175,11 @@ def _prepare(folder: Path, temporary: Path) -> None:
     """Clear away what a crash left behind and make the folder to write into."""
     folder.mkdir(parents=True, exist_ok=True)
     for left_over in folder.glob(".round_*.tmp"):
-        shutil.rmtree(left_over, ignore_errors=True)
+        _remove(left_over)
     for old in folder.glob(".round_*.old"):
         name = folder / old.name[1 : -len(".old")]
         if name.exists():
-            shutil.rmtree(old, ignore_errors=True)
+            _remove(old)
         else:
             os.replace(old, name)
     temporary.mkdir()
@@ -212,12 +213,12 @@ def _publish(temporary: Path, final: Path, record: Manifest) -> None:
         os.replace(final, old)
     os.replace(temporary, final)
     sync(final.parent)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
 
 
 def _abandon(folder: Path, temporary: Path) -> str:
     """Remove the unfinished folder and say which checkpoint a restart will use."""
-    shutil.rmtree(temporary, ignore_errors=True)
+    _remove(temporary)
     for path in candidates(folder):
         try:
             record = manifest.read(path)
@@ -243,7 +244,16 @@ def _prune(folder: Path, round_index: int, keep: int) -> None:
             os.replace(path, doomed)
         except OSError as error:
             log.warning("cannot delete the old checkpoint %s: %s", path, error)
-        shutil.rmtree(doomed, ignore_errors=True)
+        _remove(doomed)
+
+
+def _remove(path: Path) -> None:
+    """Delete a folder, or what somebody has put there under its name, as far as one can."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _from_first(world: World, names: list[str]) -> list[str]:

@@ -14,8 +14,8 @@ REMEDY = "restore it from a copy, or delete it and start the run again: it goes 
 
 
 def write(folder: RunFolder, facts: Mapping[str, Any]) -> None:
-    """Write the result of a run, which is finished with it; its tables are written before."""
-    files = {path.name: _sha256(path) for path in _tables(folder) if path.exists()}
+    """Write the result of a run, which is finished with it; its other files are written before."""
+    files = {path.name: _sha256(path) for path in _beside(folder) if path.exists()}
     body = plain({"format": FORMAT, **facts, "files": files})
     write_json(folder.result, {**body, "sha256": seal(body)})
 
@@ -35,7 +35,7 @@ def read(folder: RunFolder) -> dict[str, Any] | None:
         raise Unreadable(path, "holds no results", REMEDY)
     for row in rows:
         scores = row.get("scores") if isinstance(row, dict) else None
-        if not isinstance(scores, dict) or not all(map(_is_number, scores.values())):
+        if not isinstance(scores, dict) or not scores or not all(map(_is_number, scores.values())):
             raise Unreadable(path, f"holds a row without scores: {str(row)[:60]}", REMEDY)
     return body
 
@@ -51,17 +51,17 @@ def rows(folder: RunFolder, body: Mapping[str, Any]) -> list[MethodResult]:
 
 
 def altered(folder: RunFolder, result: Mapping[str, Any]) -> list[Path]:
-    """Return the tables of a finished run that are not as it left them."""
+    """Return the files of a finished run that are not as it left them."""
     written = result.get("files", {})
     return [
         path
-        for path in _tables(folder)
+        for path in _beside(folder)
         if path.name in written and (not path.is_file() or _sha256(path) != written[path.name])
     ]
 
 
-def _tables(folder: RunFolder) -> tuple[Path, ...]:
-    return folder.metrics, folder.clients
+def _beside(folder: RunFolder) -> tuple[Path, ...]:
+    return folder.config, folder.metrics, folder.clients, folder.images
 
 
 def _is_number(value: Any) -> bool:

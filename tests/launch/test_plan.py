@@ -40,7 +40,7 @@ def refused(file: str, *words: str) -> str:
 def finish(run: PlannedRun) -> None:
     run.folder.create()
     run.folder.config.write_text(to_yaml(run.config))
-    run.folder.result.write_text('{"results": [{"scores": {}}]}')
+    run.folder.result.write_text('{"results": [{"scores": {"local_mean": 1.0}}]}')
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
