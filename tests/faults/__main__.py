@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -51,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
             print(name, *(f"    {kind.what}" for kind in kinds_of([name])), sep="\n")
         return 0
     workers = words.workers or len(os.sched_getaffinity(0))
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # and clean up
     began, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="pfedmma-faults-"))
     try:
         warm(folder)

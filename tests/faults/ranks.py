@@ -98,6 +98,7 @@ def _be_rank(
     code = 1
     try:
         redirect(said)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for name in PLACE:
             os.environ.pop(name, None)
         if size > 1:

@@ -170,6 +170,7 @@ def _play(trial: Trial, place: Place, pipe: int) -> None:
     """Play a trial, from here to the end of the process."""
     try:
         redirect(place.path / "trial.txt")
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         adopt_orphans()
         if place.private:
             own_shared_memory()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.faults.base import Base
 from tests.faults.place import Place, first_trace
-from tests.faults.ranks import STEP
+from tests.faults.ranks import STEP, Ranks
 from tests.faults.runner import offspring
 from tests.faults.trial import Ending, Kind, Trial, Verdict
 from tests.faults.whole import Whole
@@ -23,6 +23,9 @@ RANKS, BY_TORCHRUN = 30, 6
 
 LEAVE = 60.0
 """Seconds in which a rank must have noticed that another, or its torchrun, is gone."""
+
+NOTICE = 10.0
+"""Seconds until a rank that is left alone is asked to stop."""
 
 SLOW_IMPORT = 8.0
 """Seconds, about, that torchrun and its ranks need until they train."""
@@ -39,7 +42,7 @@ def kill_ranks(place: Place, seed: int, whole: Whole) -> Iterator[Verdict]:
         time.sleep(delay)
         if ranks.send(signal.SIGKILL, *victims):
             times.append(f"{delay:.2f} s, {victims}")
-        ended = ranks.wait(LEAVE)
+        ended = end_as_torchrun(ranks)
         if any(end.code == 124 for end in ended):
             yield Verdict(f"seed {seed}", Ending.FAILED, f"a rank stayed, killed: {times}")
             return
@@ -53,6 +56,18 @@ def kill_ranks(place: Place, seed: int, whole: Whole) -> Iterator[Verdict]:
         yield Verdict(f"{verdict.name}, killed {'; '.join(times)}", verdict.ending, verdict.note)
     else:
         yield from kill_ranks(place.another(), seed + 1000, whole)
+
+
+def end_as_torchrun(ranks: Ranks) -> list[Ended]:
+    """Wait for the ranks; ask those to stop that another's death has not ended.
+
+    So does torchrun, and at once. A rank that waits for another one to start knows of no death.
+    """
+    until = time.monotonic() + NOTICE
+    while ranks.alive() and time.monotonic() < until:
+        time.sleep(STEP)
+    ranks.send(signal.SIGTERM, *ranks.alive())
+    return ranks.wait(LEAVE)
 
 
 def kill_torchrun(place: Place, seed: int, whole: Whole) -> Iterator[Verdict]:
