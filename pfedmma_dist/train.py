@@ -9,10 +9,12 @@ ends with 75 too, at the last checkpoint.
 import logging
 import sys
 
+from rich.console import Console
+
 from pfedmma_dist import command
 from pfedmma_dist.build import assemble, attach_features
 from pfedmma_dist.config.command_line import to_yaml, with_default
-from pfedmma_dist.config.identity import run_folder
+from pfedmma_dist.config.identity import identity, run_folder
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
@@ -52,7 +54,7 @@ def train(cfg: Config, world: World) -> int:
 
 
 def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> int:
-    console = configure_logging(world, folder)
+    console = together(world, lambda: _log(world, folder), ValueError)
     settle(cfg, folder, world)
     finished = together(world, lambda: result.read(folder), ValueError)
     if finished is None:
@@ -88,7 +90,7 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
     else:
         log.info("%s holds a finished run; this is its result", folder.path)
         if world.first:
-            draw_missing(folder)
+            draw_missing(folder, identity(cfg), to_yaml(cfg))
     if world.first:
         for path in result.altered(folder, finished):
             log.warning("%s is not as the run left it", path)
@@ -97,6 +99,11 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         sys.stdout.write(f"run folder   {folder.path}\n")
         sys.stdout.write(f"TensorBoard  tensorboard --logdir {folder.path.parent}\n")
     return 0
+
+
+def _log(world: World, folder: RunFolder) -> Console:
+    with writing(folder.path):
+        return configure_logging(world, folder)
 
 
 def _describe(cfg: Config, owner: Owner, world: World) -> None:

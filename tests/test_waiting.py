@@ -145,3 +145,17 @@ def test_wait_that_was_told_of_is_told_to_be_over(caplog: pytest.LogCaptureFixtu
         "waiting for rank 1",
         "all ranks have com",
     ]
+
+
+def test_store_that_has_gone_with_its_torchrun_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    for name, value in {**place, "TORCHELASTIC_USE_AGENT_STORE": "True"}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(meeting, "STORE_SECONDS", 0.1)
+    with pytest.raises(RankLost, match="the ranks' store does not answer, as where torchrun"):
+        meet(0, 2)

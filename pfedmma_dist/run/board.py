@@ -3,12 +3,14 @@
 The only file that imports tensorboard, and that when a board is opened.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pfedmma_dist.run.folder import EVENTS
 from pfedmma_dist.run.labels import printable
 from pfedmma_dist.run.optional import optional
 
@@ -28,6 +30,7 @@ class Board:
         with optional("TensorBoard"):
             from torch.utils.tensorboard import SummaryWriter
 
+            _put_before(folder, int(time.time()))
             self._writer = SummaryWriter(str(folder), purge_step=start_round)
         self._add(
             lambda writer: writer.add_text("config", f"```yaml\n{config_text}\n```", start_round)
@@ -92,3 +95,17 @@ class Board:
         }
         _, session_start, self.session_end = hparams(values, {})
         writer.file_writer.add_summary(session_start)
+
+
+def _put_before(folder: Path, now: int) -> None:
+    """Rename event files that are not older than `now`, as where the clock was set back.
+
+    TensorBoard reads by name, and a name begins with a time: what comes would be read before what
+    was, and be voided by it.
+    """
+    files = sorted(folder.glob(f"{EVENTS}*"))
+    for place, path in enumerate(files):
+        stamp, _, rest = path.name.removeprefix(EVENTS).partition(".")
+        before = now - len(files) + place
+        if stamp.isdecimal() and int(stamp) > before:
+            path.rename(path.with_name(f"{EVENTS}{before:010d}.{rest}"))

@@ -74,6 +74,14 @@ def save(
         temporary.unlink(missing_ok=True)
 
 
+def stored(path: Path) -> np.ndarray:
+    """Return a picture that `save` has written [height, width, 3] uint8."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def pixels(figure: "Figure") -> np.ndarray:
     """Return the figure as an RGB image [height, width, 3] uint8."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

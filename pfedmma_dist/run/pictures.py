@@ -1,15 +1,18 @@
 """Which pictures a run has; drawn as it finishes, and later out of its folder where one lacks."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pfedmma_dist.quantities.scores import OWN, OWN_MEAN
 from pfedmma_dist.reading import read_rows
 from pfedmma_dist.run import figures
-from pfedmma_dist.run.drawing import save
+from pfedmma_dist.run.board import Board
+from pfedmma_dist.run.drawing import pixels, save, stored
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
 from pfedmma_dist.run.optional import optional
@@ -48,22 +51,50 @@ def pictures(
     return found
 
 
-def draw_missing(folder: RunFolder) -> None:
+def publish(
+    folder: RunFolder, board: Board, drawn: Mapping[str, Callable[[], "Figure"]], done: int
+) -> None:
+    """Draw pictures for TensorBoard, and last into the folder: what is there is in both.
+
+    done: rounds that were trained. Pictures stand behind the last round's step, where a start that
+    finishes anew voids them.
+    """
+    folder.figures.mkdir(exist_ok=True)
+    made: dict[Path, Path] = {}
+    for name, draw in drawn.items():
+        final = folder.picture(name)
+        with optional(f"figures/{name}.png"):
+            figure, staged = draw(), final.with_name(f".{final.name}")
+            save(figure, staged)
+            made[staged] = final
+            board.image(f"figures/{name}", pixels(figure), picture_step(done))
+    board.end_session()
+    for staged, final in made.items():
+        os.replace(staged, final)
+
+
+def picture_step(done: int) -> int:
+    """Return the step of pictures; that of a run without rounds has its scores at 0."""
+    return max(done, 1)
+
+
+def draw_missing(folder: RunFolder, config: Mapping[str, Any], config_text: str) -> None:
     """Draw the pictures that a finished run lacks: it was ended, or hindered, while it drew them.
 
-    They go into the folder, not into TensorBoard.
+    config, config_text: as of `Report`. That of the division is drawn as a run starts.
     """
     with optional("figures that are missing"):
-        lacking = {
-            name: draw
-            for name, draw in _recorded(folder).items()
-            if not folder.picture(name).exists()
-        }
-        folder.figures.mkdir(exist_ok=True)
-        for name, draw in lacking.items():
-            with optional(f"figures/{name}.png"):
-                save(draw(), folder.picture(name))
-                log.info("drew %s, which was missing", folder.picture(name))
+        drawn = _recorded(folder)
+        lacking = [name for name in drawn if not folder.picture(name).exists()]
+        if lacking:
+            log.info("drawing %s, missing in %s", ", ".join(lacking), folder.figures)
+            done = len(read_metrics(folder.metrics).get("round", ()))
+            board = Board(folder.tensorboard, picture_step(done), config, config_text)
+            kept = folder.picture(PARTITION)
+            if kept.exists():
+                board.image(f"figures/{PARTITION}", stored(kept), picture_step(done))
+            publish(folder, board, drawn, done)
+            board.close()
 
 
 def _recorded(folder: RunFolder) -> dict[str, Callable[[], "Figure"]]:

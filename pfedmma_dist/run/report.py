@@ -4,7 +4,7 @@ What can be done without comes last and is left out with a warning where it fail
 than the first every call does nothing, so callers need no branches.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,13 @@ from pfedmma_dist.quantities.catalogue import Number, numbers_of_round
 from pfedmma_dist.quantities.scores import OWN
 from pfedmma_dist.run import figures, result
 from pfedmma_dist.run.board import Board
-from pfedmma_dist.run.drawing import pixels, save
+from pfedmma_dist.run.drawing import save
 from pfedmma_dist.run.environment import memory_mib
 from pfedmma_dist.run.files import write_text_atomically
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import MetricsFile, columns, csv_line, read_metrics
 from pfedmma_dist.run.optional import optional
-from pfedmma_dist.run.pictures import PARTITION, pictures
+from pfedmma_dist.run.pictures import PARTITION, pictures, publish
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.world import World
 
@@ -60,7 +60,8 @@ class Report:
         self.metrics = MetricsFile(folder.metrics, start_round, self.columns, saved_metrics)
         self.board = Board(folder.tensorboard, start_round, config, config_text)
         if not start_round or not folder.picture(PARTITION).exists():
-            self._draw(PARTITION, self._partition)
+            with optional(f"figures/{PARTITION}.png"):
+                save(self._partition(), folder.picture(PARTITION))
 
     def round(self, record: RoundRecord) -> None:
         """Add a finished round to metrics.csv and TensorBoard."""
@@ -122,13 +123,8 @@ class Report:
         with optional("figures"):
             metrics = read_metrics(self.folder.metrics)
             domains = self.clients.domains
-            # Not at the last round's step: a start that finishes anew voids what comes after it.
-            self._show(PARTITION, self._partition)
-            for name, draw in pictures(metrics, self.scopes, scores, domains, zero_shot).items():
-                figure = self._draw(name, draw)
-                if figure is not None:
-                    self._show(name, lambda figure=figure: figure)
-        self.board.end_session()
+            found = pictures(metrics, self.scopes, scores, domains, zero_shot)
+            publish(self.folder, self.board, {PARTITION: self._partition, **found}, self.done)
 
     def close(self) -> None:
         """Close the files; harmless when called twice."""
@@ -153,16 +149,3 @@ class Report:
 
     def _partition(self) -> "Figure":
         return figures.classes_per_client(self.clients)
-
-    def _draw(self, name: str, draw: Callable[[], "Figure"]) -> "Figure | None":
-        """Draw a picture into the folder and return it, None where that failed."""
-        with optional(f"figures/{name}.png"):
-            figure = draw()
-            save(figure, self.folder.picture(name))
-            return figure
-        return None
-
-    def _show(self, name: str, draw: Callable[[], "Figure"]) -> None:
-        """Add a picture to TensorBoard."""
-        with optional(f"figures/{name} in TensorBoard"):
-            self.board.image(f"figures/{name}", pixels(draw()), self.done)

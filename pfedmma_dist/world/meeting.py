@@ -9,24 +9,40 @@ from datetime import timedelta
 import torch.distributed as dist
 
 from pfedmma_dist.world.roster import Roster
-from pfedmma_dist.world.waiting import NAME_SECONDS, Vigil
+from pfedmma_dist.world.waiting import NAME_SECONDS, RankLost, Vigil
 
 START_SECONDS = 1800.0
 """How long ranks wait for each other to start."""
+
+STORE_SECONDS = 60.0
+"""How long torchrun's store may take to answer; it is there before the ranks are."""
 
 PAUSE_SECONDS = 0.02
 
 
 def meet(rank: int, size: int) -> tuple[dist.Store, Roster]:
-    """Return the store of this start of the ranks, and their notes, once all of them are there."""
+    """Return the store of this start of the ranks, and their notes, once all of them are there.
+
+    RankLost where one does not come, or where the store goes, as it does with its torchrun.
+    """
+    try:
+        return _meet(rank, size)
+    except dist.DistError as error:
+        raise RankLost(
+            "the ranks' store does not answer, as where torchrun or rank 0 has ended; start the "
+            f"same command again ({error})"
+        ) from error
+
+
+def _meet(rank: int, size: int) -> tuple[dist.Store, Roster]:
     vigil = Vigil(
         START_SECONDS, NAME_SECONDS, "look why they did not start, or what keeps hosts apart"
     )
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         keeper = None
-        whole, *_ = next(
-            dist.rendezvous("env://", rank, size, timeout=timedelta(seconds=START_SECONDS))
-        )
+        limit = timedelta(seconds=STORE_SECONDS)
+        whole, *_ = next(dist.rendezvous("env://", rank, size, timeout=limit))
+        whole.set_timeout(timedelta(seconds=START_SECONDS))
         store = dist.PrefixStore(_fresh_name(whole, rank, size, vigil), whole)
     else:
         keeper = 0

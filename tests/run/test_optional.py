@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,12 +236,18 @@ def test_pictures_that_a_kill_left_out_are_drawn_from_the_folder(
     folder = RunFolder(tmp_path / "killed")
     assert [path.name for path in folder.figures.iterdir()] == ["classes_per_client.png"]
     with caplog.at_level(logging.INFO):
-        draw_missing(folder)
+        draw_missing(folder, {}, "")
     assert {path.name: path.read_bytes() for path in folder.figures.iterdir()} == whole
-    assert len(caplog.messages) == 3
+    (line,) = caplog.messages
+    assert line.startswith("drawing accuracy_over_rounds, ")
     caplog.clear()
-    draw_missing(folder)
+    draw_missing(folder, {}, "")
     assert not caplog.messages
+    events = EventAccumulator(str(folder.path), size_guidance={"images": 0})
+    events.Reload()
+    assert {tag.removeprefix("figures/") + ".png" for tag in events.Tags()["images"]} == set(whole)
+    assert all(len(events.Images(tag)) == 1 for tag in events.Tags()["images"])
+    assert [event.step for event in events.Scalars("accuracy/local")] == [0, 1]
 
 
 report_module = report
@@ -256,7 +263,22 @@ def test_same_command_draws_what_a_finished_run_lacks(
     picture.unlink()
     assert call(lab.words("run")) == 0
     assert picture.read_bytes() == before
-    assert f"drew {picture}, which was missing" in capsys.readouterr().err
+    told = f"drawing accuracy_over_rounds, missing in {picture.parent}"
+    assert told in capsys.readouterr().err
+
+
+def test_clock_that_was_set_back_between_two_starts_loses_no_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    for start, clock in ((0, now), (1, now - 7200), (2, now + 10)):
+        monkeypatch.setattr(time, "time", lambda clock=clock: clock)
+        with open_report(tmp_path, start=start) as report:
+            play(report, range(start, start + 1))
+    monkeypatch.undo()
+    events = EventAccumulator(str(tmp_path), size_guidance={"images": 0})
+    events.Reload()
+    assert [event.step for event in events.Scalars("accuracy/local")] == [0, 1, 2]
 
 
 def test_run_with_broken_pictures_ends_well(
