@@ -14,7 +14,7 @@ from pfedmma_dist.world.waiting import NAME_SECONDS, RankLost, Vigil
 START_SECONDS = 1800.0
 """How long ranks wait for each other to start."""
 
-STORE_SECONDS = 60.0
+STORE_SECONDS = 30.0
 """How long torchrun's store may take to answer; it is there before the ranks are."""
 
 PAUSE_SECONDS = 0.02
