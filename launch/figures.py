@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
-    return 0 if drawn else 1
+    return 0 if drawn and not any(run.problems for run in runs) else 1
 
 
 def draw(runs: list[Outcome], folder: Path) -> int:

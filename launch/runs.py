@@ -17,7 +17,7 @@ def named_runs(words: Iterable[str]) -> list[Outcome]:
     """
     paths = [Path(word).expanduser() for word in words]
     sweeps = [run for path in paths if is_sweep(path) for run in sweep_runs(path)]
-    alone = [_alone(path) for path in paths if not is_sweep(path)]
+    alone = [_alone(path) for path in paths if not is_sweep(path) and not _is_unstarted(path)]
     found = {run.path.resolve(): run for run in reversed([*sweeps, *alone])}
     runs = list(reversed(found.values()))
     for run in runs:
@@ -37,6 +37,16 @@ def sweep_runs(folder: Path) -> list[Outcome]:
 def is_sweep(folder: Path) -> bool:
     """Whether a folder is that of a sweep."""
     return (folder / PLAN).is_file()
+
+
+def _is_unstarted(path: Path) -> bool:
+    """Whether a folder is that of a run that was refused, or stopped, before it began; say so."""
+    folder = RunFolder(path)
+    begun = folder.config.is_file() or folder.result.is_file()
+    if not folder.lock_file.is_file() or begun:
+        return False
+    print(f"skipped  {path} holds no run yet", file=sys.stderr)
+    return True
 
 
 def _alone(path: Path) -> Outcome:

@@ -16,7 +16,7 @@ from pfedmma_dist.quantities.units import UNITS, duration
 from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
-from pfedmma_dist.run.result import read
+from pfedmma_dist.run.result import altered, read
 
 STATES = ("done", "running", "pending", "failed", "stopped", "missing", "unknown")
 """In the order of the total. stopped: by a signal or a cancellation, to be gone on with. missing:
@@ -124,11 +124,13 @@ def outcome(folder: Path) -> str:
     result = read(RunFolder(folder))
     assert result is not None, folder
     scores = result["results"][-1]["scores"]
-    return "  ".join(
+    damaged = [f"{path.name} {what}" for path, what in altered(RunFolder(folder), result).items()]
+    shown = [
         f"{quantity.heading} {UNITS[quantity.unit](scores[quantity.key])}"
         for quantity in scored(scores)
         if Place.STATUS in quantity.places
-    )
+    ]
+    return "  ".join([*shown, *(f"({words})" for words in damaged)])
 
 
 def _rounds(config: str) -> int:

@@ -18,15 +18,18 @@ from pathlib import Path
 from launch.array import submit_arrays
 from launch.cluster import read_cluster, refuse_without_slurm
 from launch.jobs import LOCAL, Job, launcher, read_jobs
-from launch.plan import read_plan
+from launch.plan import PLAN, read_plan
 from launch.script import check_log_folder
 from launch.slurm import cancel, max_array_size, queued
 from launch.state import OVER, STATES, RunState, read_states
 from launch.sweep import only_one, tell
 from launch.tasks import Task
 from launch.workers import StopSignal, Workers
+from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED
 from pfedmma_dist.spelling import spelled
+
+CONFIG = RunFolder("").config.name
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,6 +64,10 @@ def show(folder: Path) -> int:
         print(f"{state.state:<7}  {state.run:<{width}}  {state.note}".rstrip())
     counts = Counter(state.state for state in states)
     print(f"{len(states)} runs: " + ", ".join(f"{counts[s]} {s}" for s in STATES if counts[s]))
+    planned = {state.run for state in states}
+    for path in sorted(folder.glob(f"*/{CONFIG}")):
+        if path.parent.name not in planned:
+            print(f"{path.parent} is a run, and in no row of {PLAN}", file=sys.stderr)
     if trouble:
         print(f"unknown runs may be queued: {trouble}", file=sys.stderr)
     return 1 if counts["failed"] else 0

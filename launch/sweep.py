@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from launch.array import submit_arrays
@@ -25,6 +25,7 @@ from launch.slurm import max_array_size
 from launch.state import BUSY, RunState, read_states
 from launch.tasks import Task, jobs_folder
 from launch.workers import StopSignal, Workers
+from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.results.markdown import markdown
 from pfedmma_dist.results.tables import tables
 from pfedmma_dist.run.files import writing
@@ -63,6 +64,7 @@ def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -
     with only_one(folder), StopSignal() as stop:
         states = _states(folder, runs)
         write_plan(list(runs))
+        print(total(states), flush=True)
         workers = Workers(folder, ranks, count, stop)
         width = max(len(run.name) for run in runs)
         due = []
@@ -132,7 +134,8 @@ def only_one(folder: Path) -> Iterator[None]:
 def _states(folder: Path, runs: Sequence[PlannedRun]) -> list[RunState]:
     """Return how far the runs are; ValueError where one cannot be started as it is planned now."""
     for run in runs:
-        is_finished(run)  # refuses the result of another run
+        with suppress(Unreadable):  # of which the run's own state tells
+            is_finished(run)  # refuses the result of another run
     states, trouble = read_states(folder, {run.name: run.id for run in runs})
     if trouble:
         raise ValueError(f"which runs are queued is not known: {trouble}")

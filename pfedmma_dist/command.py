@@ -42,8 +42,10 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
         _tell(error, world)
         return MEND
     except RankLost as error:
-        place = "" if world is None else f"[rank {world.rank}] "
-        sys.stderr.write(f"{place}{error}\n")
+        if world is None:
+            sys.stderr.write(f"error: {error}\n")
+        else:
+            log.error("%s", error)
         return 1
     except Stopped as stopped:
         log.warning("%s", stopped)

@@ -13,11 +13,9 @@ from pathlib import Path
 
 from pfedmma_dist import command
 from pfedmma_dist.build import assemble, attach_features, zero_shot
-from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.config.identity import defaults, differences, digest, flat
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
-from pfedmma_dist.data.sources import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.scores import summary
@@ -29,8 +27,8 @@ from pfedmma_dist.run.manifest import Manifest
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import MethodResult
 from pfedmma_dist.run.table import show
-from pfedmma_dist.run.together import TogetherError
-from pfedmma_dist.start import resolve
+from pfedmma_dist.run.together import TogetherError, together
+from pfedmma_dist.start import check_config, resolve
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -44,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0].startswith("-") or not (Path(words[0]) / "config.yaml").is_file():
         sys.stderr.write(
-            f"error: {words[0] if words else 'nothing'} is no run folder (one with a config.yaml); "
+            f"error: {words[0] if words else 'RUN'}: give a run folder, one with a config.yaml; "
             "usage: python -m pfedmma_dist.evaluate RUN [key=value ...]\n"
         )
         return command.MEND
@@ -57,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     """Score the newest checkpoint of a run."""
     console = configure_logging(world, None)
+    together(world, lambda: check_config(folder), ValueError)
     resolve(cfg, world)
     federation = assemble(cfg, world)
     owner = Owner(federation, folder)
@@ -70,7 +69,13 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
         lambda found: federation.load(found.shards, found.server, found.round_index),
     )
     if loaded is None and federation.layout.num_trained:
-        raise ValueError(f"run.folder: {folder.path} holds no checkpoint yet; let it train first")
+        finished = folder.result.exists()
+        words = (
+            "has lost its checkpoints; restore them from a copy"
+            if finished
+            else ("holds no checkpoint yet; let it train first")
+        )
+        raise ValueError(f"run.folder: {folder.path} {words}")
     done = 0 if loaded is None else loaded.round_index
     with Progress(world, console, done) as progress:
         attach_features(federation, progress.step, training=False)
@@ -101,13 +106,6 @@ def _check(owner: Owner, path: Path, record: Manifest) -> None:
         return
     saved, wanted = record.meta["configuration"], owner.facts["configuration"]
     usual = defaults(wanted["method.name"], METHODS)
-    file = owner.folder.config
-    kept = flat(from_yaml(file, methods=METHODS, sources=SOURCES))
-    for key, was, now in differences(saved, kept, usual):
-        raise TogetherError(
-            f"run.folder: {file} says {key}: {shown(now)}, and {path} was saved with "
-            f"{shown(was)}; restore that file"
-        )
     for key, was, now in differences(saved, wanted, usual):
         if key.startswith(TRAINED):
             raise TogetherError(

@@ -21,6 +21,10 @@ SIDES = {
 }
 
 
+FROM = ("clip.model", "clip.pretrained")
+"""Keys that say where weights come from."""
+
+
 class Owner:
     """All that decides what a federation's state means, in digests."""
 
@@ -63,7 +67,8 @@ class Owner:
         told = inputs.changes(saved["task"], now["task"], self._images_then(saved), self.images)
         for side, words in SIDES.items():
             if saved["weights"].get(side) != now["weights"][side]:
-                told.append(f"{words}: clip.pretrained={now['configuration']['clip.pretrained']}")
+                named = (f"{key}={now['configuration'][key]}" for key in FROM)
+                told.append(f"{words} ({', '.join(named)})")
         return told
 
     def write_images(self) -> None:

@@ -44,6 +44,9 @@ class Rounds:
         self.done = self.saved = 0
         self.saved_metrics: str | None = None
         self._load()
+        if self.world.first:
+            with writing(self.folder.path):
+                checkpoint.tidy(self.folder.checkpoints)
         progress.start_round = self.done
         cfg, task = federation.cfg, federation.task
         clients = ClientTable.count(
@@ -177,7 +180,8 @@ class Rounds:
             self._accept,
         )
         if loaded is not None:
-            log.info("going on after round %d of %d", self.done, self.rounds)
+            due = "" if self.unscored is None else ", whose scores are still due"
+            log.info("going on after round %d of %d%s", self.done, self.rounds, due)
 
     def _accept(self, loaded: checkpoint.Loaded) -> None:
         """Take in the state of a checkpoint; ValueError where it cannot be this run's."""

@@ -24,6 +24,11 @@ log = logging.getLogger(__name__)
 NAMED = 6
 """Differing keys that a message names."""
 
+Remark = tuple[int, str]
+"""Level of logging, and words."""
+
+NAME = "method.name"
+
 UNTOLD = ("run.folder", "run.device")
 """Free keys that every start says anyway."""
 
@@ -33,44 +38,72 @@ def settle(cfg: Config, folder: RunFolder, world: World) -> None:
 
     TogetherError where the folder holds a run of another configuration. Collective.
     """
-    changed = together(world, lambda: adopt(cfg, folder), ValueError)
-    for key, was, now in changed:
-        if key not in UNTOLD:
-            log.info("%s: %s so far, %s from here on", key, shown(was), shown(now))
+    remarks = together(world, lambda: adopt(cfg, folder), ValueError)
+    if world.first:
+        for level, words in remarks:
+            log.log(level, "%s", words)
     resolve(cfg, world)
     if cfg.run.deterministic:
         make_deterministic()
 
 
-def adopt(cfg: Config, folder: RunFolder) -> list[tuple[str, Any, Any]]:
+def adopt(cfg: Config, folder: RunFolder) -> list[Remark]:
     """Take over what the folder's run chose for the open keys, if it is the run of `cfg`.
 
-    ValueError where any file of the folder that says whose it is belongs to another run. A run
-    without a checkpoint has nothing to go on from, and may begin anew with other values: those that
-    an error message has just asked for. Returns (key, before, now) of what differs all the same.
+    ValueError where what the folder holds belongs to another run: result and checkpoints say
+    themselves whose they are, before config.yaml, which may have been edited. A run without either
+    has nothing to go on from, and may begin anew with other values: those that an error message has
+    just asked for. Returns what there is to say all the same.
     """
-    has_state = folder.result.exists() or bool(candidates(folder.checkpoints))
-    owners = list(_owners(folder))
-    if not has_state:
-        return []
-    if not owners:
+    claims = list(_claims(folder))
+    kept, problem = _kept(folder)
+    if problem and not claims:
         raise ValueError(
-            f"run.folder: {folder.path} has lost its {folder.config.name}, and what it holds is of "
-            "format 0, which does not say whose it is; restore that file, or set run.folder to a "
-            "new folder"
+            f"run.folder: {folder.path} holds no run of this program that can go on ({problem}); "
+            "set run.folder to a new folder"
         )
+    if not folder.result.exists() and not candidates(folder.checkpoints):
+        return []
+    remarks: list[Remark] = []
     wanted, usual = flat(cfg), defaults(cfg.method["name"], METHODS)
-    for path, saved in owners:
+    if not claims:
+        if kept is None:
+            raise ValueError(
+                f"run.folder: {folder.path} has lost its {folder.config.name}, and what it holds "
+                "is of format 0, which does not say whose it is; restore that file, or set "
+                "run.folder to a new folder"
+            )
+        claims = [(folder.config, kept)]
+        words = "was saved in format 0: of what it was trained on, config.yaml alone can be checked"
+        remarks.append((logging.INFO, f"{folder.path} {words}"))
+    for path, saved in claims:
         found = differences(saved, wanted, usual)
         if found:
             raise ValueError(_another_run(folder, path, found))
-    _, began = owners[0]
+    _, began = claims[0]
+    if kept is None or problem or differences(began, kept, usual):
+        what = problem or ("is missing" if kept is None else "says something else than the run did")
+        remarks.append((logging.WARNING, f"{folder.config} {what}; the run itself says what it is"))
     for key in open_keys():
         *sections, name = key.split(".")
         section = reduce(getattr, sections, cfg)
         if getattr(section, name) is None:
             setattr(section, name, began.get(key))
-    return moved(began, wanted)
+    changes = (change for change in moved(began, wanted) if change[0] not in UNTOLD)
+    told = (f"{key}: {shown(was)} so far, {shown(now)} from here on" for key, was, now in changes)
+    return [*remarks, *((logging.INFO, words) for words in told)]
+
+
+def check_config(folder: RunFolder) -> None:
+    """Raise ValueError where config.yaml says something else than the folder's run was."""
+    kept, problem = _kept(folder)
+    for path, saved in _claims(folder):
+        found = [] if kept is None else differences(saved, kept, defaults(saved[NAME], METHODS))
+        if problem or found:
+            where = path.relative_to(folder.path)
+            told = [f"{key}: {shown(now)} (saved with {shown(was)})" for key, was, now in found]
+            words = problem or f"says otherwise than {where}: {'; '.join(told[:NAMED])}"
+            raise ValueError(f"run.folder: {folder.config} {words}; restore that file")
 
 
 def resolve(cfg: Config, world: World) -> None:
@@ -83,19 +116,25 @@ def resolve(cfg: Config, world: World) -> None:
     cfg.run.threads = limit_threads(cfg.run.threads, world)
 
 
-def _owners(folder: RunFolder) -> Iterator[tuple[Path, Flat]]:
-    """Yield each file that says whose state the folder holds, and what it says: all keys.
+def _kept(folder: RunFolder) -> tuple[Flat | None, str]:
+    """Return what config.yaml says, all keys, and what is wrong with it."""
+    if not folder.config.is_file():
+        return None, ""
+    try:
+        if not folder.config.stat().st_size:
+            return None, "is empty"
+        return flat(from_yaml(folder.config, methods=METHODS, sources=SOURCES)), ""
+    except Newer:
+        raise
+    except (ValueError, OSError) as error:
+        return None, f"cannot be read ({error})"
+
+
+def _claims(folder: RunFolder) -> Iterator[tuple[Path, Flat]]:
+    """Yield each result and checkpoint that says whose it is, and what it says: all keys.
 
     A damaged checkpoint says nothing: loading it tells.
     """
-    if folder.config.is_file():
-        try:
-            yield folder.config, flat(from_yaml(folder.config, methods=METHODS, sources=SOURCES))
-        except ValueError as error:
-            raise ValueError(
-                f"run.folder: {folder.path} holds no run of this program that can go on ({error}); "
-                "set run.folder to a new folder"
-            ) from error
     finished = result.read(folder)
     if finished is not None and "configuration" in finished:
         yield folder.result, finished["configuration"]

@@ -92,8 +92,8 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         if world.first:
             draw_missing(folder, identity(cfg), to_yaml(cfg))
     if world.first:
-        for path in result.altered(folder, finished):
-            log.warning("%s is not as the run left it", path)
+        for path, what in result.altered(folder, finished).items():
+            log.warning("%s %s; restore it from a copy if it is wanted", path, what)
         title = f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}"
         show(title, result.rows(folder, finished))
         sys.stdout.write(f"run folder   {folder.path}\n")

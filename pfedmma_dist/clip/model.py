@@ -213,7 +213,8 @@ class FrozenCLIP:
 
 
 def _tower_hash(tower: Tower, embed: ImageEmbedding | TextEmbedding, more: str = "") -> str:
-    form = f"{tower.num_heads} heads, eps {tower.final_norm.eps}{more}"
+    activation = tower.activation.__name__
+    form = f"{tower.num_heads} heads, eps {tower.final_norm.eps}, {activation}{more}"
     return _hash(form, _tensors([embed, tower.blocks, tower.final_norm, tower.projection]))
 
 

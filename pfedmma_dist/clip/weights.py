@@ -1,5 +1,6 @@
 """Read the weights of a CLIP from a local file, whatever its format, without running a pickle."""
 
+import re
 import struct
 import warnings
 import zipfile
@@ -52,7 +53,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], bool]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise ValueError(
-            f"clip.pretrained: {path} cannot be read as weights: {_reason(error)}"
+            f"clip.pretrained: {path} cannot be read as weights ({_reason(error)}); give a file of "
+            "safetensors, OpenAI's .pt, or a state dict"
         ) from error
     if isinstance(state, dict):
         state = state.get("state_dict", state)
@@ -113,4 +115,5 @@ def _is_torchscript(path: Path) -> bool:
 
 def _reason(error: BaseException) -> str:
     """Return what is wrong with a file, without torch's advice about trust."""
-    return str(error).rpartition("WeightsUnpickler error:")[2].strip()[:300]
+    words = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+    return re.split(r"\s*(?:\n|Please |Check the documentation )", words)[0][:300]

@@ -14,7 +14,7 @@ from pfedmma_dist.config.texts import LONGEST_TEXT
 from pfedmma_dist.spelling import quoted
 
 MOST_BYTES = 1_000_000
-MOST_VALUES = 100_000
+MOST_VALUES = 10_000
 """Keys and values of one file, each counted as often as aliases repeat it."""
 DEEPEST = 32
 

@@ -142,7 +142,7 @@ class DataConfig:
 class ClipConfig:
     """The frozen CLIP."""
 
-    model: str = key("ViT-B-16", limit=PATH)
+    model: str = key("ViT-B-16", limit=PATH, by_content=True)
     """open_clip model name, `mini-clip` (the embedded world's), or the path of a .json file in the
     format of open_clip's model configs."""
     pretrained: str | None = key("openai", by_content=True, limit=PATH)

@@ -37,7 +37,7 @@ def facts(task: Task, rows: np.ndarray, *, by_row: bool) -> dict[str, Any]:
     ]
     return {
         "images": digest(images_of(task, rows)),
-        "scaling": str(images.scaling),
+        "scaling": None if images.scaling is None else str(images.scaling),
         "classes": {name: list(each.names) for name, each in task.class_sets.items()},
         "labels": _hash(*(part for item in labels.items() for part in item)),
         "owners": _hash(task.train_classes, *_places(task.train, rows), *([rows] * by_row)),

@@ -17,6 +17,9 @@ FACTS = {"task": "data.task", "data": "data.name", "seed": "seed", "method": "me
 """Name in result.json -> key of the configuration, for folders that have lost their config.yaml."""
 
 
+KNOWN = "the result itself says what is shown"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """One run."""
@@ -76,11 +79,14 @@ def read_outcome(
     row, point: its line's name in its sweep, and the values of the grid's keys there.
     """
     folder, problems = RunFolder(path), []
-    finished, changed, config = None, [], {}
+    finished, changed, config = None, {}, {}
     try:
         finished = read(folder)
         changed = altered(folder, finished or {})
-        problems += [f"{file} is not as the run left it, and is left out" for file in changed]
+        problems += [
+            f"{file} {what}; " + ("its rounds are left out" if file == folder.metrics else KNOWN)
+            for file, what in changed.items()
+        ]
         config = _config(folder, finished, point or {}, known=folder.config not in changed)
     except ValueError as error:
         problems.append(str(error))

@@ -141,7 +141,7 @@ def _attempt(world: World, path: Path, action: Callable[[Path], T]) -> T | None:
         return together(world, lambda: action(path), *DAMAGE)
     except TogetherError as error:
         if world.first:
-            log.warning("checkpoint %s is passed over for the one before: %s", path, error)
+            log.warning("checkpoint %s cannot be used and is passed over: %s", path, error)
         return None
 
 
@@ -171,9 +171,11 @@ def _check_layout(path: Path, record: Manifest, fingerprint: str, num_shards: in
         )
 
 
-def _prepare(folder: Path, temporary: Path) -> None:
-    """Clear away what a crash left behind and make the folder to write into."""
-    folder.mkdir(parents=True, exist_ok=True)
+def tidy(folder: Path) -> None:
+    """Clear away what a crash left behind, and give a checkpoint that it cut short its name back.
+
+    A disk that does not let it is told by the next save.
+    """
     for left_over in folder.glob(".round_*.tmp"):
         _remove(left_over)
     for old in folder.glob(".round_*.old"):
@@ -182,6 +184,12 @@ def _prepare(folder: Path, temporary: Path) -> None:
             _remove(old)
         else:
             os.replace(old, name)
+
+
+def _prepare(folder: Path, temporary: Path) -> None:
+    """Make the folder to write into."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tidy(folder)
     temporary.mkdir()
 
 

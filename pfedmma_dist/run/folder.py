@@ -109,8 +109,8 @@ class RunFolder:
         strangers = sorted(name for name in names - self._names if not OWN_DOT_FILE.fullmatch(name))
         if strangers:
             raise ValueError(
-                f"run.folder: {self.path} holds no run, but {len(strangers)} other things, such as "
-                f"{strangers[0]}; set run.folder to a new or empty folder"
+                f"run.folder: {self.path} holds no run, but something else ({strangers[0]}"
+                f"{', ...' if len(strangers) > 1 else ''}); set run.folder to a new or empty folder"
             )
 
     def _see(self) -> None:

@@ -113,7 +113,10 @@ def read(folder: Path) -> Manifest:
     Intact is not enough: what it says must be what we write, under the folder's own name.
     """
     path = folder / MANIFEST
-    outer = read_json(path, dict, REMEDY)
+    try:
+        outer = read_json(path, dict, REMEDY)
+    except FileNotFoundError as error:
+        raise Unreadable(path, "is missing", REMEDY) from error
     if "format" in outer:
         inner = sealed(path, outer, REMEDY).get("checkpoint")
     else:
@@ -132,6 +135,8 @@ def verify(folder: Path, record: Manifest, name: str) -> None:
     path, entry = folder / name, record.files[name]
     if entry is None:
         return
+    if not path.is_file():
+        raise ValueError(f"{path} is missing")
     size = path.stat().st_size
     if size != entry["bytes"]:
         raise ValueError(f"{path} has {size:,} bytes, not {entry['bytes']:,}")

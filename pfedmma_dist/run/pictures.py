@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pfedmma_dist.quantities.scores import OWN, OWN_MEAN
-from pfedmma_dist.reading import read_rows
+from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run import figures
 from pfedmma_dist.run.board import Board
 from pfedmma_dist.run.drawing import pixels, save, stored
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 PARTITION = "classes_per_client"
 """Drawn as a run starts: what it shows is in no file of the folder."""
+
+REMEDY = "restore it from a copy"
 
 NO_SCOPES = ("client", "domain", "train_images", "classes")
 """Columns of clients.csv before those of the scopes."""
@@ -63,10 +65,11 @@ def publish(
     made: dict[Path, Path] = {}
     for name, draw in drawn.items():
         final = folder.picture(name)
-        with optional(f"figures/{name}.png"):
+        with optional(f"figures/{name}"):
             figure, staged = draw(), final.with_name(f".{final.name}")
-            save(figure, staged)
-            made[staged] = final
+            with optional(f"figures/{name}.png"):
+                save(figure, staged)
+                made[staged] = final
             board.image(f"figures/{name}", pixels(figure), picture_step(done))
     board.end_session()
     for staged, final in made.items():
@@ -100,7 +103,10 @@ def draw_missing(folder: RunFolder, config: Mapping[str, Any], config_text: str)
 def _recorded(folder: RunFolder) -> dict[str, Callable[[], "Figure"]]:
     """Return the pictures of a finished run by what its files hold."""
     result = read(folder)
-    rows = read_rows(folder.clients, ("client",), "delete it and the figures that are wanted")
+    try:
+        rows = read_rows(folder.clients, ("client",), REMEDY)
+    except FileNotFoundError as error:
+        raise Unreadable(folder.clients, "is missing", REMEDY) from error
     scopes = [name.removesuffix("_percent") for name in rows[0] if name not in NO_SCOPES]
     scores = {
         scope: np.array([float(row[f"{scope}_percent"] or "nan") for row in rows])

@@ -50,14 +50,16 @@ def rows(folder: RunFolder, body: Mapping[str, Any]) -> list[MethodResult]:
         ) from error
 
 
-def altered(folder: RunFolder, result: Mapping[str, Any]) -> list[Path]:
-    """Return the files of a finished run that are not as it left them."""
+def altered(folder: RunFolder, result: Mapping[str, Any]) -> dict[Path, str]:
+    """Return the files of a finished run that are not as it left them, and what they are."""
     written = result.get("files", {})
-    return [
-        path
-        for path in _beside(folder)
-        if path.name in written and (not path.is_file() or _sha256(path) != written[path.name])
-    ]
+    found = {}
+    for path in _beside(folder):
+        if path.name in written and not path.is_file():
+            found[path] = "is missing"
+        elif path.name in written and _sha256(path) != written[path.name]:
+            found[path] = "is not as the run left it"
+    return found
 
 
 def _beside(folder: RunFolder) -> tuple[Path, ...]:

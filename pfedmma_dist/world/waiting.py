@@ -68,7 +68,7 @@ class Vigil:
             if speaks():
                 self._told = True
                 log.warning(
-                    "waiting for %s, since %.0f s; gives up after %.0f s",
+                    "waiting for %s, for %.0f s so far; gives up after %.0f s",
                     missing(), waited, self.patience,
                 )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """One rank among all: its device, the exact sum over all of them, and what it says of itself."""
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ BEYOND_PATIENCE = 600.0
 
 TEXT_BYTES = 1024
 """Bytes of a message that travel to the other ranks."""
+
+SOURCE = re.compile(r"\[/\S+:\d+\] ")
+"""The place in gloo's sources that its errors begin with."""
 
 ALL_TOLD_SECONDS = 0.3
 """In which all ranks that saw a sum fail have left a note that they were there."""
@@ -173,7 +177,9 @@ class World:
         if watch.leaving is not None:
             raise Stopped(f"stopped by a signal to rank {watch.leaving}, which has left") from error
         gone = self.roster.names(self.roster.behind())
+        reason = SOURCE.sub("", str(error)).partition("\n")[0]
         raise RankLost(
-            "stopped, because another rank has gone; what it said last is the reason "
-            f"({'did not come: ' + gone + '; ' if gone else ''}{error})"
+            "stopped, because another rank has gone: what it said last, if anything, is the "
+            "reason; the same command goes on from the last checkpoint "
+            f"({'did not come: ' + gone + '; ' if gone else ''}{reason})"
         ) from error

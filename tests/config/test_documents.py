@@ -15,8 +15,8 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(
 )
 STEPS = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 60))
 BOUNDS = {
-    "aliases that unfold": (LAUGHS, "unfolds to over 100,000 values (line 15); write them without"),
-    "merges that unfold": (MERGES, "unfolds to over 100,000 values (line 15); write them without"),
+    "aliases that unfold": (LAUGHS, "unfolds to over 10,000 values (line 15); write them without"),
+    "merges that unfold": (MERGES, "unfolds to over 10,000 values (line 15); write them without"),
     "an alias within itself": ("a: &a [*a]\n", "has *a within &a itself (line 1)"),
     "depth by aliases": (STEPS, "is nested over 32 deep (line 30); no key is"),
     "lists": ("a: " + "[" * 100_000, "is nested over 32 deep (line 1); no key is"),
@@ -83,7 +83,7 @@ def test_aliases_within_bounds_are_read(tmp_path: Path) -> None:
 
 WORDS = {
     "nested": ("data.classes=" + "[" * 5000, "data.classes: '[[[", "nested over 32 deep"),
-    "many": ("data.classes=[" + "x," * 100_001 + "]", "data.classes: '[x,", "over 100,000 values"),
+    "many": ("data.classes=[" + "x," * 10_001 + "]", "data.classes: '[x,", "over 10,000 values"),
     "section": ("data=" + "{a: " * 5000, "data: '{a: {a:", "nested over 32 deep"),
     "number": ("seed=" + "9" * 4000, "seed: 999", "0 or more and below 2^63"),
     "digits": ("seed=" + "9" * 5000, "seed: '999", "is not a whole number"),

@@ -213,7 +213,7 @@ def test_damaged_checkpoint_falls_back_to_the_one_before(
     shard.write_bytes(flipped)
     assert call(lab.words("damaged")) == 0
     told = capsys.readouterr().err
-    assert "round_000004 is passed over for the one before" in told
+    assert "round_000004 cannot be used and is passed over" in told
     assert "going on after round 2 of 4" in told
     assert outcome(folder) == outcome(lab.folder("whole"))
 

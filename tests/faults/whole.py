@@ -6,6 +6,9 @@ from pathlib import Path
 
 from tests.runs import scores, state
 
+FEWER = "TensorBoard shows other points:"
+"""Beginning of a difference in what a run can do without."""
+
 Points = dict[str, list[tuple[int, object]]]
 
 
@@ -56,7 +59,7 @@ def compare_points(found: Points, wanted: Points) -> list[str]:
     if doubled:
         return [f"TensorBoard shows {len(doubled)} points twice: {doubled[0]}"]
     other = sorted(tag for tag in {*found, *wanted} if found.get(tag) != wanted.get(tag))
-    return [f"TensorBoard shows other points: {', '.join(other[:3])}"] if other else []
+    return [f"{FEWER} {', '.join(other[:3])}"] if other else []
 
 
 def points(folder: Path) -> Points:

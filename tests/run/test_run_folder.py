@@ -107,7 +107,7 @@ def test_folder_that_holds_only_dot_files_belongs_to_somebody(tmp_path: Path, na
     with pytest.raises(ValueError) as error:
         RunFolder(tmp_path).create()
     assert str(error.value) == (
-        f"run.folder: {tmp_path} holds no run, but 1 other things, such as {name}; set run.folder "
+        f"run.folder: {tmp_path} holds no run, but something else ({name}); set run.folder "
         "to a new or empty folder"
     )
     assert [path.name for path in tmp_path.iterdir()] == [name]

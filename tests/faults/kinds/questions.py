@@ -111,6 +111,8 @@ def judged(
     if code not in (0, 1):
         return Verdict(name, Ending.FAILED, f"exit code {code}")
     everything = output + errors
+    if str(run) in errors and any(word in errors for word in WARNINGS):
+        return Verdict(name, Ending.FELL_BACK)
     if plain(output) == plain(wanted[1]) and code == wanted[0]:
         return Verdict(name, Ending.UNHARMED)
     if str(run) in everything and any(word in everything for word in WARNINGS):
