@@ -64,7 +64,7 @@ def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -
     with only_one(folder), StopSignal() as stop:
         states = _states(folder, runs)
         write_plan(list(runs))
-        print(total(states), flush=True)
+        print(total(states), file=sys.stderr, flush=True)
         workers = Workers(folder, ranks, count, stop)
         width = max(len(run.name) for run in runs)
         due = []

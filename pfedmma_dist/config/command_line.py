@@ -33,6 +33,9 @@ from pfedmma_dist.reading import FORMAT
 from pfedmma_dist.spelling import quoted, shortened
 
 OVERRIDE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
+LARGEST = 1_000_000
+"""Whole number of a method's option: what is larger fits into no memory."""
+
 FLAGS = ("--help", "-h", "--list", "--print-config")
 Sources = Mapping[str, Callable[..., Any]]
 """Name -> reader of the data set, which may have a prompt of its own as `template`."""
@@ -120,6 +123,9 @@ def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: So
     check(config, sources)
     if config.data.template == COOP:
         config.data.template = _own_template(config.data.name, sources)
+    for name, value in config.method.items():
+        if type(value) is int and abs(value) > LARGEST:
+            raise ValueError(f"method.{name}: {value:.3g} is not at most {LARGEST:,}")
     resolve_method(config.method, methods)  # for the checks of the method's own
     return config
 
@@ -223,7 +229,9 @@ def _layer(word: str) -> Layer:
         return _layer_of(_file(word))
     key, value = found.groups()
     if not value:
-        raise ValueError(f"{key}= has no value; give one, or null where none is allowed")
+        raise ValueError(
+            f"{key}: no value stands behind =; give one, or null where none is allowed"
+        )
     tree: Any = Word(value)
     for name in reversed(key.split(".")):
         tree = {name: tree}

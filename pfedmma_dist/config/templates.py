@@ -11,4 +11,5 @@ def is_template(text: str) -> bool:
         fields = [tuple(field) for _, *field in Formatter().parse(text) if field[0] is not None]
     except ValueError:  # a single brace
         return False
-    return fields == [FIELD]
+    plain = text.replace("{{", "").replace("}}", "")
+    return fields == [FIELD] and "{}" in plain  # not {:}

@@ -175,7 +175,7 @@ def test_interpolation_reaches_any_section(write) -> None:
         (["federation=3"], "federation: 3 was given for a section of keys; set one of its keys, "
          "for example federation.rounds=100"),
         (["seed.x=3"], "seed: {'x': '3'} is not a whole number"),
-        (["data.root="], "data.root= has no value"),
+        (["data.root="], "data.root: no value stands behind ="),
         (["federation.rounds", "=", "5"], "'federation.rounds' is neither a file nor "
          "key=value (without spaces around =); did you mean federation.rounds?"),
         (["--seed=5"], "--seed=5: keys are written without dashes: seed=5"),

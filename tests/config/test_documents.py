@@ -15,8 +15,8 @@ MERGES = "a0: &a0 {x: 1}\n" + "".join(
 )
 STEPS = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 60))
 BOUNDS = {
-    "aliases that unfold": (LAUGHS, "unfolds to over 10,000 values (line 15); write them without"),
-    "merges that unfold": (MERGES, "unfolds to over 10,000 values (line 15); write them without"),
+    "aliases that unfold": (LAUGHS, "unfolds to over 10,000 values (line 12); write them without"),
+    "merges that unfold": (MERGES, "unfolds to over 10,000 values (line 11); write them without"),
     "an alias within itself": ("a: &a [*a]\n", "has *a within &a itself (line 1)"),
     "depth by aliases": (STEPS, "is nested over 32 deep (line 30); no key is"),
     "lists": ("a: " + "[" * 100_000, "is nested over 32 deep (line 1); no key is"),

@@ -28,7 +28,8 @@ def test_doubled_braces_are_braces_in_the_prompt(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a photo", "{{}}", "{}{}", "{} {x}", "{x}", "{0}", "{!r}", "{:>10}", "{", "{}}"]
+    "text",
+    ["", "a photo", "{{}}", "{:}", "{}{}", "{} {x}", "{x}", "{0}", "{!r}", "{:>10}", "{", "{}}"],
 )
 def test_a_template_without_one_place_for_the_name_is_refused_by_key(text: str) -> None:
     with pytest.raises(ValueError) as error:

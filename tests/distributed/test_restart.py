@@ -54,7 +54,7 @@ def test_killed_rank_loses_no_more_than_the_rounds_since_the_checkpoint(
     assert killed.code != 0
     assert checkpoints(lab.folder("killed")) == ["round_000002"]
     assert "]: Traceback" not in killed.err
-    assert "[rank 0] stopped, because another rank has gone" in killed.err
+    assert "ERROR stopped, because another rank has gone" in killed.err
     assert call(words) == 0
     assert "going on after round 2 of 4" in capsys.readouterr().err
     assert outcome(lab.folder("killed")) == outcome(lab.folder("whole"))

@@ -21,7 +21,8 @@ def test_failed_run_is_told_with_its_log_and_the_others_go_on(
 ) -> None:
     assert main(stubs(bad=FAIL, good=FINISH)) == 1
     told = capsys.readouterr()
-    first, second = told.err.splitlines()
+    counted, first, second = told.err.splitlines()
+    assert counted == "2 runs: 2 to start"
     log = tmp_path / "runs" / "logs" / "bad.log"
     assert first.startswith("1/2  bad ")
     assert first.endswith(f"failed: error: optim.lr: too high; see {log}")

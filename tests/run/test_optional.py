@@ -115,7 +115,7 @@ def test_failing_picture_is_a_warning_and_the_others_are_drawn(
     assert not (tmp_path / "figures" / "local_versus_global.png").exists()
     assert (tmp_path / "figures" / "accuracy_over_rounds.png").exists()
     assert caplog.messages == [
-        "going on without figures/local_versus_global.png (ZeroDivisionError: division by zero)"
+        "going on without figures/local_versus_global (ZeroDivisionError: division by zero)"
     ]
 
 
@@ -127,7 +127,7 @@ def test_run_finishes_without_matplotlib(
     with open_report(tmp_path) as report:
         play(report)
     assert is_finished(tmp_path)
-    assert "going on without figures/accuracy_over_rounds.png (ModuleNotFoundError" in caplog.text
+    assert "going on without figures/accuracy_over_rounds (ModuleNotFoundError" in caplog.text
     assert not list((tmp_path / "figures").iterdir())
 
 
