@@ -98,7 +98,7 @@ def test_ranks_are_named_by_one_rank_and_less_and_less_often(
     ranks[1].tell()
     give_up(ranks, 0)  # the first that has come speaks
     assert 2 <= len(caplog.records) <= 4
-    assert f"waiting for rank 2 (host {HOST}, starting up), since" in caplog.text
+    assert f"waiting for rank 2 (host {HOST}, starting up), for " in caplog.text
     caplog.clear()
     ranks[0].come()
     ranks[0].tell()

@@ -97,7 +97,7 @@ def test_an_absurd_header_of_safetensors_is_refused(
 ) -> None:
     path = tmp_path / "w.safetensors"
     path.write_bytes(struct.pack("<Q", announced or len(header)) + header)
-    assert "cannot be read as weights: " in refused(path)
+    assert "cannot be read as weights (" in refused(path)
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -24,7 +24,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def test_rank_that_hangs_is_named_and_may_still_come(lab: Lab, tmp_path: Path) -> None:
     with ranks(lab.words("hangs"), tmp_path / "logs", ("hang", 1, 1)) as started:
         told = started.wait_for(0, "waiting for rank")
-        assert f"waiting for rank 1 (host {HOST}, round 2), since" in told
+        assert f"waiting for rank 1 (host {HOST}, round 2), for " in told
         started.send(1, signal.SIGCONT)
         assert [started.code(rank) for rank in (0, 1)] == [0, 0]
         assert "all ranks have come, after" in started.logs[0].read_text()
