@@ -5,6 +5,7 @@ memory is freed with the last of them. (Passing descriptors through /proc/<pid>/
 a name, but containers may forbid it among ranks that share /dev/shm all the same.)
 """
 
+import fcntl
 import logging
 import os
 import shutil
@@ -25,6 +26,9 @@ ABANDONED = 3 * 3600.0
 """Seconds after which a name belongs to no live run: ranks wait two hours for each other at most,
 and names are there between two such waits only."""
 
+NEW = 60.0
+"""Seconds in which a file that has no name yet may still be on its way to its lock."""
+
 
 class MemoryStorage:
     """Files in shared memory that every rank of the host has opened and nobody can find."""
@@ -40,6 +44,7 @@ class MemoryStorage:
         self.work = SHARED_MEMORY / f"{_prefix()}{socket.gethostname()}-{name}"
         self.leads = leads
         self.names: list[Path] = []
+        self.locks: list[int] = []  # descriptors; whoever can take one finds a dead run's name
         self.files: dict[str, BinaryIO] = {}
         self.filled: dict[str, Buffer] = {}
 
@@ -61,7 +66,7 @@ class MemoryStorage:
             for path in self._paths(sizes).values():
                 remove(path)  # of a run that was killed just here
                 self.names.append(path)
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+                self.locks.append(_locked(path))
 
     def open(self, sizes: Mapping[str, int]) -> None:
         """Open the files while they have names; ValueError where this rank sees another memory."""
@@ -106,9 +111,33 @@ class MemoryStorage:
     def _forget(self) -> None:
         while self.names:
             self.names.pop().unlink(missing_ok=True)
+        while self.locks:
+            os.close(self.locks.pop())
 
     def _paths(self, sizes: Mapping[str, int]) -> dict[str, Path]:
         return {name: self.work.with_name(f"{self.work.name}-{name}") for name in sizes}
+
+
+def _locked(path: Path) -> int:
+    """Make an empty file that is locked from the moment it has its name; return its descriptor."""
+    nameless = path.with_name(f".{path.name}")
+    remove(nameless)
+    descriptor = os.open(nameless, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.rename(nameless, path)
+    return descriptor
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether a file is empty and no live run holds it."""
+    if not path.is_file() or path.stat().st_size:
+        return False
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def fits_memory(cfg: ClipConfig, num_bytes: int) -> bool:
@@ -130,13 +159,19 @@ def allowed(cfg: ClipConfig) -> float:
 
 
 def sweep() -> None:
-    """Free the memory that killed runs of this user still hold: earlier versions filled files that
-    had names, and lost them on a kill."""
-    for path in SHARED_MEMORY.glob(f"{_prefix()}*"):
+    """Remove the names that killed runs of this user left, and the memory that they may hold.
+
+    An empty file is a dead run's where nobody has locked it. Earlier versions filled files that had
+    names: such a one goes once it is old.
+    """
+    names = (path for dot in ("", ".") for path in SHARED_MEMORY.glob(f"{dot}{_prefix()}*"))
+    for path in names:
         try:
             inside = [path, *(path.iterdir() if path.is_dir() else ())]
             stats = [item.lstat() for item in inside]
-            if time.time() - max(stat.st_mtime for stat in stats) < ABANDONED:
+            age = time.time() - max(stat.st_mtime for stat in stats)
+            is_new = path.name.startswith(".") and age < NEW
+            if age < ABANDONED and (is_new or not _is_abandoned(path)):
                 continue
             remove(path)
         except (FileNotFoundError, PermissionError):

@@ -1,6 +1,7 @@
 """Where the ranks of one start meet: a store that all of them reach, with a note of each in it."""
 
 import os
+import socket
 import time
 import uuid
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pfedmma_dist.world.waiting import NAME_SECONDS, RankLost, Vigil
 START_SECONDS = 1800.0
 """How long ranks wait for each other to start."""
 
-STORE_SECONDS = 30.0
+STORE_SECONDS = 15.0
 """How long torchrun's store may take to answer; it is there before the ranks are."""
 
 PAUSE_SECONDS = 0.02
@@ -40,9 +41,9 @@ def _meet(rank: int, size: int) -> tuple[dist.Store, Roster]:
     )
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         keeper = None
-        limit = timedelta(seconds=STORE_SECONDS)
+        _knock(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+        limit = timedelta(seconds=START_SECONDS)
         whole, *_ = next(dist.rendezvous("env://", rank, size, timeout=limit))
-        whole.set_timeout(timedelta(seconds=START_SECONDS))
         store = dist.PrefixStore(_fresh_name(whole, rank, size, vigil), whole)
     else:
         keeper = 0
@@ -52,6 +53,25 @@ def _meet(rank: int, size: int) -> tuple[dist.Store, Roster]:
     roster.read(roster.store)
     vigil.end()
     return dist.PrefixStore("group", store), roster
+
+
+def _knock(host: str, port: int) -> None:
+    """Wait until torchrun's store answers; RankLost where it does not.
+
+    torch's own client tries each address of the host for its whole limit, one after the other.
+    """
+    end = time.monotonic() + STORE_SECONDS
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=STORE_SECONDS).close()
+            return
+        except OSError as error:
+            if time.monotonic() > end:
+                raise RankLost(
+                    f"torchrun's store at {host}:{port} does not answer ({error}), as where "
+                    "torchrun has ended; start the same command again"
+                ) from error
+        time.sleep(PAUSE_SECONDS)
 
 
 def _own_store(rank: int, size: int, vigil: Vigil) -> dist.Store:

@@ -192,3 +192,23 @@ def test_what_killed_runs_of_earlier_versions_left_is_freed(
         built(Noise(), ram)
     assert left.exists() is stays and strangers.exists()
     assert (f"removed {left}" in caplog.text) is not stays
+
+
+def test_name_without_its_run_is_swept_and_one_that_is_held_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "memory"
+    home.mkdir()
+    monkeypatch.setattr(memory, "SHARED_MEMORY", home)
+    held, dead, unborn = (home / f"{dot}{memory._prefix()}{n}" for dot, n in (
+        ("", "held"), ("", "dead"), (".", "unborn")
+    ))  # fmt: skip
+    lock = memory._locked(held)
+    os.close(memory._locked(dead))  # as the system does for a killed run
+    unborn.touch()
+    memory.sweep()
+    assert sorted(path.name for path in home.iterdir()) == sorted([held.name, unborn.name])
+    os.close(lock)
+    os.utime(unborn, (0, 0))
+    memory.sweep()
+    assert list(home.iterdir()) == []
