@@ -124,13 +124,13 @@ def outcome(folder: Path) -> str:
     result = read(RunFolder(folder))
     assert result is not None, folder
     scores = result["results"][-1]["scores"]
-    damaged = [f"{path.name} {what}" for path, what in altered(RunFolder(folder), result).items()]
+    damaged = altered(RunFolder(folder), result).items()
     shown = [
         f"{quantity.heading} {UNITS[quantity.unit](scores[quantity.key])}"
         for quantity in scored(scores)
         if Place.STATUS in quantity.places
     ]
-    return "  ".join([*shown, *(f"({words})" for words in damaged)])
+    return "  ".join([*shown, *(f"damaged: {near(str(path))} {what}" for path, what in damaged)])
 
 
 def _rounds(config: str) -> int:

@@ -29,6 +29,9 @@ Remark = tuple[int, str]
 
 NAME = "method.name"
 
+EMPTY = "is empty"
+"""What may be wrong with a config.yaml that a crash of its disk left."""
+
 UNTOLD = ("run.folder", "run.device")
 """Free keys that every start says anyway."""
 
@@ -57,12 +60,13 @@ def adopt(cfg: Config, folder: RunFolder) -> list[Remark]:
     """
     claims = list(_claims(folder))
     kept, problem = _kept(folder)
-    if problem and not claims:
+    has_state = folder.result.exists() or bool(candidates(folder.checkpoints))
+    if problem and not claims and (has_state or problem != EMPTY):
         raise ValueError(
             f"run.folder: {folder.path} holds no run of this program that can go on ({problem}); "
             "set run.folder to a new folder"
         )
-    if not folder.result.exists() and not candidates(folder.checkpoints):
+    if not has_state:
         return []
     remarks: list[Remark] = []
     wanted, usual = flat(cfg), defaults(cfg.method["name"], METHODS)
@@ -122,7 +126,7 @@ def _kept(folder: RunFolder) -> tuple[Flat | None, str]:
         return None, ""
     try:
         if not folder.config.stat().st_size:
-            return None, "is empty"
+            return None, EMPTY
         return flat(from_yaml(folder.config, methods=METHODS, sources=SOURCES)), ""
     except Newer:
         raise

@@ -238,3 +238,35 @@ def test_evaluation_keeps_to_what_was_trained_and_tells_of_other_images(
     told = one_pixel(copy, "test")
     assert evaluate.main([run, f"data.root={copy.data}"]) == 0
     assert told in capsys.readouterr().err
+
+
+def edited(path: Path) -> str:
+    path.write_text(path.read_text().replace("lr: 0.05", "lr: 0.5"))
+    return "says something else than the run did"
+
+
+def emptied(path: Path) -> str:
+    path.write_text("")
+    return "is empty"
+
+
+def cut(path: Path) -> str:
+    path.write_text(path.read_text()[:400])
+    return "cannot be read"
+
+
+@pytest.mark.parametrize("change", [edited, emptied, cut], ids=lambda change: change.__name__)
+def test_state_is_believed_before_a_config_yaml_that_was_changed(
+    lab: Lab, again: Again, capsys: pytest.CaptureFixture[str], change: Callable[[Path], str]
+) -> None:
+    copy, words = again
+    path = copy.folder("cut") / "config.yaml"
+    told = change(path)
+    assert call(words()) == 0
+    err = capsys.readouterr().err
+    assert f"{path} {told}" in err.replace("\n", " ")
+    assert "the run itself says what it is" in err
+    assert outcome(copy.folder("cut")) == outcome(lab.folder("whole"))
+    assert "lr: 0.05" in path.read_text()
+    change(path)
+    assert evaluate.main([str(copy.folder("cut"))]) == 2
