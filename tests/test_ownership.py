@@ -251,7 +251,7 @@ def emptied(path: Path) -> str:
 
 
 def cut(path: Path) -> str:
-    path.write_text(path.read_text()[:400])
+    path.write_text(path.read_text()[:400] + "\n{")  # wherever it was cut, it is no YAML
     return "cannot be read"
 
 
