@@ -23,7 +23,7 @@ from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
-from pfedmma_dist.run.together import TogetherError, gather_texts, together
+from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -176,6 +176,6 @@ def _inspected(images: Images, rows: np.ndarray, world: World) -> tuple[Images, 
         for row, reason in found.unreadable
         if row in bad[:NAMED]
     ]
-    told = [text for text in gather_texts(world, "; ".join(named)) if text]
+    told = [text for text in world.gather_texts("; ".join(named)) if text]
     words = "; ".join([*told, "..."] if len(bad) > NAMED else told)
     return replace(images, content=content), bad, words

@@ -24,7 +24,7 @@ from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest
 from pfedmma_dist.run.files import sync
 from pfedmma_dist.run.manifest import DAMAGE, ENTRY, Manifest, candidates, round_of, shard_file
-from pfedmma_dist.run.together import TogetherError, gather_texts, together
+from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ def save(
 
         together(world, lambda: publish() if world.first else None, OSError)
     except TogetherError as error:
-        newest = gather_texts(world, _abandon(folder, temporary) if world.first else "")[0]
+        newest = world.gather_texts(_abandon(folder, temporary) if world.first else "")[0]
         raise CheckpointError(
             f"run.folder: cannot save {final}: {error}; {newest}. "
             "Make room or mend the permissions, then start the same command again to go on"
@@ -267,7 +267,7 @@ def _remove(path: Path) -> None:
 def _from_first(world: World, names: list[str]) -> list[str]:
     """Return rank 0's list on all ranks: on a shared disk each may see another one for a while."""
     count = int(world.exact_sum(torch.tensor([len(names)])))
-    return [gather_texts(world, names[i] if world.first else "")[0] for i in range(count)]
+    return [world.gather_texts(names[i] if world.first else "")[0] for i in range(count)]
 
 
 def _read(record: Manifest, shard_ids: list[int], accept: Accept, path: Path) -> Loaded:

@@ -15,11 +15,6 @@ class TogetherError(ValueError):
     """Carry what went wrong on whichever rank; the same text on all of them, rank 0's to tell."""
 
 
-def gather_texts(world: World, text: str) -> list[str]:
-    """Return every rank's `text`, cut to a length, in rank order. Collective."""
-    return world.gather_texts(text)
-
-
 def together(world: World, action: Callable[[], T], *errors: type[Exception]) -> T:
     """Return this rank's `action()`; one of `errors` on any rank raises TogetherError on all."""
     problem, value = "", None
@@ -27,7 +22,7 @@ def together(world: World, action: Callable[[], T], *errors: type[Exception]) ->
         value = action()
     except errors as error:
         problem = str(error) or type(error).__name__
-    problems = [text for text in gather_texts(world, problem) if text]
+    problems = [text for text in world.gather_texts(problem) if text]
     if problems:
         raise TogetherError(problems[0])
     return value  # type: ignore[return-value]
