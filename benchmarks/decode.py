@@ -29,9 +29,9 @@ import torch
 from PIL import Image, features
 
 from pfedmma_dist.clip.cache import CHUNK
-from pfedmma_dist.data.files import Files
-from pfedmma_dist.data.images import Images
-from pfedmma_dist.data.pixels import PixelLoader, centre_crop, random_view
+from pfedmma_dist.data.images.files import Files
+from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.images.pixels import PixelLoader, centre_crop, random_view
 
 SIDE = 224
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pfedmma_dist.data.files import SUFFIXES, Files, file_digest
-from pfedmma_dist.data.inputs import digest, table
+from pfedmma_dist.data.images.files import SUFFIXES, Files, file_digest
+from pfedmma_dist.data.tasks.inputs import digest, table
 
 NUM_MADE = 400
 NUM_LINES = 100_000

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from pfedmma_dist.config.keys import DataConfig
-from pfedmma_dist.data.domains import DOMAINNET
-from pfedmma_dist.data.sources import read
+from pfedmma_dist.data.sets.domains import DOMAINNET
+from pfedmma_dist.data.sets.registry import read
 
 NUM_CLASSES = 345
 NUM_CLIENTS = 1000

@@ -149,7 +149,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     from launch.plan import check_ranks
     from pfedmma_dist.config.command_line import parse, with_default
     from pfedmma_dist.config.identity import run_folder
-    from pfedmma_dist.data.sources import SOURCES
+    from pfedmma_dist.data.sets.registry import SOURCES
     from pfedmma_dist.methods import METHODS
 
     config = parse(with_default(words), methods=METHODS, sources=SOURCES)

@@ -14,7 +14,7 @@ from pfedmma_dist.config.identity import digest, digest_of_format_0
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import Layer, Word, hint, merged, parsed, read_yaml, shown
 from pfedmma_dist.config.presets import alike, find
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.reading import FORMAT, read_rows
 from pfedmma_dist.run.files import write_text_atomically, writing

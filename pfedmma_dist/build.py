@@ -13,11 +13,11 @@ from pfedmma_dist.clip.model import FINAL, ImageFeatures
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.config.command_line import resolve_method
 from pfedmma_dist.config.keys import CacheMode, Config
-from pfedmma_dist.data import sources
-from pfedmma_dist.data.experiments import TASKS
-from pfedmma_dist.data.images import Images, Scaling, without
-from pfedmma_dist.data.pixels import PixelLoader
-from pfedmma_dist.data.task import Task
+from pfedmma_dist.data.images.images import Images, Scaling, without
+from pfedmma_dist.data.images.pixels import PixelLoader
+from pfedmma_dist.data.sets import registry
+from pfedmma_dist.data.tasks.registry import TASKS
+from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.evaluate import Scores, rows_of, score
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
@@ -39,7 +39,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     """
     world.entering("reading data")
     folder = Path(cfg.clip.cache_folder).expanduser()
-    images = together(world, lambda: sources.read(cfg.data, cfg.seed, folder), ValueError, OSError)
+    images = together(world, lambda: registry.read(cfg.data, cfg.seed, folder), ValueError, OSError)
     if cfg.data.skip_corrupt:
         images = _without_unreadable(images, world)
     experiment = TASKS[cfg.data.task]

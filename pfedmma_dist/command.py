@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from pfedmma_dist.config.command_line import parse
 from pfedmma_dist.config.keys import Config
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.checkpoint import CheckpointError
 from pfedmma_dist.run.together import TogetherError

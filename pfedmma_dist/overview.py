@@ -7,8 +7,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from pfedmma_dist.data.images import Images
-from pfedmma_dist.data.task import Task
+from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.quantities.scores import OWN
 from pfedmma_dist.run.record import ClientTable
 

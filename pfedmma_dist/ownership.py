@@ -6,7 +6,7 @@ from typing import Any
 
 from pfedmma_dist.build import used_rows
 from pfedmma_dist.config.identity import flat
-from pfedmma_dist.data import inputs
+from pfedmma_dist.data.tasks import inputs
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run import manifest

@@ -27,13 +27,13 @@ from pfedmma_dist.config.command_line import FLAGS
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import hint
 from pfedmma_dist.config.presets import find
-from pfedmma_dist.data import sources
-from pfedmma_dist.data.experiments import TASKS
-from pfedmma_dist.data.files import CHECK_SPAN
-from pfedmma_dist.data.images import Images
-from pfedmma_dist.data.obtain import Steps, obtain
-from pfedmma_dist.data.origins import ORIGINS
-from pfedmma_dist.data.pieces import Origin, guide
+from pfedmma_dist.data.download.catalogue import ORIGINS
+from pfedmma_dist.data.download.fetch import Steps, obtain
+from pfedmma_dist.data.download.parts import Origin, guide
+from pfedmma_dist.data.images.files import CHECK_SPAN
+from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets import registry
+from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.overview import client_table, image_table, owner_table
 from pfedmma_dist.run import figures
 from pfedmma_dist.run.drawing import save
@@ -107,7 +107,7 @@ def _listed(cfg: Config, origin: Origin | None, steps: Steps | None) -> Images:
     """
     root, name = Path(cfg.data.root).expanduser(), cfg.data.name
     try:
-        return sources.read(cfg.data, cfg.seed, Path(cfg.clip.cache_folder))
+        return registry.read(cfg.data, cfg.seed, Path(cfg.clip.cache_folder))
     except (ValueError, OSError) as error:
         if origin is None:
             raise ValueError(error) from error
@@ -237,7 +237,7 @@ def _show(title: str, table: Table) -> None:
 def _manual() -> str:
     """Return the text of --help."""
     lines = [__doc__, "data sets, and what --download fetches of them:"]
-    for name in sources.SOURCES:
+    for name in registry.SOURCES:
         origin = ORIGINS.get(name)
         sizes = [archive.size for archive in origin.archives] if origin else []
         lines.append(f"  {name:<18}{' + '.join(sizes) or 'nothing'}")

@@ -16,7 +16,7 @@ import torch
 from pfedmma_dist import command
 from pfedmma_dist.clip.cache import CHUNK
 from pfedmma_dist.clip.model import Tokenizer
-from pfedmma_dist.data.glyphs import CLASS_NAMES
+from pfedmma_dist.data.glyphs.glyphs import CLASS_NAMES
 from pfedmma_dist.pretraining.batches import drawing, words_of
 from pfedmma_dist.pretraining.card import MODEL, publish, score_again
 from pfedmma_dist.pretraining.recipe import Recipe

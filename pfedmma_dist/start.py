@@ -10,7 +10,7 @@ from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.config.identity import Flat, defaults, differences, flat, moved, open_keys
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest, result

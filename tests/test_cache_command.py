@@ -15,7 +15,7 @@ from pfedmma_dist import cache
 from pfedmma_dist.clip import recipe
 from pfedmma_dist.clip.disk import DiskStorage
 from pfedmma_dist.config.keys import ClipConfig
-from pfedmma_dist.data.pixels import made_by
+from pfedmma_dist.data.images.pixels import made_by
 
 DAY = 24 * 3600.0
 SIZES = {"final.bin": 3000}

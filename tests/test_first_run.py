@@ -11,7 +11,7 @@ from runs import Ended, call, outcome, torchrun
 from pfedmma_dist.clip import packaged
 from pfedmma_dist.clip.load import load
 from pfedmma_dist.config.keys import ClipConfig
-from pfedmma_dist.data import glyphs
+from pfedmma_dist.data.glyphs import glyphs
 from pfedmma_dist.pretraining.score import card_scores
 
 ROUNDS = "federation.rounds=12"

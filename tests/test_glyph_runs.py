@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from runs import call, make_lab, outcome
 
-from pfedmma_dist.data import glyphs
+from pfedmma_dist.data.glyphs import glyphs
 
 SMALL = {
     "data__name": "glyphs",

@@ -24,7 +24,7 @@ ROOMS = {
     "clip": "config.keys reading spelling world",
     "data": "config.keys config.merge reading rng spelling",
     "methods": "clip exchange params",
-    "federation": "clip config.keys data.task methods.method params rng world",
+    "federation": "clip config.keys data.tasks.task methods.method params rng world",
     "run": "exchange quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run",
@@ -37,6 +37,16 @@ ROOMS = {
     "overview": "data quantities run",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
+
+WINGS = {
+    "data.images": "",
+    "data.glyphs": "data.images",
+    "data.sets": "data.images data.glyphs",
+    "data.partitioners": "data.images",
+    "data.tasks": "data.images data.partitioners",
+    "data.download": "",
+}
+"""What each wing of a room may import of the room's others: of the rows above it."""
 
 COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain", "cache")
 """Where everything may meet; imported by nobody but launch."""
@@ -100,11 +110,29 @@ def test_module_imports_what_its_room_may(path: Path) -> None:
     assert not found, f"{room} imports {found}"
 
 
-def test_rows_name_rows_above_them_alone() -> None:
+@pytest.mark.parametrize("wing", WINGS)
+def test_wing_imports_what_it_may_of_its_room(wing: str) -> None:
+    room, home = wing.partition(".")[0], ROOT / PACKAGE / wing.replace(".", "/")
+    files = [path for path in FILES if home in path.parents]
+    assert files
+    for path in files:
+        found = {name for name in own_imports(path) if is_within(name, room)} - {room}
+        allowed = [wing, *WINGS[wing].split()]
+        assert not {name for name in found if not any(is_within(name, a) for a in allowed)}, path
+
+
+def test_every_folder_of_data_is_a_wing() -> None:
+    folders = {path.parent for path in FILES if (ROOT / PACKAGE / "data") in path.parents}
+    assert {f"data.{folder.name}" for folder in folders if folder.name != "data"} == WINGS.keys()
+
+
+@pytest.mark.parametrize("table", [ROOMS, WINGS], ids=["rooms", "wings"])
+def test_rows_name_rows_above_them_alone(table: dict[str, str]) -> None:
     above: set[str] = set()
-    for room, names in ROOMS.items():
-        assert {name.partition(".")[0] for name in names.split()} <= above, room
-        above.add(room)
+    for row, names in table.items():
+        found = {name.partition(".")[0] if table is ROOMS else name for name in names.split()}
+        assert found <= above, row
+        above.add(row)
 
 
 def test_commands_are_imported_by_nobody() -> None:

@@ -7,7 +7,7 @@ from runs import alone, make_lab
 
 from pfedmma_dist import cost, measure
 from pfedmma_dist.config.command_line import read
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.measure import Measured, rounds
 from pfedmma_dist.methods import METHODS
 

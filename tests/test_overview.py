@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from tiny import CLASSES, SIZES, tiny_task
 
-from pfedmma_dist.data.files import Files
-from pfedmma_dist.data.images import Images
+from pfedmma_dist.data.images.files import Files
+from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.overview import client_table, image_table, owner_table
 from pfedmma_dist.run.record import ClientTable
 

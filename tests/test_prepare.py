@@ -15,9 +15,9 @@ from runs import Ended, Lab, alone, make_lab
 from pfedmma_dist import prepare
 from pfedmma_dist.command import MEND
 from pfedmma_dist.config.command_line import read
-from pfedmma_dist.data.origins import ORIGINS
-from pfedmma_dist.data.pieces import Archive, Origin, Piece, Sizes
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.download.catalogue import ORIGINS
+from pfedmma_dist.data.download.parts import Archive, Origin, Piece, Sizes
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run import progress as progress_module
 from pfedmma_dist.run.together import TogetherError

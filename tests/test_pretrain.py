@@ -11,7 +11,7 @@ import torch
 from pfedmma_dist import pretrain
 from pfedmma_dist.clip.load import load
 from pfedmma_dist.config.keys import ClipConfig
-from pfedmma_dist.data import glyphs
+from pfedmma_dist.data.glyphs import glyphs
 from pfedmma_dist.pretraining import card
 from pfedmma_dist.pretraining.recipe import Recipe
 from pfedmma_dist.pretraining.score import card_scores

@@ -7,7 +7,7 @@ import pytest
 
 from pfedmma_dist.config.command_line import parse
 from pfedmma_dist.config.merge import read_yaml
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 
 ROOT = Path(__file__).parents[1]

@@ -14,10 +14,10 @@ import torch
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
 from pfedmma_dist.config.keys import Config, FederationConfig
-from pfedmma_dist.data.files import Files
-from pfedmma_dist.data.images import Images
-from pfedmma_dist.data.partition import Partition
-from pfedmma_dist.data.task import ClassSet, Scope, Task
+from pfedmma_dist.data.images.files import Files
+from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.partitioners.partition import Partition
+from pfedmma_dist.data.tasks.task import ClassSet, Scope, Task
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.world import World

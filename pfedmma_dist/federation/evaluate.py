@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.cache import Features
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.data.task import Scope, Task
+from pfedmma_dist.data.tasks.task import Scope, Task
 from pfedmma_dist.federation.cohort import Cohort
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout

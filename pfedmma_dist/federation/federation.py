@@ -13,7 +13,7 @@ from pfedmma_dist.clip.cache import Features, Views
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config.keys import Config
-from pfedmma_dist.data.task import Task
+from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.clients import ClientStore
 from pfedmma_dist.federation.cohort import (
     Cohort,

@@ -21,7 +21,7 @@ from pfedmma_dist import rng
 from pfedmma_dist.clip.load import tokenizer
 from pfedmma_dist.clip.model import Tokenizer
 from pfedmma_dist.clip.tokens import restricted
-from pfedmma_dist.data import glyphs
+from pfedmma_dist.data.glyphs import glyphs
 from pfedmma_dist.pretraining.captions import captions, vocabulary
 from pfedmma_dist.pretraining.recipe import Recipe
 

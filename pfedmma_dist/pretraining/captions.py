@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from pfedmma_dist.data.glyphs import COLOURS, DOMAINS, PATTERNS, SHAPES, class_name
+from pfedmma_dist.data.glyphs.glyphs import COLOURS, DOMAINS, PATTERNS, SHAPES, class_name
 
 COLOURED, STYLED, DESCRIBED, LONG = 0.15, 0.15, 0.25, 0.15
 """Shares of captions with the image's colour, its domain, an adjective; of batches with fillers."""

@@ -16,7 +16,7 @@ import pfedmma_dist
 from pfedmma_dist.clip.load import load
 from pfedmma_dist.clip.vocabulary import save
 from pfedmma_dist.config.keys import ClipConfig
-from pfedmma_dist.data import glyphs
+from pfedmma_dist.data.glyphs import glyphs
 from pfedmma_dist.pretraining.captions import vocabulary
 from pfedmma_dist.pretraining.score import card_scores
 from pfedmma_dist.pretraining.trainer import Trainer

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from pfedmma_dist.data.glyphs import DOMAINS
+from pfedmma_dist.data.glyphs.glyphs import DOMAINS
 
 
 @dataclass(frozen=True)

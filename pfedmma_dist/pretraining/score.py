@@ -9,7 +9,7 @@ import torch
 from pfedmma_dist.clip.cache import CHUNK
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP
 from pfedmma_dist.clip.text import class_text
-from pfedmma_dist.data import glyphs
+from pfedmma_dist.data.glyphs import glyphs
 
 TEMPLATE = "a photo of a {}."
 DIFFICULTY = 0.4

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pfedmma_dist.config.command_line import parse, with_default
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 
 DATA = "configs/data/glyphs_base_to_novel.yaml"

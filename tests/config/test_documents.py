@@ -6,7 +6,7 @@ import pytest
 
 from pfedmma_dist.config.command_line import read
 from pfedmma_dist.config.merge import read_yaml
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 
 LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 60))

@@ -19,7 +19,7 @@ from pfedmma_dist.config.identity import (
 )
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.meaning import Role, key
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.reading import FORMAT
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pfedmma_dist.config.command_line import read
 from pfedmma_dist.config.templates import is_template
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 
 NAMES = ("cat", "{}", "a {b} c", "{{")

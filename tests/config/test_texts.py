@@ -12,7 +12,7 @@ from launch.plan import plan
 from pfedmma_dist.config.command_line import read
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import leaves
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 
 TEXTS = [key for key, leaf in leaves(Config).items() if leaf.kind is str]

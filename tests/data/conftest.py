@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from pfedmma_dist.config.keys import DataConfig
-from pfedmma_dist.data.images import Images
-from pfedmma_dist.data.sources import read
+from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets.registry import read
 
 SaveImage = Callable[..., Path]
 Touch = Callable[..., Path]

@@ -8,7 +8,7 @@ import pytest
 from runs import Lab, alone, call, make_lab, outcome, torchrun
 
 from pfedmma_dist import evaluate
-from pfedmma_dist.data.glyphs import DOMAINS
+from pfedmma_dist.data.glyphs.glyphs import DOMAINS
 from pfedmma_dist.run.metrics import read_metrics
 
 FEATURE = {

@@ -11,8 +11,8 @@ from torch import Tensor
 from toy import Stretch, Table
 
 from pfedmma_dist.clip.model import ImageFeatures
-from pfedmma_dist.data.partition import Partition
-from pfedmma_dist.data.task import Scope, Task
+from pfedmma_dist.data.partitioners.partition import Partition
+from pfedmma_dist.data.tasks.task import Scope, Task
 from pfedmma_dist.federation.cohort import Cohort
 from pfedmma_dist.federation.evaluate import Scores, rows_of, score
 from pfedmma_dist.methods.pfedmma import PFedMMA

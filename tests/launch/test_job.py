@@ -14,7 +14,7 @@ from launch import job
 from launch.cluster import Cluster
 from launch.job import Run, main, submit
 from pfedmma_dist.config.command_line import from_yaml
-from pfedmma_dist.data.sources import SOURCES
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.signals import SIGNALS
 

@@ -7,7 +7,7 @@ import open_clip
 import pytest
 
 from pfedmma_dist import rng
-from pfedmma_dist.data import glyphs
+from pfedmma_dist.data.glyphs import glyphs
 from pfedmma_dist.pretraining.batches import SEEN
 from pfedmma_dist.pretraining.captions import FILLERS, captions, vocabulary
 
@@ -69,5 +69,5 @@ def test_shares_of_colours_and_fillers(texts: list[str]) -> None:
 
 
 def test_assets_model_has_room_for_the_longest_caption() -> None:
-    path = Path(glyphs.__file__).parents[1] / "assets" / "mini_clip.json"
+    path = Path(glyphs.__file__).parents[2] / "assets" / "mini_clip.json"
     assert f'"context_length": {LENGTH}' in path.read_text()

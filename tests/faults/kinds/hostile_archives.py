@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
-from pfedmma_dist.data.obtain import obtain
-from pfedmma_dist.data.pieces import Archive, Origin
+from pfedmma_dist.data.download.fetch import obtain
+from pfedmma_dist.data.download.parts import Archive, Origin
 from tests.faults.base import Base
 from tests.faults.kinds.hostile_pickles import PATIENCE, limit_memory
 from tests.faults.place import Place

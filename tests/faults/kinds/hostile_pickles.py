@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pfedmma_dist.data.pickles import load_plain
+from pfedmma_dist.data.sets.pickles import load_plain
 from tests.faults.base import Base
 from tests.faults.place import Place
 from tests.faults.trial import Ending, Kind, Trial, Verdict

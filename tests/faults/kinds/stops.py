@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from pfedmma_dist.clip import cache
-from pfedmma_dist.data import sources
+from pfedmma_dist.data.sets import registry
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.run import checkpoint
 from pfedmma_dist.run.report import Report
@@ -25,7 +25,7 @@ AGAIN = 2.4
 """Seconds until the second signal: one that comes sooner is taken for the first one's echo."""
 
 CALLS: dict[str, tuple[Any, str, int]] = {
-    "reading data": (sources, "read", 0),
+    "reading data": (registry, "read", 0),
     "encoding": (cache, "build", 0),
     "round": (Federation, "round", 1),
     "scoring": (Federation, "evaluate", 1),

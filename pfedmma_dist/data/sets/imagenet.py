@@ -1,0 +1,47 @@
+"""ImageNet (ILSVRC 2012) in CoOp's layout, tested on the official validation images."""
+
+from pathlib import Path
+
+from pfedmma_dist.config.keys import DataConfig
+from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets.listing import to_images
+from pfedmma_dist.data.sets.own import halves
+
+TWINS = {"n04008634": "projectile", "n04355933": "sunglass"}
+"""CLIP's list calls two pairs of classes alike, `missile` and `sunglasses`. Nothing can tell these
+apart, so one of each pair goes by its name in WordNet."""
+
+
+def imagenet(cfg: DataConfig, seed: int, splits: Path) -> Images:
+    """Read ImageNet in CoOp's layout (1,000 classes), named by CoOp's classnames.txt."""
+    home = Path(cfg.root).expanduser() / "imagenet"
+    root, file = home / "images", home / "classnames.txt"
+    entries = halves(cfg.name, root, "val")
+    titles = _titles(file)
+    for name in sorted({entry.name for entry in entries}):
+        if name not in titles:
+            raise ValueError(f"data.root: {file} has no name for {name}, a folder of {root}")
+    return to_images(entries, root, root, cfg, published=titles)
+
+
+imagenet.template = "a photo of a {}."  # CoOp's zero-shot prompt
+
+
+def _titles(file: Path) -> dict[str, str]:
+    """Return folder -> name of lines such as `n01440764 tench`."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"data.root: cannot read {file} ({error}); get classnames.txt by the link in CoOp's "
+            "DATASETS.md and put it there"
+        ) from error
+    titles = {}
+    for number, line in enumerate(lines, 1):
+        folder, _, title = line.strip().partition(" ")
+        if folder and not title:
+            raise ValueError(f"data.root: {file}, line {number}: {line!r} has no name")
+        titles[folder] = title
+    names = list(titles.values())
+    better = {key: name for key, name in TWINS.items() if names.count(titles.get(key)) > 1}
+    return {**titles, **better}

@@ -1,0 +1,104 @@
+"""Task: what every client trains on, and on which test sets it is scored.
+
+An experiment is a function that turns images and a configuration into a `Task`; nothing downstream
+knows which one it was. They are listed in registry.py.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pfedmma_dist.config.keys import DataConfig
+from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.partitioners.partition import Partition
+
+
+@dataclass(frozen=True, eq=False)
+class ClassSet:
+    """Classes that compete in one softmax, in the order of its columns."""
+
+    name: str
+    names: tuple[str, ...]  # [C]
+    label_of: np.ndarray  # [classes of the data set] int64 column of an image label, -1: not here
+
+    @classmethod
+    def of(cls, name: str, images: Images, labels: np.ndarray) -> "ClassSet":
+        """Number these labels from 0 in their order."""
+        label_of = np.full(len(images.class_names), -1, np.int64)
+        label_of[labels] = np.arange(len(labels))
+        return cls(name, tuple(images.class_names[label] for label in labels), label_of)
+
+
+@dataclass(frozen=True, eq=False)
+class Scope:
+    """One test set that every client is scored on."""
+
+    name: str
+    class_set: str
+    rows: Partition | np.ndarray  # own rows of each client, or rows common to all of them
+    full: bool  # scored at full evaluations only
+
+    @property
+    def common(self) -> bool:
+        """Say whether all clients are scored on the same rows."""
+        return not isinstance(self.rows, Partition)
+
+    def rows_of(self, client: int) -> np.ndarray:
+        """Return the rows that this client is scored on, ascending."""
+        return self.rows if self.common else self.rows.rows(client)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A federation's data: rows of each client, the class sets and the test scopes.
+
+    The scope of a client's own test images is called `local` in every task.
+    """
+
+    images: Images
+    class_sets: dict[str, ClassSet]
+    train_classes: str  # class set of the training softmax
+    train: Partition  # training rows of each client, ascending
+    client_classes: Partition  # image labels each client trains on, ascending
+    scopes: tuple[Scope, ...]
+    client_domains: np.ndarray | None = None  # [K] int64, positions in domain_names
+    domain_names: tuple[str, ...] = ()  # empty where a client's images are not of one domain
+
+    @property
+    def num_clients(self) -> int:
+        return self.train.num_clients
+
+    @property
+    def domains(self) -> dict[str, np.ndarray]:
+        """Return the clients of each domain, in the order of domain_names."""
+        return {
+            name: np.flatnonzero(self.client_domains == domain)
+            for domain, name in enumerate(self.domain_names)
+        }
+
+    def labels(self, class_set: str, rows: np.ndarray) -> np.ndarray:
+        """Return the softmax column of each row in a class set, int64."""
+        columns = self.class_sets[class_set].label_of[self.images.labels[rows]]
+        assert (columns >= 0).all()
+        return columns
+
+
+def count_clients(images: Images, cfg: DataConfig) -> int:
+    """Return the configured number of clients, or that which the images come with."""
+    if cfg.num_clients is not None:
+        return cfg.num_clients
+    if not images.owner_names:
+        raise ValueError(
+            f"data.num_clients: null means as many as the images come with, and {images.place} "
+            "comes with none; set a number"
+        )
+    return len(images.owner_names)
+
+
+def refuse_held_out(cfg: DataConfig) -> None:
+    """Say so where a domain is to be held out of an experiment that knows no domains."""
+    if cfg.held_out is not None:
+        raise ValueError(
+            f"data.held_out: {cfg.held_out!r} can be held out where clients belong to domains; set "
+            "data.task=feature_shift, or data.held_out=null"
+        )

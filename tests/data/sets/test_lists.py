@@ -1,0 +1,172 @@
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pfedmma_dist.data.images.images import Images
+
+COLUMNS = ("path", "class", "domain", "client", "split")
+ROWS = [
+    ("a/1.jpg", "flat_mole", "photo", "St. Mary", "train"),
+    ("a/2.jpg", "flat_mole", "scan", "Charité", "test"),
+    ("a/3.jpg", "scar", "photo", "Charité", "train"),
+    ("b/4.jpg", "scar", "photo", "St. Mary", "test"),
+    ("b/5.jpg", "scar", "scan", "St. Mary", "val"),
+]
+
+
+@pytest.fixture
+def read_rows(tmp_path, touch, read_from):
+    """Return a function that writes a list of the images 1 to 5 and reads it."""
+    touch("a/1.jpg", "a/2.jpg", "a/3.jpg", "b/4.jpg", "b/5.jpg")
+
+    def read(text: str | bytes, suffix: str = "csv", **keys: object) -> Images:
+        file = tmp_path / f"list.{suffix}"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_from("folder", list=str(file), **keys)
+
+    return read
+
+
+def comma_separated(rows=ROWS, columns=COLUMNS) -> str:
+    return "".join(f"{','.join(row)}\n" for row in (columns, *rows))
+
+
+def json_lines(rows=ROWS, columns=COLUMNS) -> str:
+    return "".join(f"{json.dumps(dict(zip(columns, row, strict=True)))}\n" for row in rows)
+
+
+@pytest.mark.parametrize("form, suffix", [(comma_separated, "csv"), (json_lines, "jsonl")])
+def test_columns_become_labels_domains_clients_and_parts(read_rows, form, suffix):
+    images = read_rows(form(), suffix)
+    assert images.class_names == ("flat mole", "scar")
+    assert images.domain_names == ("photo", "scan")
+    assert images.owner_names == ("Charité", "St. Mary")
+    assert images.store.paths == ("a/1.jpg", "a/3.jpg", "a/2.jpg", "b/4.jpg")
+    assert images.labels.tolist() == [0, 1, 0, 1]
+    assert images.domains.tolist() == [0, 0, 1, 0]
+    assert images.owners.tolist() == [1, 0, 0, 1]
+    assert images.train.tolist() == [0, 1]
+    assert images.test.tolist() == [2, 3]
+
+
+def test_order_of_lines_and_columns_does_not_matter(read_rows):
+    backwards = [row[::-1] for row in ROWS[::-1]]
+    one, other = read_rows(comma_separated()), read_rows(comma_separated(backwards, COLUMNS[::-1]))
+    assert one.store.paths == other.store.paths
+    for name in ("labels", "domains", "owners", "train", "test"):
+        assert np.array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_whole_numbers_are_names_and_other_columns_are_left_alone(read_rows, caplog):
+    lines = [{"path": f"{p}.jpg", "class": 7, "client": 3, "age": 5.5} for p in ("a/1", "a/2")]
+    halves = [{**line, "split": part} for line, part in zip(lines, ("train", "test"), strict=True)]
+    images = read_rows("\n".join(map(json.dumps, halves)), "jsonl")
+    assert (images.class_names, images.owner_names) == (("7",), ("3",))
+    assert "not looked at in" in caplog.text and "age" in caplog.text
+
+
+def test_file_from_a_spreadsheet_is_read(read_rows):
+    text = "\ufeff" + comma_separated().replace("\n", "\r\n").replace("St. Mary", '"St. Mary"')
+    assert read_rows(text + "\r\n").owner_names == ("Charité", "St. Mary")
+
+
+def test_every_client_gets_test_images_where_no_split_is_given(tmp_path, touch, read_from):
+    paths = [f"{i:03}.jpg" for i in range(60)]
+    touch(*paths)
+    rows = [(path, f"c{i % 3}", f"user {i % 4}") for i, path in enumerate(paths)]
+    file = tmp_path / "list.csv"
+    file.write_text(comma_separated(rows, ("path", "class", "client")))
+    images = read_from("folder", list=str(file))
+    owned = Counter(images.owners[images.test].tolist())
+    assert owned == dict.fromkeys(range(4), 4)  # 30 % of 15, half rounded to even
+    file.write_text(comma_separated(rows[::-1], ("path", "class", "client")))
+    assert read_from("folder", list=str(file)).store.paths == images.store.paths
+
+
+HEAD = "path,class\n"
+SPLIT = "path,class,split\n"
+BAD = {
+    "no class": ("csv", "path,label\na/1.jpg,x\n", "line 1 has no 'class'; .* has path, label"),
+    "empty file": ("csv", "", "line 1 has no 'path'; .* this one has none"),
+    "no path": ("jsonl", '\n{"class": "x"}\n', "line 2 has no 'path'; .* has class"),
+    "head alone": ("csv", HEAD, "lists no image"),
+    "twice named": ("csv", "path,class,path\n", "line 1 names a column twice"),
+    "short": ("csv", HEAD + "a/1.jpg,x\n\na/2.jpg\n", "line 4 has 1 values for 2 columns"),
+    "long": ("csv", HEAD + "a/1.jpg,x,y\n", "line 2 has 3 values for 2 columns"),
+    "quote": ("csv", HEAD + 'a/1.jpg,"x\n', "line 2: unexpected end of data"),
+    "empty class": ("csv", HEAD + "a/1.jpg,x\na/2.jpg, \n", "line 3: class is empty"),
+    "empty client": ("csv", "path,class,client\na/1.jpg,x,\n", "line 2: client is empty"),
+    "split": ("csv", SPLIT + "a/1.jpg,x,dev\n", "line 2: split 'dev' is not one of train, val"),
+    "escape": ("csv", HEAD + "a/1.jpg,x\n../1.jpg,x\n", "line 3: ../1.jpg leads out"),
+    "absolute": ("csv", HEAD + "/etc/passwd,x\n", "line 2: /etc/passwd leads out"),
+    "missing": ("csv", HEAD + "a/1.jpg,x\na/9.jpg,x\n", "1 are not in .*a/9.jpg .*line 3"),
+    "null": (
+        "csv",
+        HEAD + "a/1\0.jpg,x\n",
+        r"line 2: (path 'a/1.x00.jpg' holds|line contains NUL)",
+    ),
+    "twice": (
+        "csv",
+        HEAD + "a/1.jpg,x\na/2.jpg,x\na/./1.jpg,y\n",
+        "a/1.jpg is listed twice, at .*line [24] as '[xy]' and at .*line [24] as '[xy]'",
+    ),
+    "test only": (
+        "csv",
+        SPLIT + "a/1.jpg,x,train\na/2.jpg,x,test\na/3.jpg,y,test\n",
+        "no training image of 1 of 2 classes, the first is 'y'; see .*line 4",
+    ),
+    "two spellings": (
+        "csv",
+        SPLIT + "a/1.jpg,x y,train\na/2.jpg,x_y,test\n",
+        "two classes for the name 'x y'",
+    ),
+    "json": ("jsonl", '{"path": "a/1.jpg", "class": "x"}\n{\n', "line 2 is no JSON"),
+    "no object": ("jsonl", "[1]\n", "line 1 is no JSON object"),
+    "number": ("jsonl", '{"path": "a/1.jpg", "class": 1.5}\n', "line 1: class is 1.5; write text"),
+    "truth": ("jsonl", '{"path": "a/1.jpg", "class": true}\n', "line 1: class is True; write"),
+    "none": ("jsonl", '{"path": "a/1.jpg", "class": null}\n', "line 1: class is empty"),
+    "changing": (
+        "jsonl",
+        '{"path": "a/1.jpg", "class": "x"}\n{"path": "a/2.jpg", "class": "x", "client": "y"}\n',
+        "line 2 has path, class, client where the lines before have path, class",
+    ),
+    "escape code": (
+        "csv",
+        HEAD + "a/1.jpg,\x1b[2Jx\n",
+        r"line 2: class '.x1b\[2Jx' holds .*rename",
+    ),
+    "line in a client": (
+        "jsonl",
+        '{"path": "a/1.jpg", "class": "x", "client": "a\\nb"}\n',
+        r"line 1: client 'a.nb' holds the control character '.n'; rename it",
+    ),
+    "deep": ("jsonl", "[" * 100_000 + "\n", "line 1 is no JSON: nested too deep"),
+    "deep in a field": (
+        "jsonl",
+        '{"path": ' + "[" * 100_000 + "\n",
+        "line 1 is no JSON: nested too deep",
+    ),
+    "a key twice": (
+        "jsonl",
+        '{"path": "a/1.jpg", "class": "x", "class": "y"}\n',
+        "line 1 is no JSON: the key 'class' stands twice",
+    ),
+    "latin": ("csv", "path,class\na/1.jpg,Charité\n".encode("latin1"), "is not UTF-8"),
+    "suffix": ("txt", "", "neither .csv nor .jsonl"),
+}
+
+
+@pytest.mark.parametrize("suffix, text, message", BAD.values(), ids=BAD)
+def test_faulty_list_is_refused_with_its_line(tmp_path: Path, read_rows, suffix, text, message):
+    with pytest.raises(ValueError, match=f"data.(list|root): .*{message}"):
+        read_rows(text, suffix)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_missing_list_is_named(read_from, touch):
+    touch("a/1.jpg")
+    with pytest.raises(ValueError, match="data.list: cannot read none.csv: No such file"):
+        read_from("folder", list="none.csv")

@@ -1,0 +1,91 @@
+import json
+
+import pytest
+
+from pfedmma_dist.config.keys import DataConfig
+from pfedmma_dist.data.sets.names import prompt_names
+
+NAMES = ["sea_horse", "T-Shirt", "001_cat"]
+
+
+def named(**keys: object) -> tuple[dict[str, int], tuple[str, ...]]:
+    return prompt_names(NAMES, DataConfig(**keys), "the set")
+
+
+def test_underscores_become_spaces_and_nothing_else_changes():
+    assert named() == (
+        {"sea_horse": 0, "T-Shirt": 1, "001_cat": 2},
+        ("sea horse", "T-Shirt", "001 cat"),
+    )
+
+
+@pytest.mark.parametrize(
+    "suffix, text", [("csv", "001_cat,tabby_cat\n"), ("json", '{"001_cat": "tabby_cat"}')]
+)
+def test_mapping_file_names_a_class_word_for_word(tmp_path, suffix, text):
+    file = tmp_path / f"names.{suffix}"
+    file.write_text(text)
+    assert named(class_names=str(file))[1] == ("sea horse", "T-Shirt", "tabby_cat")
+
+
+@pytest.mark.parametrize("classes", [["001_cat", "sea horse"], ["sea_horse", "001 cat"]])
+def test_classes_are_chosen_by_either_spelling_and_keep_their_order(classes):
+    assert named(classes=classes) == ({"sea_horse": 0, "001_cat": 1}, ("sea horse", "001 cat"))
+
+
+def test_unknown_class_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="data.classes: .*'sea_hose' among its 3; did you"):
+        named(classes=["sea_hose"])
+    with pytest.raises(ValueError, match="data.classes: the list is empty"):
+        named(classes=[])
+
+
+BAD = {
+    "unknown": ("a.csv", "seahorse,x\n", "line 1: the set has no class 'seahorse'; did you mean"),
+    "short": ("a.csv", "sea_horse,x\n001_cat\n", "line 2: .* is not followed by one name"),
+    "twice": ("a.csv", "sea_horse,x\nsea_horse,y\n", "line 2: 'sea_horse' stands twice"),
+    "empty": ("a.json", json.dumps({"sea_horse": " "}), "'sea_horse' is not followed by one name"),
+    "list": ("a.json", "[1]", "is not followed by one name"),
+    "deep": ("a.json", "[" * 100_000, "is no valid CSV or JSON .nested too deep"),
+    "deep value": ("a.json", '{"a": ' + "[" * 100_000, "is no valid CSV or JSON .nested too deep"),
+    "twice in JSON": ("a.json", '{"a": "b", "a": "c"}', "the key 'a' stands twice in an object"),
+    "line in JSON": ("a.json", '{"sea_horse": "a\\nb"}', r"class 'a.nb', which holds .* rename it"),
+    "escape code": ("a.csv", "sea_horse,\x1b[2Jx\n", r"class '.x1b\[2Jx', which holds .* rename"),
+    "cut": ("a.json", "{", "is no valid CSV or JSON"),
+    "suffix": ("a.txt", "", "neither .csv"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("file, text, message", BAD.values(), ids=BAD)
+def test_faulty_mapping_is_refused_with_its_line(tmp_path, file, text, message):
+    (tmp_path / file).write_text(text)
+    with pytest.raises(ValueError, match=f"data.(class_names|root): .*{message}"):
+        named(class_names=str(tmp_path / file))
+
+
+def test_missing_mapping_is_named(tmp_path):
+    with pytest.raises(ValueError, match="data.class_names: cannot read .*/none.csv: No such"):
+        named(class_names=str(tmp_path / "none.csv"))
+
+
+def test_two_classes_of_one_name_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("001_cat,sea horse\n")
+    with pytest.raises(
+        ValueError, match="two classes for the name 'sea horse', 'sea_horse' and '001_cat'"
+    ):
+        named(class_names=str(tmp_path / "a.csv"))
+    with pytest.raises(ValueError, match="two classes for the name 'cat', 'Cat' and 'cat'"):
+        prompt_names(["Cat", "cat"], DataConfig(), "the set")
+    with pytest.raises(ValueError, match="class '__', which has no name"):
+        prompt_names(["__"], DataConfig(), "the set")
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "a\x1b[2Jb", "a\udcffb"], ids=ascii)
+def test_class_with_a_control_character_needs_another_name(tmp_path, odd):
+    with pytest.raises(ValueError) as error:
+        prompt_names([odd, "cat"], DataConfig(), "the set")
+    assert f"data.root: the set has a class {odd!r}, which holds the control" in str(error.value)
+    assert "rename it, or give it another name with data.class_names" in str(error.value)
+    (tmp_path / "a.json").write_text(json.dumps({odd: "dog"}))
+    given = DataConfig(class_names=str(tmp_path / "a.json"))
+    assert prompt_names([odd, "cat"], given, "the set")[1] == ("dog", "cat")
