@@ -27,9 +27,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from pfedmma_dist.clip.load import dims, load
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import ClassText, class_text
-from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype, OptimConfig
+from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype
+from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
-from pfedmma_dist.federation.local import train_cohort
+from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
@@ -83,10 +84,10 @@ def step_of(
         active=np.ones(cohort, bool),
     )
     prepared = prepare(method, layout, text, cohort)
-    return lambda: train_cohort(
-        method, layout, theta, prepared, text, Stored(stored), lambda rows: rows % args.classes,
-        [batch], OptimConfig(),
-    )  # fmt: skip
+    trainer = LocalTrainer(
+        method, layout, text, Stored(stored), lambda rows: rows % args.classes, OptimConfig()
+    )
+    return lambda: trainer.train(theta, theta[:, :0], prepared, [batch])
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from pfedmma_dist.config.learning import OptimConfig, ServerConfig
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, PATH, POSITIVE, TEMPLATE, Limit
 from pfedmma_dist.config.meaning import Role, key
 
@@ -195,18 +196,6 @@ class FederationConfig:
 
 
 @dataclass(kw_only=True)
-class OptimConfig:
-    """Local SGD; its state is made fresh for every client and round."""
-
-    lr: float = key(1e-3, limit=POSITIVE)
-    """Learning rate, constant; 1e-3 (pFedMMA)."""
-    momentum: float = key(0.9, limit=Limit(lambda x: 0 <= x < 1, "0 or more and below 1"))
-    """SGD momentum; 0.9 (Dassl default, used by all published code)."""
-    weight_decay: float = key(5e-4, limit=NOT_NEGATIVE)
-    """L2 decay of every trained number; 5e-4 (Dassl default)."""
-
-
-@dataclass(kw_only=True)
 class EvaluateConfig:
     """When clients are scored, and on what."""
 
@@ -258,5 +247,6 @@ class Config:
     """Method name and its own options; `--help` lists the options of every method."""
     federation: FederationConfig = field(default_factory=FederationConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -25,6 +25,7 @@ class Limit:
 POSITIVE = Limit(lambda x: x > 0, "above 0")
 NOT_NEGATIVE = Limit(lambda x: x >= 0, "0 or more")
 AT_LEAST_1 = Limit(lambda x: 1 <= x < 2**31, "1 or more, below 2^31")
+SHARE = Limit(lambda x: 0 <= x < 1, "0 or more and below 1")
 PATH = Limit(
     lambda x: all(len(os.fsencode(part)) <= 255 for part in x.split("/")),
     "a path with names of 255 bytes at most",

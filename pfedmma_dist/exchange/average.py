@@ -7,17 +7,21 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.exchange import Cost, Download
+from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.world import World, from_fixed, to_fixed
 
 
 class Average:
-    """Weighted mean of the participants' shared rows (FedAvg, McMahan et al. 2017)."""
+    """Weighted mean of the participants' shared rows (FedAvg, McMahan et al. 2017), or what the
+    server makes of it."""
 
     uniform = True
 
-    def __init__(self, template: Tensor) -> None:
-        """template: shared part [S] float32 that every client starts from."""
+    def __init__(self, template: Tensor, server: Server | None = None) -> None:
+        """template: shared part [S] float32 that every client starts from. server: None hands out
+        the mean."""
         self.shared = template.clone()
+        self.server = server or Server("average", 1.0, None, 0.0, 0.0, template.numel())
         self.total = torch.zeros(template.numel(), dtype=torch.int64)
 
     def download(self, clients: np.ndarray, *, training: bool) -> Download:
@@ -33,18 +37,20 @@ class Average:
         """All-reduce the [S] sums, and the riders behind them, in one buffer."""
         total = world.exact_sum(torch.cat([self.total, riders]))
         num_shared = self.total.numel()
-        self.shared = from_fixed(total[:num_shared]).float()
+        self.shared = self.server.step(self.shared, from_fixed(total[:num_shared])).float()
         self.total.zero_()
         return total[num_shared:]
 
     def state(self) -> dict[str, Tensor]:
-        """Return the shared part."""
-        return {"shared": self.shared}
+        """Return the shared part, and what the server remembers."""
+        return {"shared": self.shared, **self.server.state()}
 
     def load(self, state: dict[str, Tensor], trained: np.ndarray) -> None:
-        """Take back the shared part."""
-        demand(state, {"shared": (torch.float32, self.shared.shape)})
+        """Take back what `state` returned."""
+        own = Average.state(self)
+        demand(state, {name: (tensor.dtype, tensor.shape) for name, tensor in own.items()})
         self.shared = state["shared"].clone()
+        self.server.load(state)
 
     def cost(self) -> Cost:
         """Every shared number goes up once and comes down once."""

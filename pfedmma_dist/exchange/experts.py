@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pfedmma_dist.exchange import Cost, Download
 from pfedmma_dist.exchange.average import Average, demand
+from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.rng import generator
 from pfedmma_dist.world import World
 
@@ -47,9 +48,16 @@ class ExpertPool(Average):
 
     uniform = False
 
-    def __init__(self, template: Tensor, num_experts: int, choice: Choice, seed: int) -> None:
-        """template: shared part [S] float32. num_experts: E."""
-        super().__init__(template)
+    def __init__(
+        self,
+        template: Tensor,
+        num_experts: int,
+        choice: Choice,
+        seed: int,
+        server: Server | None = None,
+    ) -> None:
+        """template: shared part [S] float32. num_experts: E. server: see `Average`."""
+        super().__init__(template, server)
         self.num_experts, self.choice, self.seed = num_experts, choice, seed
         self.last: dict[int, Upload] = {}  # by client, where it has trained
         self.experts: dict[int, tuple[Upload, ...]] = {}  # those it trained with last
@@ -122,13 +130,14 @@ class ExpertPool(Average):
             "held": (torch.int64, (len(trained), 1 + self.num_experts)),
             "uploads": (torch.float32, (num_uploads, len(self.shared))),
         }
-        demand(state, {"shared": (torch.float32, self.shared.shape), **pool})
+        mean = {name: tensor for name, tensor in state.items() if name not in pool}
+        demand({name: state[name] for name in pool if name in state}, pool)
         held = state["held"]
         if not np.array_equal(state["clients"], trained):
             raise ValueError(f"the pool is of other clients than the {len(trained)} that trained")
         if bool((held < -1).any() or (held >= num_uploads).any() or (held[:, 0] < 0).any()):
             raise ValueError("the pool names uploads that it does not hold")
-        super().load({"shared": state["shared"]}, trained)
+        super().load(mean, trained)
         uploads = [Upload(row.clone()) for row in state["uploads"]]
         self.last, self.experts = {}, {}
         for client, held in zip(state["clients"].tolist(), state["held"].tolist(), strict=True):

@@ -14,6 +14,7 @@ from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
+from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.federation.clients import ClientStore
 from pfedmma_dist.federation.cohort import (
     Cohort,
@@ -24,7 +25,8 @@ from pfedmma_dist.federation.cohort import (
     steps_per_epoch,
 )
 from pfedmma_dist.federation.evaluate import Scores, rows_of, score
-from pfedmma_dist.federation.local import check_finite, train_cohort
+from pfedmma_dist.federation.schedule import Rates
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.world import World, from_fixed, to_fixed
@@ -84,17 +86,20 @@ class Federation:
         }
         self.layout = Layout(method.specs)
         template = method.template(self.layout, cfg.seed, clip)
-        self.exchange = method.exchange(self.layout, template, cfg.seed)
+        rule, size = cfg.server, self.layout.num_shared
+        server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)
+        self.exchange = method.exchange(self.layout, template, cfg.seed, server)
         self.sizes = task.train.sizes()
         self.steps = steps_per_epoch(self.sizes, cfg.federation) * cfg.federation.local_epochs
         self.shards = assign_shards(self.steps, cfg.federation.num_shards)
         self.hosted = [s for s in range(len(self.shards)) if s % world.size == world.rank]
+        self.sources: Sources | None = None  # set once the features are there
+        private = template[: self.layout.num_private]
         self.clients = ClientStore(
-            template[: self.layout.num_private],
+            torch.cat([private, torch.zeros(self.trainer.num_memory)]),
             {shard: self.shards[shard] for shard in self.hosted},
             clip.device,
         )
-        self.sources: Sources | None = None  # set once the features are there
 
     def rehearse(self) -> None:
         """Run the class side of every class set once.
@@ -115,40 +120,13 @@ class Federation:
         """
         self.world.entering(f"round {round_index + 1}")
         started, sent = time.perf_counter(), self.world.bytes_reduced
-        cfg, task = self.cfg, self.task
         chosen = self.participants(round_index)
         total = int(self.sizes[chosen].sum())
         loss, num_samples = torch.zeros((), dtype=torch.int64), 0
         for cohort in self.cohorts(chosen):
-            theta, extra = self.start(cohort.clients, training=True)
-            with torch.no_grad():
-                prepared = self.method.prepare(extra, self.train_text)
-            result = train_cohort(
-                self.method,
-                self.layout,
-                theta,
-                prepared,
-                self.train_text,
-                self.sources.train,
-                lambda rows: task.labels(task.train_classes, rows),
-                batches(
-                    [task.train.rows(client) for client in cohort.clients],
-                    cohort.clients,
-                    cfg.federation,
-                    cfg.seed,
-                    round_index,
-                    cfg.data.views,
-                ),
-                cfg.optim,
-                cfg.federation.proximal,
-            )
-            check_finite(result, cohort.clients, round_index, cfg.optim)
             weight = torch.from_numpy(self.sizes[cohort.clients] / total)
-            private, shared = result.theta.split(
-                [self.layout.num_private, self.layout.num_shared], dim=1
-            )
-            self.clients.scatter(cohort.clients, private)
-            self.exchange.upload(cohort.clients, shared, weight)
+            result = self._train(cohort, round_index)
+            self._keep(cohort, result, weight)
             loss += to_fixed(result.loss.cpu().double() * weight).sum()
             num_samples += result.num_samples
             self.on_cohort(len(cohort.clients))
@@ -162,6 +140,27 @@ class Federation:
             seconds=time.perf_counter() - started,
             stop=bool(riders[2]),
         )
+
+    def _train(self, cohort: Cohort, round_index: int) -> LocalResult:
+        """Return what these clients' training of a round leaves behind."""
+        cfg, clients, task = self.cfg, cohort.clients, self.task
+        theta, extra = self.start(clients, training=True)
+        with torch.no_grad():
+            prepared = self.method.prepare(extra, self.train_text)
+        rows = [task.train.rows(client) for client in clients]
+        steps = batches(rows, clients, cfg.federation, cfg.seed, round_index, cfg.data.views)
+        rates = Rates(cfg.optim, round_index, cfg.federation.rounds, self.steps[clients])
+        memory = self.clients.gather(clients)[:, self.layout.num_private :]
+        result = self.trainer.train(theta, memory, prepared, steps, rates.at)
+        check_finite(result, clients, round_index, cfg.optim)
+        return result
+
+    def _keep(self, cohort: Cohort, result: LocalResult, weight: Tensor) -> None:
+        """Keep what is a client's own, and send what is shared."""
+        widths = [self.layout.num_private, self.layout.num_shared]
+        private, shared = result.theta.split(widths, dim=1)
+        self.clients.scatter(cohort.clients, torch.cat([private, result.memory], dim=1))
+        self.exchange.upload(cohort.clients, shared, weight)
 
     def evaluate(self, full: bool, stop: Callable[[], bool] = lambda: False) -> Scores:
         """Score every client with its own numbers: on its own images, if `full` on all test
@@ -193,6 +192,15 @@ class Federation:
         return np.intersect1d(self.participants(round_index), here)
 
     @property
+    def trainer(self) -> LocalTrainer:
+        """What all clients have in common when they train."""
+        cfg, task = self.cfg, self.task
+        return LocalTrainer(
+            self.method, self.layout, self.train_text, self.sources and self.sources.train,
+            lambda rows: task.labels(task.train_classes, rows), cfg.optim, cfg.federation.proximal,
+        )  # fmt: skip
+
+    @property
     def train_text(self) -> ClassText:
         """The classes that training tells apart."""
         return self.texts[self.task.train_classes]
@@ -213,7 +221,8 @@ class Federation:
         came."""
         download = self.exchange.download(clients, training=training)
         shared = download.shared.to(self.clip.device)
-        return torch.cat([self.clients.gather(clients), shared], dim=1), download.extra
+        private = self.clients.gather(clients)[:, : self.layout.num_private]
+        return torch.cat([private, shared], dim=1), download.extra
 
     def feature_groups(self, shards: list[int]) -> tuple[list[Views], list[Views]]:
         """Return the (training, test) image views of these shards, in groups to encode together.

@@ -40,6 +40,7 @@ from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.average import Average
+from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.params import Layout, ParamSpec
 
 
@@ -59,9 +60,12 @@ class Method:
     def __init__(self, options: Any, dims: Dims) -> None:
         """options: an instance of `Options`. dims: the sizes of the CLIP; no weights are needed."""
 
-    def exchange(self, layout: Layout, template: Tensor, seed: int) -> Exchange:
-        """Return the server; `template` [P + S] is where every client starts, `seed` the run's."""
-        return Average(template[layout.num_private :])
+    def exchange(
+        self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
+    ) -> Exchange:
+        """Return what crosses the network; `template` [P + S] is where every client starts, `seed`
+        the run's, `server` the rule that is applied to the mean (None: none)."""
+        return Average(template[layout.num_private :], server)
 
     def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
         """Return the row [P + S] that every client starts from: the draws of `specs`, unless a

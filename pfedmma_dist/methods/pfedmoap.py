@@ -29,6 +29,7 @@ from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.experts import Choice, ExpertPool, Upload
+from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, encode
 from pfedmma_dist.params import Layout, ParamSpec, normal, torch_linear
 
@@ -114,10 +115,12 @@ class PFedMoAP(Method):
             ),
         )
 
-    def exchange(self, layout: Layout, template: Tensor, seed: int) -> Exchange:
+    def exchange(
+        self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
+    ) -> Exchange:
         """Return the pool of prompts."""
         options, shared = self.options, template[layout.num_private :]
-        return ExpertPool(shared, options.num_experts, options.choice, seed)
+        return ExpertPool(shared, options.num_experts, options.choice, seed, server)
 
     def prepare(self, extra: list[tuple[Upload, ...]], text: ClassText) -> Experts:
         """Run the experts' prompts through the text tower, each once for all who are handed it."""

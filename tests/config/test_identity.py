@@ -110,7 +110,7 @@ def test_every_key_says_what_it_means() -> None:
 class Later(keys.OptimConfig):
     """Keys of a later version, with defaults that change nothing."""
 
-    nesterov: bool = key(False, since=FORMAT + 1)
+    lookahead: bool = key(False, since=FORMAT + 1)
 
 
 @dataclass(kw_only=True)
@@ -133,7 +133,7 @@ def test_key_of_a_later_version_changes_no_name(monkeypatch: pytest.MonkeyPatch)
     identity._leaves.cache_clear()
     try:
         assert (run_folder(later(now), METHODS), digest_of_format_0(later(now))) == names
-        changed = later(now, nesterov=True)
+        changed = later(now, lookahead=True)
         assert digest(changed, METHODS) != digest(now, METHODS)
         assert digest_of_format_0(changed) is None
     finally:

@@ -11,9 +11,10 @@ from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip
 from torch import Tensor
 
 from pfedmma_dist.clip.text import class_text
-from pfedmma_dist.config.keys import FederationConfig, OptimConfig
+from pfedmma_dist.config.keys import FederationConfig
+from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
-from pfedmma_dist.federation.local import LocalResult, client_losses, train_cohort
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.params import Layout
 from pfedmma_dist.world import World
@@ -69,6 +70,12 @@ class Setting:
         self.exchange.upload(EVERYBODY, torch.from_numpy(0.1 * rows), even)
         self.exchange.sync(World.alone(), torch.zeros(0, dtype=torch.int64), EVERYBODY)
 
+    @property
+    def trainer(self) -> LocalTrainer:
+        return LocalTrainer(
+            self.method, self.layout, self.text, self.features, LABELS.__getitem__, OPTIM
+        )
+
     @torch.no_grad()
     def prepared(self, clients: np.ndarray) -> Any:
         extra = self.exchange.download(clients, training=True).extra
@@ -82,10 +89,7 @@ class Setting:
         return self.method.logits(params, classes, images, self.clip)
 
     def losses(self, theta: Tensor, batch: Batch, clients: np.ndarray = CLIENTS) -> Tensor:
-        return client_losses(
-            self.method, self.layout, theta, self.prepared(clients), self.text, self.features,
-            LABELS.__getitem__, batch,
-        )  # fmt: skip
+        return self.trainer.losses(theta, self.prepared(clients), batch)
 
     def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
         leaf = theta.clone().requires_grad_()
@@ -94,10 +98,7 @@ class Setting:
     def train(
         self, theta: Tensor, steps: list[Batch], clients: np.ndarray = CLIENTS
     ) -> LocalResult:
-        return train_cohort(
-            self.method, self.layout, theta, self.prepared(clients), self.text, self.features,
-            LABELS.__getitem__, steps, OPTIM,
-        )  # fmt: skip
+        return self.trainer.train(theta, theta[:, :0], self.prepared(clients), steps)
 
 
 TRAINED = [case for case, words in CASES.items() if Setting(*words).layout.num_trained]

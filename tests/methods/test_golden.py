@@ -10,10 +10,10 @@ from tiny import golden
 
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import class_text
-from pfedmma_dist.config.keys import OptimConfig
+from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.exchange.experts import Upload
 from pfedmma_dist.federation.cohort import Batch
-from pfedmma_dist.federation.local import client_losses, train_cohort
+from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods.cocoop import CoCoOp, CoCoOpOptions
 from pfedmma_dist.methods.fedotp import FedOTP, FedOTPOptions, Transport
 from pfedmma_dist.methods.fedpgp import FedPGP, FedPGPOptions
@@ -69,7 +69,6 @@ def check(
     with torch.no_grad():
         prepared = method.prepare(extra, text)
     batch = batch_of(num_clients)
-    label_of = LABELS.__getitem__
 
     params = layout.views(theta)
     images = features.rows(method.images, (batch.rows.reshape(-1), None))
@@ -79,19 +78,18 @@ def check(
     for own in logits:
         torch.testing.assert_close(own, expected, atol=atol, rtol=0)
 
+    optim = OptimConfig(lr=float(arrays["lr"]), momentum=0.9, weight_decay=5e-4)
+    trainer = LocalTrainer(method, layout, text, features, LABELS.__getitem__, optim)
     leaf = theta.clone().requires_grad_()
-    loss = client_losses(method, layout, leaf, prepared, text, features, label_of, batch)
+    loss = trainer.losses(leaf, prepared, batch)
     np.testing.assert_allclose(loss.detach().numpy(), arrays["loss"], atol=2e-5)
     loss.sum().backward()
     grad = leaf.grad * layout.spread("grad_scale")
     expected = rows_from(layout, arrays, "grad", key_of, num_clients)
     torch.testing.assert_close(grad, expected, atol=1e-5, rtol=1e-4)
 
-    optim = OptimConfig(lr=float(arrays["lr"]), momentum=0.9, weight_decay=5e-4)
     for steps in (1, 3):
-        result = train_cohort(
-            method, layout, theta, prepared, text, features, label_of, [batch] * steps, optim
-        )
+        result = trainer.train(theta, theta[:, :0], prepared, [batch] * steps)
         expected = rows_from(layout, arrays, f"step{steps}", key_of, num_clients)
         torch.testing.assert_close(result.theta, expected, atol=1e-6, rtol=0)
 

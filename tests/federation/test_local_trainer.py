@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from toy import NO_TEXT, Linear, Table
 
-from pfedmma_dist.config.keys import FederationConfig, OptimConfig
+from pfedmma_dist.config.keys import FederationConfig
+from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
-from pfedmma_dist.federation.local import LocalResult, check_finite, train_cohort
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
 from pfedmma_dist.params import Layout
 
 CLASSES, WIDTH, NUM_IMAGES = 3, 5, 24
@@ -37,10 +38,10 @@ def steps_of(clients: np.ndarray = CLIENTS) -> list[Batch]:
 def train(
     theta: Tensor, steps: list[Batch], optim: OptimConfig = OPTIM, proximal: float = 0.0
 ) -> LocalResult:
-    return train_cohort(
-        METHOD, LAYOUT, theta, None, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, steps, optim,
-        proximal,
-    )  # fmt: skip
+    trainer = LocalTrainer(
+        METHOD, LAYOUT, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, optim, proximal
+    )
+    return trainer.train(theta, theta[:, :0], None, steps)
 
 
 def train_slowly(
@@ -112,12 +113,11 @@ def test_proximal_gradient_is_not_scaled_with_the_models() -> None:
     theta, steps = rows_of_theta(), steps_of()[:2]
     first = train(theta, steps[:1]).theta
     free, held = (
-        train_cohort(
-            method, layout, theta, None, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, steps, OPTIM,
-            mu,
-        ).theta
+        LocalTrainer(method, layout, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, OPTIM, mu)
+        .train(theta, theta[:, :0], None, steps)
+        .theta
         for mu in (0.0, 2.0)
-    )  # fmt: skip
+    )
     lr = OPTIM.lr * layout.spread("lr_scale")
     torch.testing.assert_close(free - held, lr * 2.0 * (first - theta))
 
@@ -195,14 +195,15 @@ def test_client_is_blind_to_its_neighbour() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 4e4])
 @pytest.mark.parametrize("where", ["theta", "loss"])
 def test_number_that_cannot_be_averaged_names_client_and_round(where: str, value: float) -> None:
-    result = LocalResult(torch.zeros(3, 2), torch.zeros(3), 0)
+    result = LocalResult(torch.zeros(3, 2), torch.zeros(3), 0, torch.zeros(3, 0))
     getattr(result, where)[1] = value
     with pytest.raises(ValueError, match=r"optim.lr: 0.03125 .* client 7 in round 12 .* lower"):
         check_finite(result, np.array([4, 7, 9]), 12, OPTIM)
 
 
 def test_sound_numbers_pass() -> None:
-    check_finite(LocalResult(torch.ones(2, 1), torch.ones(2), 0), np.array([4, 7]), 0, OPTIM)
+    result = LocalResult(torch.ones(2, 1), torch.ones(2), 0, torch.ones(2, 0))
+    check_finite(result, np.array([4, 7]), 0, OPTIM)
 
 
 def test_training_that_blows_up_is_found() -> None:

@@ -1,0 +1,100 @@
+"""The sections of the configuration that say how clients and the server learn."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SHARE, Limit
+from pfedmma_dist.config.meaning import key
+
+
+class Optimiser(Enum):
+    """Rules of a local step, as torch.optim has them."""
+
+    sgd = "sgd"
+    adam = "adam"
+    adamw = "adamw"
+
+
+class Schedule(Enum):
+    """How the learning rate runs."""
+
+    constant = "constant"
+    cosine = "cosine"
+    step = "step"
+
+
+class Unit(Enum):
+    """What a schedule counts."""
+
+    rounds = "rounds"
+    steps = "steps"
+
+
+class ServerRule(Enum):
+    """What the server does with the mean of a round."""
+
+    average = "average"
+    momentum = "momentum"
+    adagrad = "adagrad"
+    adam = "adam"
+    yogi = "yogi"
+
+
+@dataclass(kw_only=True)
+class OptimConfig:
+    """Local training: the optimiser of a client, and how its rate runs."""
+
+    name: Optimiser = key(Optimiser.sgd, since=1, heading="Optimiser")
+    """`sgd` with momentum, `adam` (decay is added to the gradient) or `adamw` (decay is apart from
+    it), each as in torch.optim."""
+    lr: float = key(1e-3, limit=POSITIVE)
+    """Learning rate at its highest; 1e-3 (pFedMMA)."""
+    momentum: float = key(0.9, limit=SHARE)
+    """sgd: momentum; 0.9 (Dassl default, used by all published code)."""
+    nesterov: bool = key(False, since=1)
+    """sgd: look ahead by one step of momentum (Nesterov)."""
+    beta1: float = key(0.9, limit=SHARE, since=1)
+    """adam, adamw: what is kept of the mean gradient at each step."""
+    beta2: float = key(0.999, limit=SHARE, since=1)
+    """adam, adamw: what is kept of the mean squared gradient at each step."""
+    eps: float = key(1e-8, limit=POSITIVE, since=1)
+    """adam, adamw: added to the root of the mean squared gradient."""
+    weight_decay: float = key(5e-4, limit=NOT_NEGATIVE)
+    """L2 decay of every trained number; 5e-4 (Dassl default)."""
+    schedule: Schedule = key(Schedule.constant, since=1)
+    """How the rate runs: `constant`, `cosine` (half a wave down to 0) or `step` (times gamma after
+    every step_size)."""
+    unit: Unit = key(Unit.rounds, since=1)
+    """What schedule, step_size and warmup count: `rounds` of the federation, or the local `steps`
+    of a client within each round, where every round begins anew."""
+    step_size: int = key(30, limit=AT_LEAST_1, since=1)
+    """schedule=step: rounds or steps between two falls of the rate."""
+    gamma: float = key(0.1, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"), since=1)
+    """schedule=step: factor of a fall."""
+    warmup: int = key(0, limit=NOT_NEGATIVE, since=1)
+    """Rounds or steps before the schedule begins; 1 in CoOp's recipe. The wave of `cosine` is not
+    shortened by them (Dassl)."""
+    warmup_lr: float | None = key(None, limit=POSITIVE, since=1)
+    """Rate while warming up, 1e-5 in CoOp's recipe; null rises to lr in equal steps."""
+    keep_state: bool = key(False, since=1)
+    """Carry momentum, or adam's means, of a client from one of its rounds to its next; otherwise
+    they are made fresh for every client and round."""
+
+
+@dataclass(kw_only=True)
+class ServerConfig:
+    """What the server makes of the mean of a round: x is what clients start from, Delta = mean - x
+    (Reddi et al., ICLR 2021, algorithm 2; momentum: Hsu et al., 2019)."""
+
+    name: ServerRule = key(ServerRule.average, since=1, heading="Server")
+    """`average`: x + lr Delta, the mean itself at lr 1 (FedAvg); `momentum`: v = beta1 v + Delta,
+    x + lr v (FedAvgM); `adagrad`, `adam`, `yogi`: x + lr m / (sqrt v + tau) with m the running mean
+    of Delta and v their running square, without bias correction."""
+    lr: float = key(1.0, limit=POSITIVE, since=1, heading="Server rate")
+    """Learning rate of the server."""
+    beta1: float | None = key(None, limit=SHARE, since=1)
+    """What is kept of the running mean; null is 0.9, and 0 for adagrad."""
+    beta2: float = key(0.99, limit=SHARE, since=1)
+    """adam, yogi: what is kept of the running square."""
+    tau: float = key(1e-3, limit=POSITIVE, since=1)
+    """adagrad, adam, yogi: how little Delta counts as nothing; v begins at tau squared."""
