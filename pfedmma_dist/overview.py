@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.tasks.task import Task
-from pfedmma_dist.quantities.scores import OWN
+from pfedmma_dist.quantities.scores import LOCAL
 from pfedmma_dist.run.record import ClientTable
 
 ENDS = ("Clients", "Least", "Median", "Most", "All")
@@ -37,7 +37,7 @@ def owner_table(images: Images) -> Table:
 
 def client_table(task: Task, clients: ClientTable) -> Table:
     """Count what the clients of a partition hold."""
-    [own] = [scope for scope in task.scopes if scope.name == OWN]
+    [own] = [scope for scope in task.scopes if scope.name == LOCAL]
     tested = np.array([len(own.rows_of(client)) for client in range(task.num_clients)])
     table = _table(("of each client", *ENDS))
     table.add_row("training images", *_ends(clients.sizes))

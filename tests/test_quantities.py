@@ -33,6 +33,7 @@ from pfedmma_dist.world import World
 
 SCORES = {
     "local": np.array([100.0, 80.0, 60.0]),
+    "own": np.array([100.0, 90.0, 80.0]),
     "base": np.array([40.0, 50.0, 60.0]),
     "novel": np.array([40.0, 40.0, 40.0]),
 }
@@ -111,7 +112,7 @@ def test_every_quantity_of_rounds_is_in_metrics_and_tensorboard(folder: RunFolde
 
 
 def test_columns_and_tags_of_metrics_are_as_ever() -> None:
-    assert columns(["local", "base", "novel"], ["photo"]) == {
+    assert columns(["local", "own", "base", "novel"], ["photo"]) == {
         "round": "",
         "loss": "train/loss",
         "samples_per_second": "cost/samples_per_second",
@@ -120,6 +121,7 @@ def test_columns_and_tags_of_metrics_are_as_ever() -> None:
         "local_mean_percent": "accuracy/local",
         "local_worst_decile_percent": "accuracy/local_worst_decile",
         "local_std_percent": "accuracy/local_std",
+        "own_mean_percent": "accuracy/own",
         "base_mean_percent": "accuracy/base",
         "novel_mean_percent": "accuracy/novel",
         "domain_photo_mean_percent": "domain/photo",

@@ -96,6 +96,7 @@ def tiny_task() -> Task:
     dealt = np.split(train[labels[train] < NUM_BASE], np.cumsum(SIZES))[: len(SIZES)]
     owned = [np.unique(labels[rows]) for rows in dealt]
     base = test[labels[test] < NUM_BASE]
+    local = Partition.of([base[np.isin(labels[base], own)] for own in owned])
     columns = np.arange(len(CLASSES))
     return Task(
         images=Images(Files(Path(), ("",) * NUM_IMAGES), labels, CLASSES, train, test),
@@ -109,12 +110,8 @@ def tiny_task() -> Task:
         train=Partition.of(dealt),
         client_classes=Partition.of(owned),
         scopes=(
-            Scope(
-                "local",
-                "base",
-                Partition.of([base[np.isin(labels[base], own)] for own in owned]),
-                full=False,
-            ),
+            Scope("local", "base", local, full=False),
+            Scope("own", "base", local, full=False, own_classes=True),
             Scope("base", "base", base, full=True),
             Scope("novel", "novel", test[labels[test] >= NUM_BASE], full=True),
         ),

@@ -84,7 +84,7 @@ def digest_of_format_0(config: Config) -> str | None:
         is_newer = meaning(key).since > 0 and section in tree
         if is_newer and tree[section].pop(name) != plain(leaf.default):
             return None
-    return _hash(tree)
+    return _hash({name: section for name, section in tree.items() if section != {}})
 
 
 def run_folder(config: Config, methods: Mapping[str, type]) -> Path:

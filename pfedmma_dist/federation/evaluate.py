@@ -48,6 +48,7 @@ def score(
     """Score the clients of these cohorts and sum over ranks.
 
     uniform: all clients hold the same numbers, so every image is classified once for all of them.
+    An image that is scored among all classes and among a client's own is classified once, too.
     """
     world.entering("scoring")
     started = time.perf_counter()
@@ -57,24 +58,30 @@ def score(
         due = [(index, scope) for index, scope in enumerate(scopes) if scope.class_set == name]
         if not due:
             continue
+        own_scope = next((scope for _, scope in due if scope.own_classes), None)
         for clients in _groups(cohorts, uniform):
             owners = clients[:1] if uniform else clients
             wanted = [
                 rows_of([scope for _, scope in due], own)
                 for own in ([clients] if uniform else clients[:, None])
             ]
-            correct = _classify(
+            asked = None if own_scope is None else Asked.of(task, own_scope, clients, wanted)
+            correct, own_counts = _classify(
                 method,
                 layout,
                 start(owners),
                 text,
                 features,
                 wanted,
+                asked,
                 lambda rows, name=name: task.labels(name, rows),
                 batch_size,
             )
             num_images += sum(map(len, wanted))
             for index, scope in due:
+                if scope.own_classes:
+                    counts[clients, index] = own_counts
+                    continue
                 asking = clients[:1] if uniform and scope.common else clients
                 for g, client in enumerate(asking):
                     rows, hits = (wanted[0], correct[0]) if uniform else (wanted[g], correct[g])
@@ -104,6 +111,38 @@ def rows_of(scopes: Iterable[Scope], clients: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate(rows))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Images that are told apart among their client's own classes, besides: n pairs of both."""
+
+    clients: np.ndarray  # [n] places among G clients
+    held: np.ndarray  # [n] places on the first axis of logits: whose numbers answer
+    places: np.ndarray  # [n] ascending places among the images that are classified there
+    columns: np.ndarray  # [G, C] bool, of the softmax: the client's own classes
+
+    @classmethod
+    def of(cls, task: Task, scope: Scope, clients: np.ndarray, wanted: list[np.ndarray]) -> "Asked":
+        """wanted: sorted image rows by client, or of all clients, which hold the same numbers."""
+        alike = len(wanted) < len(clients)
+        rows = [scope.rows_of(int(client)) for client in clients]
+        of_client = np.repeat(np.arange(len(clients)), list(map(len, rows)))
+        held = np.zeros_like(of_client) if alike else of_client
+        places = [np.searchsorted(wanted[0 if alike else g], own) for g, own in enumerate(rows)]
+        found = np.concatenate([np.empty(0, np.int64), *places])
+        order = np.argsort(found, kind="stable")
+        columns = task.own_columns(scope.class_set, clients)
+        return cls(of_client[order], held[order], found[order], columns)
+
+    def right(self, logits: Tensor, labels: np.ndarray, begin: int) -> np.ndarray:
+        """Return the client [m] of every answer that is right, of logits [G, B, C] of the images
+        from place `begin` on."""
+        part = slice(*np.searchsorted(self.places, [begin, begin + logits.shape[1]]))
+        held, images, clients = self.held[part], self.places[part] - begin, self.clients[part]
+        others = torch.from_numpy(~self.columns[clients]).to(logits.device)
+        left = logits[held, images].masked_fill(others, -torch.inf)
+        return clients[left.argmax(dim=1).cpu().numpy() == labels[held, images]]
+
+
 def _groups(cohorts: list[Cohort], uniform: bool) -> list[np.ndarray]:
     """Return the clients to score together: cohorts, or all of them where one answer serves all."""
     groups = [cohort.clients for cohort in cohorts]
@@ -118,23 +157,34 @@ def _classify(
     text: ClassText,
     features: Features,
     wanted: list[np.ndarray],  # [G] sorted image rows of each client
+    asked: Asked | None,
     label_of: Callable[[np.ndarray], np.ndarray],
     batch_size: int,
-) -> list[np.ndarray]:
-    """Return whether each wanted image is classified right, by client."""
+) -> tuple[list[np.ndarray], Tensor]:
+    """Return whether each wanted image is classified right, by client; and of each client that
+    asks, how many are right among its own classes, of how many: [G, 2] int64."""
     theta, extra = held
     params = layout.views(theta)
     classes = method.classes(params, method.prepare(extra, text), text)  # once per client
     longest = max(wanted, key=len)
     padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])  # cut off below
     same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
-    hits = [np.zeros((len(wanted), 0), bool)]
+    hits, right = [np.zeros((len(wanted), 0), bool)], [np.empty(0, np.int64)]
     for begin in range(0, len(longest), batch_size):
         rows = padded[:, begin : begin + batch_size]
-        asked = rows[:1] if same else rows
-        images = features.rows(method.images, (asked.reshape(-1), np.zeros(asked.size, np.int64)))
-        images = images.unflatten(0, asked.shape).expand(len(rows), *[-1] * images.dim())
-        guess = method.logits(params, classes, images, text.clip).argmax(dim=2)
-        hits.append(guess.cpu().numpy() == label_of(rows))
+        answered = rows[:1] if same else rows
+        images = features.rows(
+            method.images, (answered.reshape(-1), np.zeros(answered.size, np.int64))
+        )
+        images = images.unflatten(0, answered.shape).expand(len(rows), *[-1] * images.dim())
+        logits, labels = method.logits(params, classes, images, text.clip), label_of(rows)
+        hits.append(logits.argmax(dim=2).cpu().numpy() == labels)
+        if asked is not None:
+            right.append(asked.right(logits, labels, begin))
     correct = np.concatenate(hits, axis=1)
-    return [row[: len(rows)] for row, rows in zip(correct, wanted, strict=True)]
+    found = [row[: len(rows)] for row, rows in zip(correct, wanted, strict=True)]
+    if asked is None:
+        return found, torch.zeros(0, 2, dtype=torch.int64)
+    of_each = [np.concatenate(right), asked.clients]
+    counts = [np.bincount(clients, minlength=len(asked.columns)) for clients in of_each]
+    return found, torch.from_numpy(np.stack(counts, axis=1))

@@ -6,7 +6,7 @@ import numpy as np
 
 from pfedmma_dist.quantities import costs
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source
-from pfedmma_dist.quantities.scores import OWN, scores, scores_beside, summary
+from pfedmma_dist.quantities.scores import LOCAL, scores, scores_beside, summary
 
 Number = int | float | None
 
@@ -30,7 +30,7 @@ def of_rounds(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quanti
 
 def over_rounds() -> list[Quantity]:
     """Return the quantities of any run that have a picture over rounds in those of sweeps."""
-    return [entry for entry in of_rounds([OWN]) if Place.SWEEP_FIGURES in entry.places]
+    return [entry for entry in of_rounds([LOCAL]) if Place.SWEEP_FIGURES in entry.places]
 
 
 def numbers_of_round(

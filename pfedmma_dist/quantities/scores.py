@@ -10,8 +10,11 @@ import numpy as np
 
 from pfedmma_dist.quantities.quantity import Place, Quantity
 
-OWN = "local"
+LOCAL = "local"
 """The scope of a client's own test images, which every task has."""
+
+OWN = "own"
+"""The scope of the same images, with the classes that the client trains on alone to choose from."""
 
 DOMAIN = "domain_"
 """Beginning of a domain's keys."""
@@ -51,22 +54,37 @@ def harmonic_mean_of_means(*scopes: np.ndarray) -> float:
     return harmonic_mean(map(mean, scopes))
 
 
-OWN_MEAN = Quantity(
-    key=f"{OWN}_mean", unit="percent", heading="Local", of=(OWN,), make=mean,
+LOCAL_MEAN = Quantity(
+    key=f"{LOCAL}_mean", unit="percent", heading="Local", of=(LOCAL,), make=mean,
     meaning="accuracy on a client's own test images, mean over clients",
-    column=f"{OWN}_mean_percent", tag=f"accuracy/{OWN}", line=f"{OWN} {{:.2f}} %",
+    column=f"{LOCAL}_mean_percent", tag=f"accuracy/{LOCAL}", line=f"{LOCAL} {{:.2f}} %",
     terminal="Local", places=HEADLINE | Place.SWEEP_FIGURES, is_ranked=True,
 )  # fmt: skip
-OWN_WORST_DECILE = Quantity(
-    key=f"{OWN}_worst_decile", unit="percent", heading="Local, worst 10 %", of=(OWN,),
+LOCAL_WORST_DECILE = Quantity(
+    key=f"{LOCAL}_worst_decile", unit="percent", heading="Local, worst 10 %", of=(LOCAL,),
     make=worst_decile, meaning="Local, mean over the lowest tenth of the clients",
-    column=f"{OWN}_worst_decile_percent", tag=f"accuracy/{OWN}_worst_decile",
+    column=f"{LOCAL}_worst_decile_percent", tag=f"accuracy/{LOCAL}_worst_decile",
     terminal="Worst\n10 %", is_spare=True, is_ranked=True,
 )  # fmt: skip
-OWN_DEVIATION = Quantity(
-    key=f"{OWN}_std", unit="percent", heading="Local, deviation", of=(OWN,), make=deviation,
+LOCAL_DEVIATION = Quantity(
+    key=f"{LOCAL}_std", unit="percent", heading="Local, deviation", of=(LOCAL,), make=deviation,
     meaning="Local, standard deviation over clients",
-    column=f"{OWN}_std_percent", tag=f"accuracy/{OWN}_std", axis="Local, deviation (points)",
+    column=f"{LOCAL}_std_percent", tag=f"accuracy/{LOCAL}_std", axis="Local, deviation (points)",
+)  # fmt: skip
+OWN_MEAN = Quantity(
+    key=f"{OWN}_mean", unit="percent", heading="Own", of=(OWN,), make=mean,
+    meaning="accuracy on a client's own test images among the classes it trains on alone, mean "
+    "over clients: Local without what knowing one's classes brings",
+    column=f"{OWN}_mean_percent", tag=f"accuracy/{OWN}", terminal="Own", places=HEADLINE,
+    is_ranked=True,
+)  # fmt: skip
+OWN_WORST_DECILE = Quantity(
+    key=f"{OWN}_worst_decile", unit="percent", heading="Own, worst 10 %", of=(OWN,),
+    make=worst_decile, meaning="Own, mean over the lowest tenth of the clients", is_ranked=True,
+)  # fmt: skip
+OWN_DEVIATION = Quantity(
+    key=f"{OWN}_std", unit="percent", heading="Own, deviation", of=(OWN,), make=deviation,
+    meaning="Own, standard deviation over clients", axis="Own, deviation (points)",
 )  # fmt: skip
 SCOPE_MEAN = Quantity(
     each="scope", key="{name}_mean", unit="percent", heading="{Name}", of=("{name}",), make=mean,
@@ -85,13 +103,14 @@ SCOPE_DEVIATION = Quantity(
     axis="Deviation over clients (points)",
 )  # fmt: skip
 DOMAIN_MEAN = Quantity(
-    each="domain", key=f"{DOMAIN}{{name}}_mean", unit="percent", heading="{Name}", of=(OWN,),
+    each="domain", key=f"{DOMAIN}{{name}}_mean", unit="percent", heading="{Name}", of=(LOCAL,),
     make=mean_in_domain, meaning="Local, mean over the clients of {name}",
     column=f"{DOMAIN}{{name}}_mean_percent", tag="domain/{name}", terminal="{name}",
     places=Place.TABLES | Place.STATUS, is_ranked=True,
 )  # fmt: skip
 HM = Quantity(
-    key="hm", unit="percent", heading="HM", of=(OWN, "base", "novel"), make=harmonic_mean_of_means,
+    key="hm", unit="percent", heading="HM", of=(LOCAL, "base", "novel"),
+    make=harmonic_mean_of_means,
     meaning="harmonic mean of Local, Base and Novel, as in the paper's tables",
     column="hm_percent", tag="accuracy/hm", terminal="HM", places=HEADLINE, is_ranked=True,
 )  # fmt: skip
@@ -104,6 +123,9 @@ HM_BASE_NOVEL = Quantity(
 )  # fmt: skip
 
 SCORES: tuple[Quantity, ...] = (
+    LOCAL_MEAN,
+    LOCAL_WORST_DECILE,
+    LOCAL_DEVIATION,
     OWN_MEAN,
     OWN_WORST_DECILE,
     OWN_DEVIATION,
@@ -120,7 +142,8 @@ SCORES: tuple[Quantity, ...] = (
 def scores(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quantity]:
     """Return the scores of a run with these test sets and domains."""
     scopes = list(scopes)
-    names = {"scope": [scope for scope in scopes if scope != OWN], "domain": list(domains)}
+    others = [scope for scope in scopes if scope not in (LOCAL, OWN)]
+    names = {"scope": others, "domain": list(domains)}
     found: list[Quantity] = []
     for each, group in groupby(SCORES, lambda entry: entry.each):
         entries = list(group)
@@ -146,7 +169,7 @@ def scores_beside(keys: Iterable[str]) -> list[Quantity]:
     domains = [name.removeprefix(DOMAIN) for name in means if name.startswith(DOMAIN)]
     scopes = [name for name in means if not name.startswith(DOMAIN)]
     # What is made from own scores alone may be there without their mean in recorded results.
-    return scores([OWN, *scopes], domains)
+    return scores([LOCAL, OWN, *scopes], domains)
 
 
 def summary(

@@ -9,7 +9,7 @@ from pfedmma_dist.config.merge import hint
 from pfedmma_dist.quantities.catalogue import every
 from pfedmma_dist.quantities.costs import TAKING_PART
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source
-from pfedmma_dist.quantities.scores import OWN_MEAN, scored
+from pfedmma_dist.quantities.scores import LOCAL_MEAN, scored
 from pfedmma_dist.results.cells import Cell, Column
 from pfedmma_dist.results.lines import CLIENTS, FRACTION, Line
 from pfedmma_dist.results.outcome import Outcome
@@ -32,7 +32,7 @@ def score_columns(runs: Iterable[Outcome]) -> list[Column]:
     """Return the columns that tables have unasked; domains stand before what is over them all."""
     found = scored(key for run in runs for key in run.scores)
     found = [quantity for quantity in found if Place.TABLES in quantity.places]
-    return _titled(sorted(found or [OWN_MEAN], key=lambda quantity: not quantity.domain))
+    return _titled(sorted(found or [LOCAL_MEAN], key=lambda quantity: not quantity.domain))
 
 
 def chosen_columns(runs: Sequence[Outcome], keys: Sequence[str]) -> list[Column]:
@@ -103,7 +103,7 @@ def _rounds(run: Outcome) -> dict[str, np.ndarray]:
 def _titled(quantities: Sequence[Quantity]) -> list[Column]:
     """Return columns that are told apart by their titles, Local as what is over all domains."""
     domains = any(quantity.domain for quantity in quantities)
-    titles = {OWN_MEAN.key: "All"} if domains else {}
+    titles = {LOCAL_MEAN.key: "All"} if domains else {}
     named = [titles.get(quantity.key) or quantity.heading for quantity in quantities]
     often = Counter(named)
     return [

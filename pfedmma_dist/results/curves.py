@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pfedmma_dist.quantities.quantity import Quantity
-from pfedmma_dist.quantities.scores import OWN_MEAN
+from pfedmma_dist.quantities.scores import LOCAL_MEAN
 from pfedmma_dist.quantities.units import size
 from pfedmma_dist.results.columns import taking_part
 from pfedmma_dist.results.lines import CLIENTS, Line
@@ -32,7 +32,7 @@ class Curve:
     deviation: np.ndarray | None  # [R] of a sample; None where there is one seed
 
 
-def curve(line: Line, quantity: Quantity = OWN_MEAN) -> Curve | None:
+def curve(line: Line, quantity: Quantity = LOCAL_MEAN) -> Curve | None:
     """Return the curve of a line, None where no round of it has the quantity."""
     scored = [found for run in line.seeds().values() if (found := _scored(run, quantity))]
     if not scored:
@@ -50,7 +50,7 @@ def over_rounds(
     title: str,
     panels: Mapping[str, Sequence[Line]],  # what a panel's lines have in common -> its lines
     look: Callable[[Line], tuple[str, Look]],  # name and look of a line
-    quantity: Quantity = OWN_MEAN,
+    quantity: Quantity = LOCAL_MEAN,
 ) -> "Figure":
     """Draw a quantity over the rounds."""
 
@@ -67,7 +67,7 @@ def over_bytes(
     title: str,
     panels: Mapping[str, Sequence[Line]],
     look: Callable[[Line], tuple[str, Look]],
-    quantity: Quantity = OWN_MEAN,
+    quantity: Quantity = LOCAL_MEAN,
 ) -> "Figure":
     """Draw a quantity over the bytes that a client has sent and received, on average over clients.
 

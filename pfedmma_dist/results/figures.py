@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pfedmma_dist.quantities.catalogue import over_rounds as over_rounds_quantities
 from pfedmma_dist.quantities.costs import RESIDENT_MIB, ROUND_SECONDS, TOTAL_BYTES
-from pfedmma_dist.quantities.scores import HM, OWN_MEAN
+from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN
 from pfedmma_dist.results.cells import Column, Table
 from pfedmma_dist.results.comparisons import everywhere, radar, row_label, scaling, trade_off
 from pfedmma_dist.results.curves import curve, over_bytes, over_rounds
@@ -32,7 +32,7 @@ MOST_PANELS = 12
 LEAST_AXES = 3
 """Data sets without which a radar is no shape."""
 
-SCALED = tuple(q.key for q in (OWN_MEAN, ROUND_SECONDS, RESIDENT_MIB, TOTAL_BYTES))
+SCALED = tuple(q.key for q in (LOCAL_MEAN, ROUND_SECONDS, RESIDENT_MIB, TOTAL_BYTES))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _curves(
         panels, look, reason = _arranged(found, styles)
         single = found and all(len(curve(line, quantity).rounds) == 1 for line in found)
         reason = reason or ("only one round was scored; see evaluate.every" if single else "")
-        kind = "accuracy" if quantity is OWN_MEAN else quantity.key
+        kind = "accuracy" if quantity is LOCAL_MEAN else quantity.key
         draw = partial(over_rounds, words, panels, look, quantity)
         yield Picture(f"{kind}_over_rounds-{end}", None if reason else draw, reason)
     found = [line for line in trained if curve(line)]
@@ -121,18 +121,18 @@ def _trade_off(table: Table, name: str, styles: Mapping[str, Look]) -> Picture:
         return Picture(name, reason="its rows differ in the number of clients; see scaling")
     keys = [column.key for column in table.columns]
     others = [column.key for column in table.columns if _is_of_another_scope(column)]
-    if OWN_MEAN.key not in keys or not others:
+    if LOCAL_MEAN.key not in keys or not others:
         return Picture(name, reason="Local and one more score need columns of their own")
-    both = [keys.index(OWN_MEAN.key), keys.index(others[-1])]
+    both = [keys.index(LOCAL_MEAN.key), keys.index(others[-1])]
     there = [row for row in table.rows if all(row.cells[i].mean is not None for i in both)]
     if not there:
         return Picture(name, reason="no run has finished")
-    return Picture(name, lambda: trade_off(table, OWN_MEAN.key, others[-1], styles))
+    return Picture(name, lambda: trade_off(table, LOCAL_MEAN.key, others[-1], styles))
 
 
 def _is_of_another_scope(column: Column) -> bool:
     quantity = column.quantity
-    return quantity is not None and len(quantity.of) == 1 and quantity.of != OWN_MEAN.of
+    return quantity is not None and len(quantity.of) == 1 and quantity.of != LOCAL_MEAN.of
 
 
 def _scaling(table: Table, name: str) -> Picture:
@@ -147,7 +147,7 @@ def _radar(own: Sequence[Table], task: str, styles: Mapping[str, Look]) -> Pictu
     name = f"radar-{task}"
     if len(own) < LEAST_AXES:
         return Picture(name, reason=f"{len(own)} of the {LEAST_AXES} data sets it takes")
-    for quantity in (HM, OWN_MEAN):
+    for quantity in (HM, LOCAL_MEAN):
         found = everywhere(own, quantity.key)
         if found:
             words = f"{quantity.heading} (%), {spoken(task)}"

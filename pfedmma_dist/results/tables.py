@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pfedmma_dist.config.merge import shown
-from pfedmma_dist.quantities.scores import HM, OWN_MEAN, SCOPE_MEAN, harmonic_mean
+from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN, SCOPE_MEAN, harmonic_mean
 from pfedmma_dist.results.cells import Cell, Column, Table
 from pfedmma_dist.results.columns import chosen_columns, line_cells, numbers, score_columns
 from pfedmma_dist.results.costs import cost_table, scaling_table
@@ -27,7 +27,7 @@ from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.published import AVERAGE, published
 
 OF_MEANS = Column("hm_of_means", "HM of means")
-THREE = (OWN_MEAN.key, *(SCOPE_MEAN.named(scope).key for scope in HM.of[1:]))
+THREE = (LOCAL_MEAN.key, *(SCOPE_MEAN.named(scope).key for scope in HM.of[1:]))
 """Keys of the means that it is the harmonic mean of."""
 
 REFERENCE_KEYS = ("data.", "clip.", "seed")

@@ -14,9 +14,9 @@ from pfedmma_dist.quantities.quantity import Place, heading
 from pfedmma_dist.quantities.scores import (
     DOMAIN_MEAN,
     HM,
-    OWN,
-    OWN_MEAN,
-    OWN_WORST_DECILE,
+    LOCAL,
+    LOCAL_MEAN,
+    LOCAL_WORST_DECILE,
     SCOPE_MEAN,
 )
 from pfedmma_dist.run.drawing import finish, new_figure
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-FIXED = {OWN_MEAN.key: ("0.0", "-", "o"), HM.key: ("0.0", ":", "D")}
+FIXED = {LOCAL_MEAN.key: ("0.0", "-", "o"), HM.key: ("0.0", ":", "D")}
 STYLES = (("0.45", "--", "s"), ("0.45", "-.", "^"), ("0.7", "--", "v"), ("0.7", "-.", "*"))
 """Grey level, dashes, marker of a curve: told apart without colour. FIXED: of those named."""
 
@@ -75,11 +75,11 @@ def accuracy_over_rounds(
     figure = new_figure(7.0, 4.5)
     axes = figure.subplots()
     rounds = metrics["round"] + 1
-    mean, worst = (metrics[quantity.column] for quantity in (OWN_MEAN, OWN_WORST_DECILE))
+    mean, worst = (metrics[quantity.column] for quantity in (LOCAL_MEAN, LOCAL_WORST_DECILE))
     seen = ~np.isnan(worst)
     axes.fill_between(
         rounds[seen], worst[seen], mean[seen], color="0.88",
-        label=f"{OWN_MEAN.heading}, down to worst tenth of clients",
+        label=f"{LOCAL_MEAN.heading}, down to worst tenth of clients",
     )  # fmt: skip
     styles = cycle(STYLES)
     for quantity in quantities.scores(scopes):
@@ -94,11 +94,11 @@ def accuracy_over_rounds(
                 rounds[seen], values[seen], dashes, color=grey, marker=marker, markevery=marked,
                 markersize=5, linewidth=1.4, label=quantity.heading,
             )  # fmt: skip
-    reference = zero_shot.get(OWN_MEAN.key)
+    reference = zero_shot.get(LOCAL_MEAN.key)
     if reference is not None:
         axes.axhline(
             reference, color="0.0", linewidth=0.9, dashes=(10, 6),
-            label=f"zero-shot {OWN_MEAN.heading}, {reference:.1f}",
+            label=f"zero-shot {LOCAL_MEAN.heading}, {reference:.1f}",
         )  # fmt: skip
     _whole_numbers(axes.xaxis)
     _finish(axes, "rounds trained", "accuracy, mean over clients (%)")
@@ -111,7 +111,7 @@ def own_versus(
     """Draw a point per client: accuracy on its own test images against that on another scope."""
     figure = new_figure(5.5, 4.5)
     axes = figure.subplots()
-    x, y = scores[OWN], scores[other]
+    x, y = scores[LOCAL], scores[other]
     few = len(x) <= 30
     axes.plot(
         x, y, "o", color="0.35" if few else "0.0", alpha=0.9 if few else 0.3,
@@ -121,13 +121,13 @@ def own_versus(
         np.nanmean(x), np.nanmean(y), "P", color="black", markeredgecolor="white", markersize=13,
         label="mean of clients",
     )  # fmt: skip
-    keys = OWN_MEAN.key, SCOPE_MEAN.named(other).key
+    keys = LOCAL_MEAN.key, SCOPE_MEAN.named(other).key
     if set(keys) <= zero_shot.keys():
         axes.plot(
             *(zero_shot[key] for key in keys), "X", color="white", markeredgecolor="black",
             markersize=11, label="zero-shot, mean",
         )  # fmt: skip
-    _finish(axes, *(f"{heading(scope)} accuracy (%)" for scope in (OWN, other)))
+    _finish(axes, *(f"{heading(scope)} accuracy (%)" for scope in (LOCAL, other)))
     return figure
 
 
@@ -159,7 +159,7 @@ def domains(
         )  # fmt: skip
     axes.set_yticks(places, list(map(label, domains)))
     axes.set_ylim(len(domains) - 0.5, -0.5)
-    _finish(axes, OWN_MEAN.label, "")
+    _finish(axes, LOCAL_MEAN.label, "")
     return figure
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pfedmma_dist.quantities.scores import OWN, OWN_MEAN
+from pfedmma_dist.quantities.scores import LOCAL, LOCAL_MEAN
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run import figures
 from pfedmma_dist.run.board import Board
@@ -41,15 +41,15 @@ def pictures(
 ) -> dict[str, Callable[[], "Figure"]]:
     """Return name -> how it is drawn of the pictures of what a run reached."""
     found: dict[str, Callable[[], Figure]] = {}
-    if not np.isnan(metrics.get(OWN_MEAN.column, np.empty(0))).all():
+    if not np.isnan(metrics.get(LOCAL_MEAN.column, np.empty(0))).all():
         found["accuracy_over_rounds"] = lambda: figures.accuracy_over_rounds(
             metrics, scopes, zero_shot
         )
     other = scopes[-1]
-    if {OWN, other} <= scores.keys() and other != OWN:
-        found[f"{OWN}_versus_{other}"] = lambda: figures.own_versus(other, scores, zero_shot)
-    if OWN in scores and domains:
-        found["domains"] = lambda: figures.domains(scores[OWN], domains, zero_shot)
+    if {LOCAL, other} <= scores.keys() and other != LOCAL:
+        found[f"{LOCAL}_versus_{other}"] = lambda: figures.own_versus(other, scores, zero_shot)
+    if LOCAL in scores and domains:
+        found["domains"] = lambda: figures.domains(scores[LOCAL], domains, zero_shot)
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pfedmma_dist.quantities.catalogue import Number, numbers_of_round
-from pfedmma_dist.quantities.scores import OWN
+from pfedmma_dist.quantities.scores import LOCAL
 from pfedmma_dist.run import figures, result
 from pfedmma_dist.run.board import Board
 from pfedmma_dist.run.drawing import save
@@ -72,10 +72,10 @@ class Report:
         numbers = numbers_of_round(measured, record.scores, self.clients.domains)
         self.metrics.append({"round": record.round_index, **numbers})
         self._add_scalars(numbers, record.round_index)
-        own = record.scores.get(OWN, np.empty(0))
+        own = record.scores.get(LOCAL, np.empty(0))
         own = own[~np.isnan(own)]
         if len(own):
-            self.board.histogram(f"clients/{OWN}", own, record.round_index, HISTOGRAM_EDGES)
+            self.board.histogram(f"clients/{LOCAL}", own, record.round_index, HISTOGRAM_EDGES)
         self.board.flush()
         self.done = record.round_index + 1
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from pfedmma_dist.quantities.costs import RESULTS
 from pfedmma_dist.quantities.quantity import Quantity
-from pfedmma_dist.quantities.scores import OWN, OWN_MEAN, scored
+from pfedmma_dist.quantities.scores import LOCAL, LOCAL_MEAN, scored
 from pfedmma_dist.quantities.units import UNITS, duration
 from pfedmma_dist.run.labels import label, printable
 from pfedmma_dist.run.record import MethodResult
@@ -68,7 +68,7 @@ def final_table(title: str, results: Sequence[MethodResult], *, domains: bool = 
 def domain_table(results: Sequence[MethodResult]) -> Table:
     """Return the accuracies with a row per domain and a column per method."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(OWN_MEAN.heading, max_width=40)
+    table.add_column(LOCAL_MEAN.heading, max_width=40)
     for row in results:
         table.add_column(Text(row.name), justify="right")
     for quantity in _shown(key for row in results for key in row.scores):
@@ -94,7 +94,7 @@ def _shown(keys: Iterable[str]) -> list[Quantity]:
     found = [quantity for quantity in scored(keys) if quantity.terminal]
     if any(quantity.domain or len(quantity.of) > 1 for quantity in found):
         found = [quantity for quantity in found if not quantity.is_spare]
-    return sorted(found, key=lambda quantity: (quantity.of != (OWN,), bool(quantity.domain)))
+    return sorted(found, key=lambda quantity: (quantity.of != (LOCAL,), bool(quantity.domain)))
 
 
 def _heading(quantity: Quantity) -> str:

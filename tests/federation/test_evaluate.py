@@ -69,10 +69,15 @@ def accuracy(task: Task, scope: Scope, client: int, theta: Tensor = THETA) -> fl
     """Return percent by a loop over images; nan where there are none."""
     classes = TEXTS[scope.class_set].plain * theta[client]
     hits = []
+    label_of = task.class_sets[scope.class_set].label_of
+    own = [label_of[label] for label in task.client_classes.rows(client)]
     for row in scope.rows_of(client):
-        sums = [float(sum(NUMBERS[row, d] * own[d] for d in range(WIDTH))) for own in classes]
-        label = task.class_sets[scope.class_set].label_of[task.images.labels[row]]
-        hits.append(sums.index(max(sums)) == label)
+        sums = {
+            column: float(sum(NUMBERS[row, d] * vector[d] for d in range(WIDTH)))
+            for column, vector in enumerate(classes)
+            if column in own or not scope.own_classes
+        }
+        hits.append(max(sums, key=sums.get) == label_of[task.images.labels[row]])
     return 100 * sum(hits) / len(hits) if hits else float("nan")
 
 
@@ -89,14 +94,15 @@ def test_scores_equal_a_slow_loop(batch_size: int) -> None:
     scopes = list(task.scopes)
     scores = score_stretched(task, scopes, batch_size=batch_size)
     check(scores, task, scopes)
-    assert len({tuple(percent) for percent in scores.percent.values()}) == 3
+    assert len({tuple(percent) for percent in scores.percent.values()}) == 4
+    assert (scores.percent["own"] >= scores.percent["local"]).all()
 
 
 def test_own_images_alone_are_classified_where_nothing_else_is_due() -> None:
     task = tiny_task()
-    [local] = [scope for scope in task.scopes if not scope.full]
-    scores = score_stretched(task, [local])
-    check(scores, task, [local])
+    local, own = (scope for scope in task.scopes if not scope.full)
+    scores = score_stretched(task, [local, own])
+    check(scores, task, [local, own])
     assert scores.num_images == sum(len(local.rows_of(c)) for c in range(NUM_CLIENTS))
 
 
@@ -116,17 +122,18 @@ def test_numbers_common_to_all_are_scored_once_with_the_same_result() -> None:
     assert (once.num_images, each.num_images) == (24, NUM_CLIENTS * 24)
 
 
+@pytest.mark.parametrize("place", [0, 1])
 @pytest.mark.parametrize("uniform", [False, True])
 @pytest.mark.parametrize("empty", [[1], [1, 4], list(range(NUM_CLIENTS))], ids=str)
-def test_client_without_an_image_has_no_score(empty: list[int], uniform: bool) -> None:
+def test_client_without_an_image_has_no_score(empty: list[int], uniform: bool, place: int) -> None:
     task = tiny_task()
-    whole = task.scopes[0]
+    whole = task.scopes[place]
     kept = [whole.rows_of(c) if c not in empty else np.zeros(0, int) for c in range(NUM_CLIENTS)]
     scopes = [replace(whole, rows=Partition.of(kept))]
     theta = THETA[:1].expand(NUM_CLIENTS, -1)
     scores = score_stretched(task, scopes, theta=theta, uniform=uniform)
     check(scores, task, scopes, theta)
-    assert np.flatnonzero(np.isnan(scores.percent["local"])).tolist() == empty
+    assert np.flatnonzero(np.isnan(scores.percent[whole.name])).tolist() == empty
 
 
 @pytest.mark.parametrize("uniform", [False, True])
@@ -144,8 +151,8 @@ def test_scores_cost_one_collective() -> None:
 
 def test_full_scores_hold_all_test_sets_and_others_the_own_images() -> None:
     federation = tiny_federation(PFedMMA)
-    assert list(federation.evaluate(full=False).percent) == ["local"]
-    assert list(federation.evaluate(full=True).percent) == ["local", "base", "novel"]
+    assert list(federation.evaluate(full=False).percent) == ["local", "own"]
+    assert list(federation.evaluate(full=True).percent) == ["local", "own", "base", "novel"]
 
 
 def test_federated_prompts_are_scored_once_and_personal_ones_for_each() -> None:

@@ -62,6 +62,7 @@ def base_to_novel(images: Images, cfg: DataConfig, seed: int) -> Task:
         client_classes=Partition.of(owned),
         scopes=(
             Scope("local", "base", local, full=False),
+            Scope("own", "base", local, full=False, own_classes=True),
             Scope("base", "base", _gather(test_of, base), full=True),
             Scope("novel", "novel", novel_rows, full=True),
         ),

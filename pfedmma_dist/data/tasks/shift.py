@@ -89,6 +89,7 @@ def same_classes(
         client_classes=Partition.group(owned // num_classes, owned % num_classes, num_clients),
         scopes=(
             Scope("local", "all", test, full=False),
+            Scope("own", "all", test, full=False, own_classes=True),
             Scope("global", "all", images.test[test_client != NOBODY], full=True),
         ),
         client_domains=client_domains,

@@ -37,6 +37,7 @@ class Scope:
     class_set: str
     rows: Partition | np.ndarray  # own rows of each client, or rows common to all of them
     full: bool  # scored at full evaluations only
+    own_classes: bool = False  # a client chooses among the classes that it trains on alone
 
     @property
     def common(self) -> bool:
@@ -52,7 +53,8 @@ class Scope:
 class Task:
     """A federation's data: rows of each client, the class sets and the test scopes.
 
-    The scope of a client's own test images is called `local` in every task.
+    The scope of a client's own test images is called `local` in every task, and `own` where they
+    are told apart among the classes that the client trains on.
     """
 
     images: Images
@@ -75,6 +77,15 @@ class Task:
             name: np.flatnonzero(self.client_domains == domain)
             for domain, name in enumerate(self.domain_names)
         }
+
+    def own_columns(self, class_set: str, clients: np.ndarray) -> np.ndarray:
+        """Return which columns [G, C] bool of a softmax are classes that clients train on."""
+        label_of = self.class_sets[class_set].label_of
+        found = np.zeros((len(clients), len(self.class_sets[class_set].names)), bool)
+        for own, client in zip(found, clients, strict=True):
+            columns = label_of[self.client_classes.rows(int(client))]
+            own[columns[columns >= 0]] = True
+        return found
 
     def labels(self, class_set: str, rows: np.ndarray) -> np.ndarray:
         """Return the softmax column of each row in a class set, int64."""

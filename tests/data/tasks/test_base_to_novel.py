@@ -143,10 +143,11 @@ def test_shots_of_a_class_follow_the_seed_and_not_the_division():
 
 def test_scopes_are_own_base_and_novel_test_images():
     task = task_of(listed(7))
-    local, base, novel = task.scopes
-    assert [scope.name for scope in task.scopes] == ["local", "base", "novel"]
-    assert [scope.class_set for scope in task.scopes] == ["base", "base", "novel"]
-    assert [scope.full for scope in task.scopes] == [False, True, True]
+    local, own, base, novel = task.scopes
+    assert [scope.name for scope in task.scopes] == ["local", "own", "base", "novel"]
+    assert [scope.class_set for scope in task.scopes] == ["base", "base", "base", "novel"]
+    assert [scope.full for scope in task.scopes] == [False, False, True, True]
+    assert own.own_classes and own.rows is local.rows and not local.own_classes
     test = task.images.test
     labels = task.images.labels[test]
     assert base.rows.tolist() == test[labels < 4].tolist()

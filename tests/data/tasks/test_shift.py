@@ -63,9 +63,10 @@ def test_clients_are_scored_on_own_and_on_all_rows_among_all_classes(experiment)
     task = experiment(images, config(6), 1)
     assert [(s.name, s.class_set, s.full) for s in task.scopes] == [
         ("local", "all", False),
+        ("own", "all", False),
         ("global", "all", True),
     ]
-    assert task.scopes[1].rows_of(5).tolist() == images.test.tolist()
+    assert task.scopes[2].rows_of(5).tolist() == images.test.tolist()
     assert task.class_sets[task.train_classes].names == images.class_names
     assert task.labels("all", np.arange(5)).tolist() == [0, 1, 2, 3, 0]
 
@@ -156,7 +157,7 @@ def test_division_may_have_as_many_clients_as_the_images_come_with():
 
 def test_classes_that_nobody_owns_are_in_no_scope():
     task = label_shift(listed(), config(1, partition=Dealing.classes), 1)
-    local, everybody = task.scopes
+    local, _, everybody = task.scopes
     assert len(task.client_classes.rows(0)) == 2
     assert everybody.rows.tolist() == local.rows_of(0).tolist()
     assert set(task.images.labels[everybody.rows]) == set(task.client_classes.rows(0))
@@ -176,7 +177,7 @@ def test_held_out_domain_has_no_client_and_scores_all_of_them():
     sketch = images.domain_names.index("sketch")
     assert task.domain_names == ("photo", "quickdraw")
     assert task.client_domains.tolist() == [0, 0, 1, 1]
-    local, everybody, held_out = task.scopes
+    local, _, everybody, held_out = task.scopes
     for rows in (task.train.members, local.rows.members, everybody.rows):
         assert set(images.domains[rows]) == {0, 2}
     assert (held_out.name, held_out.class_set, held_out.full) == ("held_out", "all", True)
