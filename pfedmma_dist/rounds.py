@@ -10,7 +10,8 @@ from pfedmma_dist.config.command_line import to_yaml
 from pfedmma_dist.config.identity import identity
 from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.evaluate import Scores
-from pfedmma_dist.federation.federation import Federation, RoundStats
+from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import checkpoint
@@ -94,7 +95,7 @@ class Rounds:
             scope.name not in scores.percent for scope in federation.task.scopes
         ):
             scores = federation.evaluate(full=True)
-        cfg, cost = federation.cfg, federation.exchange.cost()
+        cfg, cost = federation.cfg, federation.cost()
         results = [
             MethodResult.of("zero-shot CLIP", self.zero_shot),
             MethodResult.of(
@@ -132,7 +133,7 @@ class Rounds:
         if full or (due.every and count % due.every == 0):
             self.scores = federation.evaluate(full, self.stop)
             self.world.round_seconds += self.scores.seconds
-        cost = federation.exchange.cost()
+        cost = federation.cost()
         record = RoundRecord(
             round_index=index,
             loss=stats.loss,

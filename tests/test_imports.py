@@ -24,7 +24,7 @@ ROOMS = {
     "clip": "config.keys reading spelling world",
     "data": "config.keys config.merge reading rng spelling",
     "methods": "clip exchange params",
-    "federation": "clip config.keys config.learning data.tasks.task exchange.server methods.method "
+    "federation": "clip config.keys config.learning data.tasks.task exchange methods.method "
     "params rng world",
     "run": "exchange quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",

@@ -14,7 +14,7 @@ import torch
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
 from pfedmma_dist.config.keys import Config, FederationConfig
-from pfedmma_dist.config.learning import OptimConfig, ServerConfig
+from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.data.images.files import Files
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.partitioners.partition import Partition
@@ -133,6 +133,7 @@ def tiny_federation(
     task: Task | None = None,
     optim: OptimConfig | None = None,
     server: ServerConfig | None = None,
+    correction: CorrectionConfig | None = None,
     **federation: object,
 ) -> Federation:
     """Return a federation of a method with its default options on the tiny task."""
@@ -140,6 +141,7 @@ def tiny_federation(
     built = method(options or method.Options(), clip.dims)
     cfg = tiny_config(**federation)
     cfg.optim, cfg.server = optim or cfg.optim, server or cfg.server
+    cfg.correction = correction or cfg.correction
     made = Federation(cfg, task or tiny_task(), built, clip, world or World.alone())
     features = NoiseFeatures(clip)
     made.sources = Sources(train=features, test=features)

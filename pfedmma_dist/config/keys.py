@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from pfedmma_dist.config.learning import OptimConfig, ServerConfig
+from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, PATH, POSITIVE, TEMPLATE, Limit
 from pfedmma_dist.config.meaning import Role, key
 
@@ -248,5 +248,6 @@ class Config:
     federation: FederationConfig = field(default_factory=FederationConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
+    correction: CorrectionConfig = field(default_factory=CorrectionConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     run: RunConfig = field(default_factory=RunConfig)

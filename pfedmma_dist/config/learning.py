@@ -40,6 +40,15 @@ class ServerRule(Enum):
     yogi = "yogi"
 
 
+class CorrectionName(Enum):
+    """What is changed in local training."""
+
+    none = "none"
+    scaffold = "scaffold"
+    feddyn = "feddyn"
+    fedrep = "fedrep"
+
+
 @dataclass(kw_only=True)
 class OptimConfig:
     """Local training: the optimiser of a client, and how its rate runs."""
@@ -98,3 +107,18 @@ class ServerConfig:
     """adam, yogi: what is kept of the running square."""
     tau: float = key(1e-3, limit=POSITIVE, since=1)
     """adagrad, adam, yogi: how little Delta counts as nothing; v begins at tau squared."""
+
+
+@dataclass(kw_only=True)
+class CorrectionConfig:
+    """What the federation changes in local training, with any method that shares something;
+    FedProx beside it is federation.proximal."""
+
+    name: CorrectionName = key(CorrectionName.none, since=1, heading="Correction")
+    """`scaffold` (Karimireddy et al., ICML 2020), right under momentum too, `feddyn` (Acar et al.,
+    ICLR 2021), whose server takes the plain mean, or `fedrep` (Collins et al., ICML 2021)."""
+    alpha: float = key(0.1, limit=POSITIVE, since=1)
+    """feddyn: weight of the square of the distance from the download; 0.1 (Acar et al.)."""
+    head_epochs: int = key(1, limit=AT_LEAST_1, since=1)
+    """fedrep: epochs of federation.local_epochs in which the private part trains alone; the shared
+    part trains alone in the rest."""

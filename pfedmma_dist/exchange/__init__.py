@@ -35,6 +35,8 @@ class Exchange(Protocol):
 
     uniform: bool
     """Whether every client is handed the same numbers for scoring."""
+    shared: Tensor
+    """What a client starts from that has no other [S] float32."""
 
     def download(self, clients: np.ndarray, *, training: bool) -> Download:
         """Return what the clients [G] start from; an exchange may hand out less for scoring."""

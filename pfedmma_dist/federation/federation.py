@@ -1,8 +1,8 @@
 """The federation: clients in shards, one round of the paper's algorithm, everybody's scores."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
+from pfedmma_dist.exchange import Cost
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.federation.clients import ClientStore
 from pfedmma_dist.federation.cohort import (
@@ -24,32 +25,15 @@ from pfedmma_dist.federation.cohort import (
     participants,
     steps_per_epoch,
 )
-from pfedmma_dist.federation.evaluate import Scores, rows_of, score
+from pfedmma_dist.federation.corrections.registry import corrections_of
+from pfedmma_dist.federation.evaluate import Scores, score
 from pfedmma_dist.federation.schedule import Rates
-from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
+from pfedmma_dist.federation.tally import RoundStats, Tally
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Pace, check_finite
+from pfedmma_dist.federation.views import view_groups
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
-from pfedmma_dist.world import World, from_fixed, to_fixed
-
-
-@dataclass(frozen=True)
-class RoundStats:
-    """What one round did, over all ranks."""
-
-    loss: float  # mean training loss, weighted by the clients' sample counts
-    num_participants: int
-    num_samples: int  # image passes
-    rank_bytes: int  # payload that each rank handed to the collective
-    seconds: float
-    stop: bool  # some rank was asked to stop
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "RoundStats":
-        """Return what `asdict` has written; ValueError for anything else."""
-        kinds = {item.name: item.type for item in fields(cls)}
-        if {key: type(value) for key, value in values.items()} != kinds:
-            raise ValueError(f"{dict(values)!r} is no record of a round")
-        return cls(**values)
+from pfedmma_dist.world import LIMIT, World
 
 
 @dataclass(frozen=True)
@@ -89,6 +73,10 @@ class Federation:
         rule, size = cfg.server, self.layout.num_shared
         server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
+        self.corrections = corrections_of(
+            cfg.correction, cfg.federation.proximal, cfg.optim, cfg.federation.local_epochs,
+            self.layout,
+        )  # fmt: skip
         self.sizes = task.train.sizes()
         self.steps = steps_per_epoch(self.sizes, cfg.federation) * cfg.federation.local_epochs
         self.shards = assign_shards(self.steps, cfg.federation.num_shards)
@@ -119,26 +107,26 @@ class Federation:
         stop: asked once, before the collective; all ranks learn whether any of them was.
         """
         self.world.entering(f"round {round_index + 1}")
-        started, sent = time.perf_counter(), self.world.bytes_reduced
+        started, reduced = time.perf_counter(), self.world.bytes_reduced
         chosen = self.participants(round_index)
-        total = int(self.sizes[chosen].sum())
-        loss, num_samples = torch.zeros((), dtype=torch.int64), 0
+        tally = Tally(self.sizes, chosen, self.corrections)
         for cohort in self.cohorts(chosen):
-            weight = torch.from_numpy(self.sizes[cohort.clients] / total)
             result = self._train(cohort, round_index)
-            self._keep(cohort, result, weight)
-            loss += to_fixed(result.loss.cpu().double() * weight).sum()
-            num_samples += result.num_samples
+            self._keep(cohort, result, tally.of_mean[cohort.clients])
+            tally.add(cohort.clients, result)
             self.on_cohort(len(cohort.clients))
-        riders = torch.stack([loss, torch.tensor(num_samples), torch.tensor(int(stop()))])
+        before = self.exchange.shared.double()
+        riders = tally.riders(stop())
         riders = self.exchange.sync(self.world, riders, chosen)  # the round's only collective
+        loss, num_samples, stops, sent = tally.read(riders)
+        self._settle(before, sent, len(chosen) / len(self.sizes))
         return RoundStats(
-            loss=float(from_fixed(riders[0])),
+            loss=loss,
             num_participants=len(chosen),
-            num_samples=int(riders[1]),
-            rank_bytes=self.world.bytes_reduced - sent,
+            num_samples=num_samples,
+            rank_bytes=self.world.bytes_reduced - reduced,
             seconds=time.perf_counter() - started,
-            stop=bool(riders[2]),
+            stop=stops,
         )
 
     def _train(self, cohort: Cohort, round_index: int) -> LocalResult:
@@ -149,18 +137,39 @@ class Federation:
             prepared = self.method.prepare(extra, self.train_text)
         rows = [task.train.rows(client) for client in clients]
         steps = batches(rows, clients, cfg.federation, cfg.seed, round_index, cfg.data.views)
-        rates = Rates(cfg.optim, round_index, cfg.federation.rounds, self.steps[clients])
+        counts = self.steps[clients]
+        rates = Rates(cfg.optim, round_index, cfg.federation.rounds, counts)
+        pace = Pace(rates.at, counts // cfg.federation.local_epochs)
         memory = self.clients.gather(clients)[:, self.layout.num_private :]
-        result = self.trainer.train(theta, memory, prepared, steps, rates.at)
+        result = self.trainer.train(theta, memory, prepared, steps, pace)
         check_finite(result, clients, round_index, cfg.optim)
         return result
 
-    def _keep(self, cohort: Cohort, result: LocalResult, weight: Tensor) -> None:
+    def _keep(self, cohort: Cohort, result: LocalResult, weight: np.ndarray) -> None:
         """Keep what is a client's own, and send what is shared."""
         widths = [self.layout.num_private, self.layout.num_shared]
         private, shared = result.theta.split(widths, dim=1)
         self.clients.scatter(cohort.clients, torch.cat([private, result.memory], dim=1))
-        self.exchange.upload(cohort.clients, shared, weight)
+        self.exchange.upload(cohort.clients, shared, torch.from_numpy(weight))
+
+    def _settle(self, before: Tensor, sent: Tensor, share: float) -> None:
+        """Let corrections close the round, and change what clients start from next."""
+        after = self.exchange.shared.double()
+        counts = [each.num_sent for each in self.corrections]
+        for each, own in zip(self.corrections, sent.split(counts), strict=True):
+            after = each.settle(before, after, own, share)
+        if not bool((after.abs() < LIMIT).all()):
+            raise ValueError(
+                f"correction.name: {self.cfg.correction.name.value} drove the shared numbers to "
+                f"values that are not finite or not below {LIMIT:g}; lower optim.lr, or change the "
+                "correction"
+            )
+        self.exchange.shared = after.float()
+
+    def cost(self) -> Cost:
+        """Return the traffic of one client and round."""
+        cost, sent = self.exchange.cost(), sum(each.num_sent for each in self.corrections)
+        return replace(cost, up=cost.up + sent, down=cost.down + sent)
 
     def evaluate(self, full: bool, stop: Callable[[], bool] = lambda: False) -> Scores:
         """Score every client with its own numbers: on its own images, if `full` on all test
@@ -197,7 +206,7 @@ class Federation:
         cfg, task = self.cfg, self.task
         return LocalTrainer(
             self.method, self.layout, self.train_text, self.sources and self.sources.train,
-            lambda rows: task.labels(task.train_classes, rows), cfg.optim, cfg.federation.proximal,
+            lambda rows: task.labels(task.train_classes, rows), cfg.optim, self.corrections,
         )  # fmt: skip
 
     @property
@@ -225,21 +234,16 @@ class Federation:
         return torch.cat([private, shared], dim=1), download.extra
 
     def feature_groups(self, shards: list[int]) -> tuple[list[Views], list[Views]]:
-        """Return the (training, test) image views of these shards, in groups to encode together.
-
-        Training images are grouped by shard, so that no number of ranks changes a group; test
-        images are one group, since base and novel images are scored by every client.
-        """
-        num_views = self.cfg.data.views
-        views = np.arange(1, num_views + 1) if num_views > 1 else np.zeros(1, np.int64)
-        filled = [self.shards[shard] for shard in shards if len(self.shards[shard])]
-        train = [np.concatenate([self.task.train.rows(c) for c in clients]) for clients in filled]
-        test = rows_of(self.task.scopes, np.concatenate([np.empty(0, np.int64), *filled]))
-        return [_grid(rows, views) for rows in train], [_grid(test, np.zeros(1, np.int64))]
+        """Return the (training, test) image views of these shards, in groups to encode together."""
+        clients = [self.shards[shard] for shard in shards if len(self.shards[shard])]
+        return view_groups(self.task, clients, self.cfg.data.views)
 
     def state(self) -> tuple[dict[int, dict[str, Tensor]], dict[str, Tensor]]:
         """Return (state by hosted shard, server state) at a round boundary."""
-        return {s: self.clients.state(s) for s in self.hosted}, self.exchange.state()
+        server = self.exchange.state()
+        for each in self.corrections:
+            server |= each.state()
+        return {s: self.clients.state(s) for s in self.hosted}, server
 
     def load(
         self, shards: dict[int, dict[str, Tensor]], server: dict[str, Tensor], num_rounds: int
@@ -254,10 +258,8 @@ class Federation:
         trained = np.unique(np.concatenate([np.empty(0, np.int64), *rounds]))
         for shard, state in shards.items():
             self.clients.load(shard, state, np.intersect1d(self.shards[shard], trained))
+        for each in self.corrections:
+            own = each.state().keys() & server.keys()
+            each.load({name: server[name] for name in own})
+            server = {name: x for name, x in server.items() if name not in own}
         self.exchange.load(server, trained)
-
-
-def _grid(rows: np.ndarray, views: np.ndarray) -> Views:
-    """Pair every row with every view."""
-    rows = np.unique(rows)
-    return np.repeat(rows, len(views)), np.tile(views, len(rows))

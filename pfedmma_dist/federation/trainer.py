@@ -1,6 +1,6 @@
 """Local training: epochs of steps, the clients of a cohort in lockstep on rows theta [G, P + S]."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,19 @@ from pfedmma_dist.clip.cache import Features
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
-from pfedmma_dist.federation.optimiser import rule_of
+from pfedmma_dist.federation.corrections.correction import Correction, Start
+from pfedmma_dist.federation.optimiser import Rule, rule_of
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.world import LIMIT
 
-RateOf = Callable[[int], np.ndarray]
-"""Step of the round -> learning rate of each client [G]."""
+
+@dataclass(frozen=True)
+class Pace:
+    """How the steps of a cohort's round run."""
+
+    rates: Callable[[int], np.ndarray]  # step of the round -> learning rate of each client [G]
+    steps_per_epoch: np.ndarray  # [G]
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,8 @@ class LocalResult:
     theta: Tensor  # [G, P + S]
     loss: Tensor  # [G] mean training loss over the client's steps
     num_samples: int  # image passes, padding not counted
-    memory: Tensor  # [G, M] what the client keeps of its optimiser
+    memory: Tensor  # [G, M] what the client keeps of its optimiser and of corrections
+    sent: Tensor  # [G, Q] what corrections send beside the shared part
 
 
 class LocalTrainer:
@@ -43,20 +50,19 @@ class LocalTrainer:
         features: Features,
         label_of: Callable[[np.ndarray], np.ndarray],
         optim: OptimConfig,
-        proximal: float = 0.0,
+        corrections: Sequence[Correction] = (),
     ) -> None:
-        """proximal: FedProx's mu; a client's loss gains mu / 2 |shared - start of shared|^2. The
-        gradient of that term is exact and, as that of the weight decay, is not scaled by
-        `grad_scale`: it acts on the parameters themselves and not through the model."""
         self.method, self.layout, self.text = method, layout, text
         self.features, self.label_of = features, label_of
-        self.optim, self.proximal = optim, proximal
+        self.optim, self.corrections = optim, corrections
         self.rule = rule_of(optim)
+        tables = self.rule.tables if optim.keep_state else 0
+        self.memories = [tables * layout.num_trained, *(c.num_memory for c in corrections)]
 
     @property
     def num_memory(self) -> int:
         """Numbers M that a client keeps from round to round beside its parameters."""
-        return self.rule.tables * self.layout.num_trained if self.optim.keep_state else 0
+        return sum(self.memories)
 
     def train(
         self,
@@ -64,7 +70,7 @@ class LocalTrainer:
         memory: Tensor,  # [G, M]
         prepared: Any,
         batches: Iterable[Batch],
-        rate_of: RateOf | None = None,  # None: optim.lr
+        pace: Pace | None = None,  # None: optim.lr, no epochs
     ) -> LocalResult:
         """Run each client's steps from its row of theta.
 
@@ -72,17 +78,23 @@ class LocalTrainer:
         published simulators let momentum run on from one client to the next, which makes results
         depend on the visiting order.
         """
-        device, keeps = theta.device, self.optim.keep_state
-        lr_scale, grad_scale, shared = (
-            self.layout.spread(name).to(device) for name in ("lr_scale", "grad_scale", "shared")
+        device, keeps, rule = theta.device, self.optim.keep_state, self.rule
+        lr_scale, grad_scale = (
+            self.layout.spread(name).to(device) for name in ("lr_scale", "grad_scale")
         )
-        lr = self.optim.lr * lr_scale  # [P + S]
-        start, pull = theta, self.proximal * shared  # pull: 0 on P
+        rates, lr = None, self.optim.lr * lr_scale  # [P + S]
+        kept, *own = memory.split(self.memories, dim=1)
+        per_epoch = torch.from_numpy(pace.steps_per_epoch if pace else np.zeros(len(theta)))
+        corrections = [
+            (each, Start(theta, mine, per_epoch.to(device)))
+            for each, mine in zip(self.corrections, own, strict=True)
+        ]
         trains = torch.ones_like(theta, dtype=torch.bool)
         for name, rests in self.method.resting(prepared).items():
             self.layout.views(trains)[name][rests.to(device)] = False
-        rule = self.rule
-        state = memory if keeps else theta.new_zeros(len(theta), rule.tables * theta.shape[1])
+        state = kept if keeps else theta.new_zeros(len(theta), rule.tables * theta.shape[1])
+        wakes = keeps or any(each.phased for each in self.corrections)  # what rests moves again
+        gauge = Gauge(rule, theta)
         loss_sum, num_steps = (torch.zeros(len(theta), device=device) for _ in range(2))
         num_samples = 0
         for step, batch in enumerate(batches):
@@ -91,24 +103,35 @@ class LocalTrainer:
             loss = self.losses(leaf, prepared, batch)
             # The sum joins no two clients: the gradient of a row is that of its own loss.
             (grad,) = torch.autograd.grad(torch.where(active, loss, 0.0).sum(), leaf)
-            update = grad * grad_scale + rule.l2 * theta
-            if self.proximal:
-                moved = theta - start
-                update = update + pull * moved
-                loss = loss.detach() + 0.5 * (pull * moved.square()).sum(dim=1)
-            if rate_of is not None:
-                rates = torch.from_numpy(rate_of(step)).to(device, theta.dtype)
-                lr = rates[:, None] * lr_scale
+            update, loss = grad * grad_scale + rule.l2 * theta, loss.detach()
             moves = active[:, None] & trains
+            for each, start in corrections:
+                pull, term, moving = (
+                    each.pull(theta, start), each.loss(theta, start), each.moving(step, start)
+                )  # fmt: skip
+                update = update if pull is None else update + pull
+                loss = loss if term is None else loss + term
+                moves = moves if moving is None else moves & moving
+            if pace is not None:
+                rates = torch.from_numpy(pace.rates(step)).to(device, theta.dtype)[:, None]
+                lr = rates * lr_scale
             after, new = rule.step(theta, update, state, lr)
             theta = torch.where(moves, after, theta)
-            # A client that is done takes no more steps: what becomes of its state matters if kept.
-            state = torch.where(moves.repeat(1, rule.tables), new, state) if keeps else new
-            loss_sum += torch.where(active, loss.detach(), 0.0)
+            state = torch.where(moves.repeat(1, rule.tables), new, state) if wakes else new
+            if corrections:
+                gauge.step(active, self.optim.lr if rates is None else rates)
+            loss_sum += torch.where(active, loss, 0.0)
             num_steps += active
             num_samples += int(batch.weight[batch.active].sum())
-        loss = loss_sum / num_steps.clamp(min=1)
-        return LocalResult(theta, loss, num_samples, state if keeps else memory)
+        travelled = gauge.distance * lr_scale[self.layout.num_private :]
+        closed = [each.close(theta, start, travelled) for each, start in corrections]
+        return LocalResult(
+            theta,
+            loss_sum / num_steps.clamp(min=1),
+            num_samples,
+            torch.cat([state if keeps else kept, *(one.memory for one in closed)], dim=1),
+            torch.cat([theta[:, :0], *(one.sent for one in closed)], dim=1),
+        )
 
     def losses(self, theta: Tensor, prepared: Any, batch: Batch) -> Tensor:
         """Return each client's loss [G]: mean cross-entropy over its own images, and its
@@ -127,11 +150,27 @@ class LocalTrainer:
         return loss if penalty is None else loss + penalty
 
 
+class Gauge:
+    """How far a constant gradient of 1 would have brought a number of each client [G, 1]."""
+
+    def __init__(self, rule: Rule, theta: Tensor) -> None:
+        self.rule, self.distance = rule, theta.new_zeros(len(theta), 1)
+        self.state = theta.new_zeros(len(theta), rule.tables)
+
+    def step(self, active: Tensor, lr: float | Tensor) -> None:
+        """Take one more step, where a client does."""
+        ones = torch.ones_like(self.distance)
+        place, state = self.rule.step(-self.distance, ones, self.state, lr)
+        self.distance = torch.where(active[:, None], -place, self.distance)
+        self.state = torch.where(active[:, None], state, self.state)
+
+
 def check_finite(
     result: LocalResult, clients: np.ndarray, round_index: int, optim: OptimConfig
 ) -> None:
     """Raise for the first client whose training left the numbers that can be averaged."""
     sound = (result.loss.abs() < LIMIT) & (result.theta.abs() < LIMIT).all(dim=1)  # nan is not
+    sound &= (result.sent.abs() < LIMIT).all(dim=1)
     for client, ok, loss in zip(clients, sound.tolist(), result.loss.tolist(), strict=True):
         if not ok:
             raise ValueError(

@@ -9,7 +9,8 @@ from tiny import SIZES, on_ranks, tiny_federation
 from torch import Tensor
 
 from pfedmma_dist.federation.evaluate import Scores
-from pfedmma_dist.federation.federation import Federation, RoundStats
+from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL

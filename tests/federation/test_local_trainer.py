@@ -12,6 +12,7 @@ from toy import NO_TEXT, Linear, Table
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
+from pfedmma_dist.federation.corrections.proximal import Proximal
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
 from pfedmma_dist.params import Layout
 
@@ -39,7 +40,13 @@ def train(
     theta: Tensor, steps: list[Batch], optim: OptimConfig = OPTIM, proximal: float = 0.0
 ) -> LocalResult:
     trainer = LocalTrainer(
-        METHOD, LAYOUT, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, optim, proximal
+        METHOD,
+        LAYOUT,
+        NO_TEXT,
+        Table(NUMBERS),
+        LABELS.__getitem__,
+        optim,
+        [Proximal(LAYOUT, proximal)] if proximal else [],
     )
     return trainer.train(theta, theta[:, :0], None, steps)
 
@@ -113,11 +120,12 @@ def test_proximal_gradient_is_not_scaled_with_the_models() -> None:
     theta, steps = rows_of_theta(), steps_of()[:2]
     first = train(theta, steps[:1]).theta
     free, held = (
-        LocalTrainer(method, layout, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, OPTIM, mu)
-        .train(theta, theta[:, :0], None, steps)
-        .theta
+        LocalTrainer(
+            method, layout, NO_TEXT, Table(NUMBERS), LABELS.__getitem__, OPTIM,
+            [Proximal(layout, mu)],
+        ).train(theta, theta[:, :0], None, steps).theta
         for mu in (0.0, 2.0)
-    )
+    )  # fmt: skip
     lr = OPTIM.lr * layout.spread("lr_scale")
     torch.testing.assert_close(free - held, lr * 2.0 * (first - theta))
 
@@ -195,14 +203,14 @@ def test_client_is_blind_to_its_neighbour() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 4e4])
 @pytest.mark.parametrize("where", ["theta", "loss"])
 def test_number_that_cannot_be_averaged_names_client_and_round(where: str, value: float) -> None:
-    result = LocalResult(torch.zeros(3, 2), torch.zeros(3), 0, torch.zeros(3, 0))
+    result = LocalResult(torch.zeros(3, 2), torch.zeros(3), 0, *[torch.zeros(3, 0)] * 2)
     getattr(result, where)[1] = value
     with pytest.raises(ValueError, match=r"optim.lr: 0.03125 .* client 7 in round 12 .* lower"):
         check_finite(result, np.array([4, 7, 9]), 12, OPTIM)
 
 
 def test_sound_numbers_pass() -> None:
-    result = LocalResult(torch.ones(2, 1), torch.ones(2), 0, torch.ones(2, 0))
+    result = LocalResult(torch.ones(2, 1), torch.ones(2), 0, *[torch.ones(2, 0)] * 2)
     check_finite(result, np.array([4, 7]), 0, OPTIM)
 
 
