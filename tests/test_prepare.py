@@ -108,7 +108,7 @@ def test_broken_images_are_named_with_their_reasons(
     monkeypatch.setattr(prepare, "NAMED", 1)
     ended = start("folder", f"data.root={tmp_path / 'data'}", "data.skip_corrupt=true")
     assert ended.code == 0
-    assert "  and 2 more\ndata.skip_corrupt=true leaves them out\n" in ended.out
+    assert "  and 2 more\ndata.skip_corrupt=true leaves them out, and reads 50\n" in ended.out
 
 
 def test_long_check_says_how_far_it_is(

@@ -3,8 +3,10 @@
 import os
 import struct
 import zlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,17 @@ from PIL import Image, UnidentifiedImageError
 
 from pfedmma_dist.data.images.images import Inspection, short_digest
 
+AVIF = find_spec("PIL._avif") is not None
+"""Whether this Pillow decodes AVIF, as 11.3 and newer do unless they were built without it."""
+
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".png", ".apng", ".webp", ".bmp"}
+    | {".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"}
+    | ({".avif"} if AVIF else set())
 )
 """Files that count as images, by lower-case suffix."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF", *(["AVIF"] if AVIF else []))
 """Decoders that are tried, whatever the suffix says. Naming them keeps interpreters such as
 PostScript's out, and makes Pillow's lazy plugin loading safe when threads open the first file."""
 
@@ -68,6 +75,10 @@ class Files:
 
     root: Path
     paths: tuple[str, ...]  # [N] relative to root, with forward slashes
+    home: str = ""  # folder below root that holds the data set, where root holds others too
+    source: str = ""  # the list that names the paths; empty: they were found in folders
+    left: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Path, or folder with a slash at its end -> why its reader left it out."""
 
     span = 1  # a file shares nothing with the next one, so threads take them one by one
 

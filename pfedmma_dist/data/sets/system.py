@@ -1,0 +1,55 @@
+"""System: folders and files that computers put beside images, and nobody means as data."""
+
+SNAPSHOTS = frozenset({".snapshot", ".snapshots", ".zfs", "@recently-snapshot"})
+"""Folders with older copies of all that lies beside them: never looked into, not even to count."""
+
+FOLDERS = SNAPSHOTS | {
+    "$recycle.bin",
+    "#recycle",
+    "#snapshot",
+    "@eadir",
+    "@recycle",
+    "@sharebin",
+    "@tmp",
+    "@__thumb",
+    ".appledouble",
+    ".fseventsd",
+    ".git",
+    ".ipynb_checkpoints",
+    ".spotlight-v100",
+    ".temporaryitems",
+    ".thumbnails",
+    ".trash",
+    ".trashes",
+    "__macosx",
+    "__pycache__",
+    "found.000",
+    "lost+found",
+    "network trash folder",
+    "system volume information",
+    "temporary items",
+}
+"""Names of folders, in lower case: Synology's and QNAP's, macOS's, Windows', Linux' and Jupyter's.
+A reader passes them over wherever it looks for folders, and the account counts what they hold."""
+
+FILES = frozenset(
+    {".directory", ".ds_store", ".localized", "aquota.group", "aquota.user", "desktop.ini"}
+    | {"ehthumbs.db", "icon\r", "thumbs.db"}
+)
+"""Names of files, in lower case."""
+
+BEGINNINGS = ("._", ".nfs", ".fuse_hidden", ".~lock.")
+"""Of names of files: AppleDouble's other halves, and what networks and offices leave."""
+
+ENDS = (":zone.identifier", "@synoeastream", "@synoresource")
+
+
+def is_system_folder(name: str) -> bool:
+    """Say whether a folder of this name is a computer's own."""
+    return name.lower() in FOLDERS or name.startswith(".Trash-")
+
+
+def is_system_file(name: str) -> bool:
+    """Say whether a file of this name is a computer's own."""
+    lower = name.lower()
+    return lower in FILES or lower.startswith(BEGINNINGS) or lower.endswith(ENDS)
