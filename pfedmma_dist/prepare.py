@@ -173,7 +173,7 @@ def _tell(cfg: Config, images: Images, broken: list[tuple[int, str]]) -> None:
         sys.stdout.write(f"all {total} images can be read\n")
         return
     lines = [f"{len(broken):,} of {total} images cannot be read:"]
-    lines += [spelled(f"  {images.store.name(row)}: {why}") for row, why in broken[:NAMED]]
+    lines += [f"  {images.store.name(row)}: {why}" for row, why in broken[:NAMED]]
     if len(broken) > NAMED:
         lines.append(f"  and {len(broken) - NAMED:,} more")
     if cfg.data.skip_corrupt:

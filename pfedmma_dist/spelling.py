@@ -1,6 +1,8 @@
 """Spell text as a terminal, a list of lines and a batch script can hold it."""
 
+import os
 import re
+from pathlib import Path
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line breaks, and bytes that are no UTF-8, as Python reads them: what they do
@@ -15,6 +17,12 @@ def spelled(message: str) -> str:
     return CONTROL.sub(lambda found: found[0] if found[0] == "\n" else _written(found[0]), message)
 
 
+def spelled_path(path: str | Path) -> str:
+    """Return a path, which may hold any byte, on one line: `caf\\xe9` for what is no UTF-8."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return CONTROL.sub(lambda found: _written(found[0]), text)
+
+
 def quoted(value: object) -> str:
     """Return a value as Python writes it, without the middle of a long one."""
     return shortened(repr(value))
@@ -27,12 +35,16 @@ def shortened(text: str, most: int = LONGEST) -> str:
 
 
 def control_in(text: str) -> str | None:
-    """Return the first control character of a text as Python writes it; None where there is none.
+    """Return the first control character or odd byte of a text, in words; None without any.
 
     Completes "holds ...".
     """
     found = CONTROL.search(text)
-    return None if found is None else f"the control character {found[0]!r}"
+    if found is None:
+        return None
+    byte = ord(found[0]) - 0xDC00  # as Python reads a byte of a file name that is no UTF-8
+    is_byte = 0x80 <= byte <= 0xFF
+    return f"the byte {byte:#x}, no UTF-8" if is_byte else f"the control character {found[0]!r}"
 
 
 def _written(character: str) -> str:

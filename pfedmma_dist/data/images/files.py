@@ -14,6 +14,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from pfedmma_dist.data.images.images import Inspection, short_digest
+from pfedmma_dist.spelling import spelled_path
 
 AVIF = find_spec("PIL._avif") is not None
 """Whether this Pillow decodes AVIF, as 11.3 and newer do unless they were built without it."""
@@ -63,7 +64,7 @@ class UnreadableImage(ValueError):
 
     def __init__(self, path: Path, reason: str):
         super().__init__(
-            f"data.root: {path} cannot be read as an image: {reason}; replace the file, or set "
+            f"data.root: {spelled_path(path)} cannot be read as an image: {reason}; replace the file, or set "
             "data.skip_corrupt=true to leave out such images"
         )
         self.reason = reason
@@ -96,8 +97,8 @@ class Files:
         return [self._decode(row) for row in rows]
 
     def name(self, row: int) -> str:
-        """Return the path of a file."""
-        return str(self.root / self.paths[row])
+        """Return the path of a file, as people can read it."""
+        return spelled_path(self.root / self.paths[row])
 
     def label(self, row: int) -> str:
         """Return the path of a file within the folder."""

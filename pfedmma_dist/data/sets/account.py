@@ -1,12 +1,11 @@
 """Account: every file below an image folder, read or left out, and why."""
 
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 
-from pfedmma_dist.spelling import shortened, spelled
+from pfedmma_dist.spelling import shortened, spelled_path
 
-VAL = "listed as val"
+VAL = "for validation, as the list or split says"
 VAL_HALF = "in the validation half"
 CLASS = "of a class that data.classes leaves out"
 SKIPPED = "of a class that this data set is used without"
@@ -14,15 +13,15 @@ BESIDE = "beside the folders of training and test images"
 """What readers say about what they leave out."""
 
 UNREADABLE = "unreadable, left out by data.skip_corrupt=true"
-SYSTEM = "of the system, such as Thumbs.db and @eaDir"
-HIDDEN = "hidden, as names with a dot before them are"
+SYSTEM = "of the system"
+HIDDEN = "hidden by a dot before their name"
 NESTED = "in folders inside class folders"
 OUTSIDE = "outside the class folders"
 UNLISTED = "not in the list"
-DEAD = "that are links that lead nowhere"
-LOOP = "that are links that lead back to a folder above them"
-SPECIAL = "that are neither files nor folders, as sockets are"
-PLAIN = "that are no images by their suffix"
+DEAD = "links that lead nowhere"
+LOOP = "links back to a folder above them"
+SPECIAL = "pipes, sockets or devices"
+PLAIN = "of other kinds by their suffix"
 
 EXPECTED = frozenset({VAL, VAL_HALF, CLASS, SKIPPED, SYSTEM, HIDDEN, UNLISTED, PLAIN})
 """Reasons at which nobody is surprised."""
@@ -48,7 +47,7 @@ PICTURES = {suffix: remedy for remedy, own in REMEDIES.items() for suffix in own
 ABOVE = "data.nested=true reads them as images of the class folder above them"
 
 SHOWN = 8
-"""Suffixes that are listed one by one where there are many."""
+"""Kinds that are listed one by one where there are many."""
 
 LONGEST = 120
 """Characters of a path that a line shows."""
@@ -62,7 +61,7 @@ class Left:
     count: int = 0
     first: str = ""  # path of one of them
     remedy: str = ""
-    suffixes: Counter[str] = field(default_factory=Counter)  # of PLAIN alone
+    kinds: Counter[str] = field(default_factory=Counter)  # suffix or name -> how many
 
     @property
     def is_expected(self) -> bool:
@@ -72,9 +71,9 @@ class Left:
     def words(self) -> str:
         """Return count, reason, example and remedy on one line."""
         why = self.why
-        if self.suffixes:
-            most = [f"{suffix} {count:,}" for suffix, count in self.suffixes.most_common(SHOWN)]
-            more = len(self.suffixes) - len(most)
+        if self.kinds:
+            most = [f"{_shown(kind)} {count:,}" for kind, count in self.kinds.most_common(SHOWN)]
+            more = len(self.kinds) - len(most)
             why += f" ({', '.join(most)}{f' and {more} more' if more > 0 else ''})"
         first = "" if self.is_expected and self.why != UNLISTED else f", as {_shown(self.first)}"
         return f"{self.count:,} {why}{first}{f': {self.remedy}' if self.remedy else ''}"
@@ -139,18 +138,16 @@ class Account:
             lines.append(f"not looked into: {len(self.closed) - SHOWN:,} more folders")
         return lines
 
-    def add(self, path: str, why: str, remedy: str = "", suffix: str = "") -> None:
+    def add(self, path: str, why: str, remedy: str = "", kind: str = "") -> None:
         """Count a file that is left out; `remedy` of the first of its reason stays."""
         item = self.left.get(why)
         if item is None:
             item = self.left[why] = Left(why, 0, path, remedy)
         item.count += 1
         item.first = min(item.first, path)  # whatever the order in which a disk lists them
-        if suffix:
-            item.suffixes[suffix] += 1
+        if kind:
+            item.kinds[kind] += 1
 
 
 def _shown(path: str) -> str:
-    """Return a path, which may hold any byte, on one line."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return shortened(spelled(text).replace("\n", "\\n"), LONGEST)
+    return shortened(spelled_path(path), LONGEST)

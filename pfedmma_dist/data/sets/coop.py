@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.account import SKIPPED
+from pfedmma_dist.data.sets.coop_names import CALTECH_NAMES, CALTECH_SKIP, EUROSAT_NAMES
 from pfedmma_dist.data.sets.folders import class_entries, class_folders, find, refuse_misplaced
 from pfedmma_dist.data.sets.listing import Entry, Part, check_paths, to_images
 from pfedmma_dist.data.sets.matlab import load_labels
@@ -212,23 +213,6 @@ def _lines(file: Path, least: int, kind: CoopSet, home: Path) -> Iterator[tuple[
         yield number, words
 
 
-EUROSAT_NAMES = {
-    "AnnualCrop": "Annual Crop Land",
-    "HerbaceousVegetation": "Herbaceous Vegetation Land",
-    "Highway": "Highway or Road",
-    "Industrial": "Industrial Buildings",
-    "Pasture": "Pasture Land",
-    "PermanentCrop": "Permanent Crop Land",
-    "Residential": "Residential Buildings",
-    "SeaLake": "Sea or Lake",
-}
-CALTECH_NAMES = {
-    "airplanes": "airplane",
-    "Faces": "face",
-    "Leopards": "leopard",
-    "Motorbikes": "motorbike",
-}
-CALTECH_SKIP = ("BACKGROUND_Google", "Faces_easy")  # the second is another copy of the faces
 SETS = {
     "caltech101": CoopSet(
         "Caltech-101 (100 classes)", ("caltech-101",), "101_ObjectCategories", "Caltech101",

@@ -117,9 +117,11 @@ def _refuse_inner_halves(root: Path, names: Sequence[str]) -> None:
                 f"of the class {half!r} in the domain {name!r}: set data.layout=domains"
             )
         else:
+            label = folders(root / name / half)[0] if folders(root / name / half) else ""
             readings = (
-                f"halves inside a domain or a class are not read from folders: {LIST}; or, if "
-                f"{half!r} is a class, set data.layout=domains with data.nested=true"
+                f"either {path} is an image of the class {label!r} in a half of the domain "
+                f"{name!r}: {LIST}; or it is one of the class {half!r} in that domain: set "
+                "data.layout=domains with data.nested=true"
             )
         raise ValueError(f"data.root: {root}/{name} holds {_listed(inner)}: {readings}")
 
@@ -133,6 +135,20 @@ def _refuse_unlike(root: Path, domains: Sequence[str]) -> None:
                 f"data.root: {root}/{domains[0]} and {root}/{name} hold folders, and none of the "
                 "same name: they are no domains of the same classes; give a data.list instead, or "
                 "set data.layout=classes with data.nested=true if they are classes themselves"
+            )
+
+
+def refuse_domains_in(root: Path, half: str, names: Sequence[str]) -> None:
+    """Refuse halves whose folders hold no image, but folders that do."""
+    if any(image_files(root / half / name) for name in names):
+        return
+    for name in names:
+        inner = first_image(root / half / name)
+        if inner is not None:
+            raise ValueError(
+                f"data.root: {root}/{half} holds folders of folders: either {half}/{name}/{inner} "
+                f"is an image of the class {inner.partition('/')[0]!r} in the domain {name!r}: "
+                f"{LIST}; or it is one of the class {name!r}: set data.nested=true"
             )
 
 

@@ -25,7 +25,7 @@ from pfedmma_dist.data.sets.account import (
     UNREADABLE,
     Account,
 )
-from pfedmma_dist.data.sets.system import SNAPSHOTS, is_system_file, is_system_folder
+from pfedmma_dist.data.sets.system import SNAPSHOTS, is_system_folder, system_file
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def _look(found: Account, known: Known, home: str, end: float) -> None:
     spoken, looked = time.monotonic() + FIRST_WORD - NEXT_WORD, 0
     formats: dict[str, str] = {}  # unknown suffix -> format of the first such file
     start = f"{home.rstrip('/')}/" if home else ""
-    waiting = [(start, "", False)]  # folder, why all in it is left out, is it inside a class folder
+    waiting = [(start, "", "", False)]
     while waiting:
         now = time.monotonic()
         if now > end:
@@ -109,7 +109,7 @@ def _look(found: Account, known: Known, home: str, end: float) -> None:
         if now - spoken > NEXT_WORD:
             spoken = now
             log.info("looking at the files below %s, %s so far", found.folder, f"{looked:,}")
-        prefix, why, inside = waiting.pop()
+        prefix, why, kind, inside = waiting.pop()  # why all in it is left out, is it in a class
         inside = inside or prefix[:-1] in known.homes
         try:
             with os.scandir(f"{known.root}/{prefix}") as scan:
@@ -126,15 +126,20 @@ def _look(found: Account, known: Known, home: str, end: float) -> None:
             if path in known.used:
                 continue
             if not is_folder(entry):
-                own = known.left.get(path) or why
-                found.add(path, *((own,) if own else _reason(entry, path, inside, known, formats)))
+                if path in known.left:
+                    found.add(path, known.left[path])
+                elif why:
+                    found.add(path, why, "", kind)
+                else:
+                    found.add(path, *_reason(entry, path, inside, known, formats))
             elif entry.name.lower() in SNAPSHOTS:
                 found.closed[f"{path}/"] = "older copies that the file system keeps"
             elif entry.is_symlink() and leads_up(known.root, path):
                 found.add(path, LOOP)
             else:
                 own = why or known.left.get(f"{path}/", "") or _of_folder(entry.name)
-                below.append((f"{path}/", own, inside))
+                named = entry.name if own == SYSTEM and not why else kind
+                below.append((f"{path}/", own, named, inside))
         waiting += sorted(below, reverse=True)
 
 
@@ -148,14 +153,15 @@ def _of_folder(name: str) -> str:
 def _reason(
     entry: os.DirEntry[str], path: str, inside: bool, known: Known, formats: dict[str, str]
 ) -> tuple[str, str, str]:
-    """Return why a file is left out, the remedy, and its suffix where that alone is the reason.
+    """Return why a file is left out, the remedy, and its kind where the reason has several.
 
     inside: it lies in a class folder, or in a folder in one.
     """
     if not is_file(entry):
         return (DEAD if entry.is_symlink() else SPECIAL), "", ""
-    if is_system_file(entry.name):
-        return SYSTEM, "", ""
+    system = system_file(entry.name)
+    if system:
+        return SYSTEM, "", system
     if entry.name.startswith("."):
         return HIDDEN, "", ""
     suffix = os.path.splitext(entry.name)[1].lower()

@@ -9,7 +9,7 @@ from pfedmma_dist.data.sets.account import BESIDE, VAL_HALF
 from pfedmma_dist.data.sets.domains import domain_tree
 from pfedmma_dist.data.sets.folders import class_entries, class_folders, folders, nearby
 from pfedmma_dist.data.sets.halves import part_of, parts_of
-from pfedmma_dist.data.sets.layout import half_folders, is_layout, recognised
+from pfedmma_dist.data.sets.layout import half_folders, is_layout, recognised, refuse_domains_in
 from pfedmma_dist.data.sets.listing import Entry, Part, to_images
 from pfedmma_dist.data.sets.lists import read_list
 from pfedmma_dist.data.sets.split import OWN_SHARES, draw
@@ -71,6 +71,8 @@ def halves(cfg: DataConfig, root: Path, train: str, test: str) -> list[Entry]:
             f"data.root: {len(lonely)} classes are only in one of {root}/{train} and {root}/{test}"
             f", the first is {lonely[0]!r}, in {where} but not in {other}"
         )
+    if not cfg.nested:
+        refuse_domains_in(root, train, names)
     entries: list[Entry] = []
     for part, within in ((Part.train, train), (Part.test, test)):
         found = class_entries(root, f"{within}/", names, layout, part, nested=cfg.nested)
@@ -82,12 +84,13 @@ def halves(cfg: DataConfig, root: Path, train: str, test: str) -> list[Entry]:
 
 def _tell_of_other_half(root: Path) -> None:
     """Say where `root` is a half itself, whose other one lies beside it."""
+    root = root.absolute()
     part = part_of(root.name)
-    beside = parts_of(folders(root.absolute().parent)) if part else {}
+    beside = parts_of(folders(root.parent)) if part else {}
     other = Part.test if part is Part.train else Part.train
     if other in beside:
         log.warning(
             "data.root: %s is read alone and split, though %s lies beside it; data.root=%s reads "
             "both",
-            root, beside[other][0], root.absolute().parent,
+            root, beside[other][0], root.parent,
         )  # fmt: skip

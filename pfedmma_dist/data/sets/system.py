@@ -49,7 +49,11 @@ def is_system_folder(name: str) -> bool:
     return name.lower() in FOLDERS or name.startswith(".Trash-")
 
 
-def is_system_file(name: str) -> bool:
-    """Say whether a file of this name is a computer's own."""
+def system_file(name: str) -> str:
+    """Return what a computer's own file of this name is called, empty where it is none."""
     lower = name.lower()
-    return lower in FILES or lower.startswith(BEGINNINGS) or lower.endswith(ENDS)
+    if lower in FILES:
+        return name
+    beginning = next((each for each in BEGINNINGS if lower.startswith(each)), "")
+    end = next((each for each in ENDS if lower.endswith(each)), "")
+    return f"{beginning}*{end}" if beginning or end else ""
