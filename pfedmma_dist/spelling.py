@@ -35,16 +35,12 @@ def shortened(text: str, most: int = LONGEST) -> str:
 
 
 def control_in(text: str) -> str | None:
-    """Return the first control character or odd byte of a text, in words; None without any.
+    """Return the first control character of a text as Python writes it; None where there is none.
 
     Completes "holds ...".
     """
     found = CONTROL.search(text)
-    if found is None:
-        return None
-    byte = ord(found[0]) - 0xDC00  # as Python reads a byte of a file name that is no UTF-8
-    is_byte = 0x80 <= byte <= 0xFF
-    return f"the byte {byte:#x}, no UTF-8" if is_byte else f"the control character {found[0]!r}"
+    return None if found is None else f"the control character {found[0]!r}"
 
 
 def _written(character: str) -> str:

@@ -64,8 +64,8 @@ class UnreadableImage(ValueError):
 
     def __init__(self, path: Path, reason: str):
         super().__init__(
-            f"data.root: {spelled_path(path)} cannot be read as an image: {reason}; replace the file, or set "
-            "data.skip_corrupt=true to leave out such images"
+            f"data.root: {spelled_path(path)} cannot be read as an image: {reason}; replace the "
+            "file, or set data.skip_corrupt=true to leave out such images"
         )
         self.reason = reason
 

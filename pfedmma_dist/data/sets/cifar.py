@@ -68,7 +68,7 @@ def cifar100(cfg: DataConfig, seed: int, splits: Path) -> Images:
 def _read(kind: Cifar, cfg: DataConfig) -> Images:
     root = Path(cfg.root).expanduser()
     homes = (kind.home, "")
-    refuse_misplaced(root, homes, lambda home: (home / kind.folder).is_dir(), cfg.name)
+    refuse_misplaced(root, homes, lambda home: (home / kind.folder).is_dir(), cfg.name, kind.folder)
     places = [root / kind.home / kind.folder, root / kind.folder]
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:

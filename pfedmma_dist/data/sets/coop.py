@@ -61,7 +61,7 @@ def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
 
     def read(cfg: DataConfig, seed: int, splits: Path) -> Images:
         root = Path(cfg.root).expanduser()
-        refuse_misplaced(root, kind.homes, kind.is_home, name)
+        refuse_misplaced(root, kind.homes, kind.is_home, name, kind.images)
         home = find(root, kind.homes)
         published = home / f"split_zhou_{kind.split}.json"
         if published.exists():

@@ -36,7 +36,8 @@ def office_caltech10(cfg: DataConfig, seed: int, splits: Path) -> Images:
 def domainnet345(cfg: DataConfig, seed: int, splits: Path) -> Images:
     """Read all of DomainNet by its official lists; data.classes chooses among the 345."""
     root, homes = Path(cfg.root).expanduser(), ("DomainNet", "domainnet")
-    refuse_misplaced(root, homes, lambda home: _has(home, "*_train.txt"), cfg.name)
+    first = f"{DOMAINNET[0]}_train.txt"
+    refuse_misplaced(root, homes, lambda home: (home / first).is_file(), cfg.name, first)
     home = find(root, homes)
     entries: list[Entry] = []
     for domain in DOMAINNET:
@@ -95,7 +96,7 @@ def domain_tree(
 
 def _tree(cfg: DataConfig, kind: Tree, splits: Path) -> Images:
     root = Path(cfg.root).expanduser()
-    refuse_misplaced(root, kind.homes, kind.is_home, cfg.name)
+    refuse_misplaced(root, kind.homes, kind.is_home, cfg.name, kind.domains[0][0])
     home = find(root, kind.homes)
     layout = f"{cfg.name} expects {home}/<domain>/<class>/*"
     folder_of = {names[0]: find(home, names).name for names in kind.domains}
@@ -103,8 +104,8 @@ def _tree(cfg: DataConfig, kind: Tree, splits: Path) -> Images:
 
 
 def _fedbn(cfg: DataConfig, homes: tuple[str, ...], domains: tuple[str, ...]) -> Images:
-    root = Path(cfg.root).expanduser()
-    refuse_misplaced(root, homes, lambda home: _has(home, "*_train.pkl"), cfg.name)
+    root, first = Path(cfg.root).expanduser(), f"{domains[0]}_train.pkl"
+    refuse_misplaced(root, homes, lambda home: (home / first).is_file(), cfg.name, first)
     home = find(root, homes)
     entries: list[Entry] = []
     for domain in domains:
@@ -119,11 +120,6 @@ def _fedbn(cfg: DataConfig, homes: tuple[str, ...], domains: tuple[str, ...]) ->
                 )  # fmt: skip
             entries.extend(_pickled(file, domain, part))
     return to_images(entries, root, home / "*.pkl", cfg, home=home.name)
-
-
-def _has(folder: Path, pattern: str) -> bool:
-    """Say whether a folder holds files of such names."""
-    return any(folder.glob(pattern))
 
 
 def _pickled(file: Path, domain: str, part: Part) -> Iterator[Entry]:

@@ -76,11 +76,12 @@ def nearby(root: Path, fits: Callable[[Path], bool]) -> Path | None:
 
 
 def refuse_misplaced(
-    root: Path, homes: Sequence[str], is_home: Callable[[Path], bool], name: str
+    root: Path, homes: Sequence[str], is_home: Callable[[Path], bool], name: str, inner: str
 ) -> None:
     """Refuse a data.root that does not hold the home of a data set, where another folder does.
 
-    homes: spellings of the home's name, "" for data.root itself. name: of the data set.
+    homes: spellings of the home's name, "" for data.root itself. name: of the data set. inner: what
+    the home holds, for the message.
     """
 
     def fits(folder: Path) -> bool:
@@ -89,17 +90,15 @@ def refuse_misplaced(
     if fits(root):
         return
     near = nearby(root, fits)
+    missing = f"data.root: {root / homes[0] / inner} is missing, where {name} expects its files"
     if near is not None:
-        raise ValueError(
-            f"data.root: {root} does not hold {homes[0] or name}, which data.name={name} expects; "
-            f"set data.root={near}"
-        )
+        raise ValueError(f"{missing}; set data.root={near}, where they are")
     misnamed = next(filter(is_home, [root, *_around(root)]), None)
     if misnamed is not None:
         right = misnamed.with_name(homes[0])
         raise ValueError(
-            f"data.root: {root} does not hold {homes[0]}, which data.name={name} expects, but "
-            f"{misnamed} looks like it; rename that to {right} and set data.root={right.parent}"
+            f"{missing}, but {misnamed} looks like {homes[0]}: rename it to {right} and set "
+            f"data.root={right.parent}"
         )
 
 

@@ -19,7 +19,9 @@ apart, so one of each pair goes by its name in WordNet."""
 def imagenet(cfg: DataConfig, seed: int, splits: Path) -> Images:
     """Read ImageNet in CoOp's layout (1,000 classes), named by CoOp's classnames.txt."""
     data = Path(cfg.root).expanduser()
-    refuse_misplaced(data, ("imagenet",), lambda home: (home / "images").is_dir(), cfg.name)
+    refuse_misplaced(
+        data, ("imagenet",), lambda home: (home / "images").is_dir(), cfg.name, "images"
+    )
     root, file = data / "imagenet" / "images", data / "imagenet" / "classnames.txt"
     train, test = _halves(root)
     entries = halves(cfg, root, train, test)
