@@ -1,8 +1,9 @@
 """Look a data set over before a run: `python -m pfedmma_dist.prepare NAME data.root=DIR`.
 
 NAME is a data set or a file of configs/data; other files and key=value words may follow, as in
-training. The images are listed as a run would list them, counted, and every one is decoded; what is
-missing or broken is named with its remedy. The exit code is 0 only where all is fine, else 2.
+training. The images are listed as a run would list them, counted, and every one is decoded; every
+other file below the image folder is counted by the reason why it is left out. What is missing or
+broken is named with its remedy. The exit code is 0 only where all is fine, else 2.
 
   --download   fetch what is missing, where a program may; never done without this word
   --describe   draw the partition that the configuration makes of the images, without opening one

@@ -50,6 +50,9 @@ the published code does and we do; at twice that it refuses. The warning is an e
 who ask Python for that.
 """
 
+HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+"""Brands of files that phones, too, may call .jpg."""
+
 HIGH_BYTE = 8  # bits to shift 16-bit grey down by
 
 CHECK_SPAN = 16
@@ -167,6 +170,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _reason(path: Path, error: BaseException) -> str:
     """Say in a few words what is wrong with a file that did not decode."""
     if isinstance(error, UnidentifiedImageError):
-        empty = path.stat().st_size == 0
-        return "the file is empty" if empty else f"not an image in one of {', '.join(FORMATS)}"
+        with open(path, "rb") as file:
+            start = file.read(12)
+        if not start:
+            return "the file is empty"
+        if start[4:8] == b"ftyp" and start[8:] in HEIC:
+            return "it is HEIC by its content, which pillow-heif can convert to JPEG"
+        return f"not an image in one of {', '.join(FORMATS)}"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -72,7 +72,8 @@ class Left:
         """Return count, reason, example and remedy on one line."""
         why = self.why
         if self.kinds:
-            most = [f"{_shown(kind)} {count:,}" for kind, count in self.kinds.most_common(SHOWN)]
+            ordered = sorted(self.kinds.items(), key=lambda item: (-item[1], item[0]))
+            most = [f"{_shown(kind)} {count:,}" for kind, count in ordered[:SHOWN]]
             more = len(self.kinds) - len(most)
             why += f" ({', '.join(most)}{f' and {more} more' if more > 0 else ''})"
         first = "" if self.is_expected and self.why != UNLISTED else f", as {_shown(self.first)}"

@@ -93,13 +93,18 @@ def refuse_misplaced(
     missing = f"data.root: {root / homes[0] / inner} is missing, where {name} expects its files"
     if near is not None:
         raise ValueError(f"{missing}; set data.root={near}, where they are")
-    misnamed = next(filter(is_home, [root, *_around(root)]), None)
-    if misnamed is not None:
+    for misnamed in [root, *_around(root)]:
+        if _letters(homes[0]) not in _letters(misnamed.name) or not is_home(misnamed):
+            continue  # many sets have a folder `images`
         right = misnamed.with_name(homes[0])
         raise ValueError(
             f"{missing}, but {misnamed} looks like {homes[0]}: rename it to {right} and set "
             f"data.root={right.parent}"
         )
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _around(root: Path) -> Iterator[Path]:
