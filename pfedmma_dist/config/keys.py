@@ -97,7 +97,8 @@ class DataConfig:
     spelling, with class folders inside), `classes`, `domains` (with class folders inside), or
     `auto`, which looks and refuses what it cannot tell."""
     nested: bool = key(False, since=1)
-    """folder only: read images in folders inside a class folder too, as images of that class."""
+    """Read images in folders inside a class folder too, as images of that class; not for sets that
+    list their images."""
     task: Experiment = Experiment.base_to_novel
     """Experiment (pFedMMA, section 5.1): `base_to_novel` deals disjoint classes to clients,
     `label_shift` divides every class among them, `feature_shift` every class of one domain."""

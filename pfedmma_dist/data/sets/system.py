@@ -54,6 +54,8 @@ def system_file(name: str) -> str:
     lower = name.lower()
     if lower in FILES:
         return name
-    beginning = next((each for each in BEGINNINGS if lower.startswith(each)), "")
-    end = next((each for each in ENDS if lower.endswith(each)), "")
-    return f"{beginning}*{end}" if beginning or end else ""
+    if lower.startswith(BEGINNINGS):
+        return f"{next(each for each in BEGINNINGS if lower.startswith(each))}*"
+    if lower.endswith(ENDS):
+        return f"*{next(each for each in ENDS if lower.endswith(each))}"
+    return ""

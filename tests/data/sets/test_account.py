@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pfedmma_dist import train
 from pfedmma_dist.config.keys import DataConfig, Layout
 from pfedmma_dist.data.images.files import SUFFIXES
 from pfedmma_dist.data.images.images import without
@@ -197,3 +198,23 @@ def test_every_suffix_is_of_an_image_that_can_be_decoded(tmp_path, suffix):
     images = read(DataConfig(name="folder", root=str(tmp_path / "data")), 0, tmp_path)
     assert len(images) == 6
     assert images.store.inspect(np.arange(6)).unreadable == []
+
+
+def test_avif_names_the_pillow_that_reads_it_where_this_one_does_not(touch, monkeypatch):
+    root = touch("1.avif")
+    monkeypatch.setattr(look, "SUFFIXES", SUFFIXES - {".avif"})
+    assert look.contents(str(root)) == (
+        "1 ending in .avif, as 1.avif: install Pillow 11.3 or newer, or convert them to JPEG or PNG"
+    )
+
+
+@pytest.mark.parametrize("extra, level", [("ant/1.heic", "WARNING"), ("ant/a.txt", "INFO")])
+def test_start_of_a_run_says_the_account_in_one_line(touch, read_from, caplog, extra, level):
+    touch(*CLASSES, extra)
+    images = read_from("folder")
+    caplog.clear()
+    caplog.set_level("INFO")
+    train._account(images)
+    [record] = caplog.records
+    assert record.levelname == level
+    assert "9 found, 8 read (6 for training, 2 for testing), 1 left out: 1 " in record.message
