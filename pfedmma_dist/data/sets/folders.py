@@ -112,12 +112,12 @@ def _around(root: Path) -> Iterator[Path]:
     yield from islice(Path(os.path.abspath(root)).parents, 2)
     inside = [root]
     for _ in range(2):
-        inside = [folder / name for folder in inside for name in _names(folder)[:MANY]]
+        inside = [folder / name for folder in inside for name in readable_folders(folder)[:MANY]]
         yield from inside
 
 
-def _names(folder: Path) -> list[str]:
-    """Return the names of the sub-folders, none of a folder that cannot be read."""
+def readable_folders(folder: Path) -> list[str]:
+    """Return the names of the sub-folders, none of a folder that cannot be looked into."""
     try:
         return folders(folder)
     except OSError:

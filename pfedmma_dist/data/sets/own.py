@@ -7,7 +7,13 @@ from pfedmma_dist.config.keys import DataConfig, Layout
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.account import BESIDE, VAL_HALF
 from pfedmma_dist.data.sets.domains import domain_tree
-from pfedmma_dist.data.sets.folders import class_entries, class_folders, folders, nearby
+from pfedmma_dist.data.sets.folders import (
+    class_entries,
+    class_folders,
+    folders,
+    nearby,
+    readable_folders,
+)
 from pfedmma_dist.data.sets.halves import part_of, parts_of
 from pfedmma_dist.data.sets.layout import half_folders, is_layout, recognised, refuse_domains_in
 from pfedmma_dist.data.sets.listing import Entry, Part, to_images
@@ -86,7 +92,7 @@ def _tell_of_other_half(root: Path) -> None:
     """Say where `root` is a half itself, whose other one lies beside it."""
     root = root.absolute()
     part = part_of(root.name)
-    beside = parts_of(folders(root.parent)) if part else {}
+    beside = parts_of(readable_folders(root.parent)) if part else {}
     other = Part.test if part is Part.train else Part.train
     if other in beside:
         log.warning(
