@@ -1,6 +1,8 @@
 """Spell text as a terminal, a list of lines and a batch script can hold it."""
 
+import os
 import re
+from pathlib import Path
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line breaks, and bytes that are no UTF-8, as Python reads them: what they do
@@ -13,6 +15,12 @@ LONGEST = 80
 def spelled(message: str) -> str:
     """Return a message for people with its control characters written out, line breaks left."""
     return CONTROL.sub(lambda found: found[0] if found[0] == "\n" else _written(found[0]), message)
+
+
+def spelled_path(path: str | Path) -> str:
+    """Return a path, which may hold any byte, on one line: `caf\\xe9` for what is no UTF-8."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return CONTROL.sub(lambda found: _written(found[0]), text)
 
 
 def quoted(value: object) -> str:

@@ -16,6 +16,8 @@ from pfedmma_dist.build import assemble, attach_features
 from pfedmma_dist.config.command_line import to_yaml, with_default
 from pfedmma_dist.config.identity import identity, run_folder
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.rounds import Rounds
@@ -34,6 +36,10 @@ from pfedmma_dist.stopped import Stopped
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
+
+
+PATIENCE = 20.0
+"""Seconds that a start takes at most to look at all files, also those that are left out."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,6 +70,8 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
             folder.path,
         )  # fmt: skip
         federation = assemble(cfg, world)
+        if world.first:
+            _account(federation.task.images)
         sizes = federation.sizes
         log.info("%d clients with %d to %d training images", len(sizes), sizes.min(), sizes.max())
         owner = Owner(federation, folder)
@@ -104,6 +112,13 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
 def _log(world: World, folder: RunFolder) -> Console:
     with writing(folder.path):
         return configure_logging(world, folder)
+
+
+def _account(images: Images) -> None:
+    """Say how many files below the image folder are read, and which are left out and why."""
+    found = account(images, seconds=PATIENCE)
+    if found is not None:
+        log.log(logging.INFO if found.is_quiet else logging.WARNING, "%s", found.line())
 
 
 def _describe(cfg: Config, owner: Owner, world: World) -> None:

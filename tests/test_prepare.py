@@ -108,7 +108,7 @@ def test_broken_images_are_named_with_their_reasons(
     monkeypatch.setattr(prepare, "NAMED", 1)
     ended = start("folder", f"data.root={tmp_path / 'data'}", "data.skip_corrupt=true")
     assert ended.code == 0
-    assert "  and 2 more\ndata.skip_corrupt=true leaves them out\n" in ended.out
+    assert "  and 2 more\ndata.skip_corrupt=true leaves them out, and reads 50\n" in ended.out
 
 
 def test_long_check_says_how_far_it_is(
@@ -248,3 +248,23 @@ def test_several_ranks_are_refused_before_anything_is_fetched(caltech: Path) -> 
     with pytest.raises(TogetherError, match="2 ranks would do the same work; start one"):
         prepare.prepare(cfg, World(1, 2, torch.device("cpu")), download=True)
     assert list(caltech.iterdir()) == []
+
+
+def test_files_that_are_left_out_are_counted_by_reason(
+    lab: Lab, start: Start, tmp_path: Path
+) -> None:
+    shutil.copytree(lab.data, tmp_path / "data")
+    for name in ("a.heic", "more/b.png", "@eaDir/0.png"):
+        path = tmp_path / "data/train/class_1" / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    out = start("folder", f"data.root={tmp_path / 'data'}").out
+    at = out.index(f"files below {tmp_path / 'data'}: 56 found, 53 read (29 for training, 24 for")
+    lines = out[at:].splitlines()
+    assert lines[0].endswith(", 3 left out")
+    assert sorted(line.split(",")[0] for line in lines[1:4]) == [
+        "  1 ending in .heic",
+        "  1 in folders inside class folders",
+        "  1 of the system (@eaDir 1)",
+    ]
+    assert lines[4] == "all 53 images can be read"

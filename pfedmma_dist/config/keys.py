@@ -32,6 +32,15 @@ class CacheMode(Enum):
     off = "off"
 
 
+class Layout(Enum):
+    """What the folders directly in the image folder are."""
+
+    auto = "auto"
+    halves = "halves"
+    classes = "classes"
+    domains = "domains"
+
+
 class Statistics(Enum):
     """Mean and deviation that pixels are normalised by."""
 
@@ -83,6 +92,13 @@ class DataConfig:
     list: str | None = key(None, by_content=True, limit=PATH)
     """folder only: a .csv or .jsonl file with an image per line, in the columns path (relative to
     root) and class, and where there are such, domain, client and split (train, val or test)."""
+    layout: Layout = key(Layout.auto, since=1)
+    """folder only: what the folders directly in root are: `halves` (train and test, in any
+    spelling, with class folders inside), `classes`, `domains` (with class folders inside), or
+    `auto`, which looks and refuses what it cannot tell."""
+    nested: bool = key(False, since=1)
+    """Read images in folders inside a class folder too, as images of that class; not for sets that
+    list their images."""
     task: Experiment = Experiment.base_to_novel
     """Experiment (pFedMMA, section 5.1): `base_to_novel` deals disjoint classes to clients,
     `label_shift` divides every class among them, `feature_shift` every class of one domain."""

@@ -5,6 +5,7 @@ set is a declaration in `SETS`; where its split file is missing, `fallback` says
 are, and a seeded split of the same sizes takes its place.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +15,15 @@ from typing import NamedTuple
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
-from pfedmma_dist.data.sets.folders import class_entries, class_folders, find
+from pfedmma_dist.data.sets.account import SKIPPED
+from pfedmma_dist.data.sets.coop_names import CALTECH_NAMES, CALTECH_SKIP, EUROSAT_NAMES
+from pfedmma_dist.data.sets.folders import class_entries, class_folders, find, refuse_misplaced
 from pfedmma_dist.data.sets.listing import Entry, Part, check_paths, to_images
 from pfedmma_dist.data.sets.matlab import load_labels
 from pfedmma_dist.data.sets.split import COOP_SHARES, TRAINVAL_SHARES, draw, read_split
 from pfedmma_dist.reading import from_json
+
+log = logging.getLogger(__name__)
 
 
 class Unsplit(NamedTuple):
@@ -42,7 +47,12 @@ class CoopSet:
     template: str = "a photo of a {}."  # CoOp's zero-shot prompt
     renamed: Mapping[str, str] = field(default_factory=dict)  # CLIP's names of some classes
     skip: tuple[str, ...] = ()  # class folders that are left out
-    fallback: "Callable[[CoopSet, Path, str], Unsplit] | None" = None
+    fallback: "Callable[[CoopSet, Path, str, bool], Unsplit] | None" = None
+
+    def is_home(self, folder: Path) -> bool:
+        """Say whether a folder looks like the set's own."""
+        known = (f"split_zhou_{self.split}.json", self.images)
+        return any((folder / name).exists() for name in known if name)
 
 
 def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
@@ -50,35 +60,40 @@ def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
     kind = SETS[name]
 
     def read(cfg: DataConfig, seed: int, splits: Path) -> Images:
-        home = find(Path(cfg.root).expanduser(), kind.homes)
+        root = Path(cfg.root).expanduser()
+        refuse_misplaced(root, kind.homes, kind.is_home, name, kind.images)
+        home = find(root, kind.homes)
         published = home / f"split_zhou_{kind.split}.json"
         if published.exists():
+            if cfg.nested:
+                log.warning("data.nested: %s names every image itself", published)
             return read_split(published, home / kind.images, cfg, kind.renamed)
         if kind.fallback is None:
             raise ValueError(
                 f"data.root: {published} is missing; get split_zhou_{kind.split}.json by the link "
                 f"in CoOp's DATASETS.md, put it there, and the images in {home / kind.images}"
             )
-        found = kind.fallback(kind, home, f"{name} expects {home / kind.images}")
+        found = kind.fallback(kind, home, f"{name} expects {home / kind.images}", cfg.nested)
         drawn = draw(name, found.strata, found.shares, splits) if found.strata else []
-        return to_images([*drawn, *found.given], home / kind.images, found.source, cfg, found.names)
+        entries, left = [*drawn, *found.given], {f"{folder}/": SKIPPED for folder in kind.skip}
+        return to_images(entries, home / kind.images, found.source, cfg, found.names, left=left)
 
     read.__doc__ = f"Read {kind.title} in CoOp's layout."
     read.template = kind.template
     return read
 
 
-def _folders(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _folders(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return the images of the class folders."""
     root, layout = home / kind.images, f"{layout}/<class>/*.jpg"
     folders = class_folders(root, layout, kind.skip)
     names = [kind.renamed.get(folder, folder) for folder in folders]
-    found = zip(names, class_entries(root, "", folders, layout), strict=True)
+    found = zip(names, class_entries(root, "", folders, layout, nested=nested), strict=True)
     strata = [[entry._replace(name=name) for entry in own] for name, own in found]
     return Unsplit(names, strata, COOP_SHARES, [], root)
 
 
-def _pets(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _pets(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return what annotations/{trainval,test}.txt list, as `Abyssinian_100 1 1 1`."""
 
     def read(part: Part) -> list[Entry]:
@@ -93,7 +108,7 @@ def _pets(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return _trainval(names, trainval, read(Part.test), kind, home)
 
 
-def _sun397(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _sun397(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return what {Training,Testing}_01.txt list, as `/a/apse/indoor/sun_x.jpg`: an indoor apse."""
 
     def named(path: str) -> str:
@@ -110,7 +125,7 @@ def _sun397(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return _trainval(names, read(Part.train), read(Part.test), kind, home)
 
 
-def _ucf101(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _ucf101(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return the middle frames of the videos that {train,test}list01.txt list."""
     lists = home / "ucfTrainTestlist"
 
@@ -131,7 +146,7 @@ def _ucf101(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return _trainval(names, read(Part.train), read(Part.test), kind, home)
 
 
-def _flowers(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _flowers(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return what imagelabels.mat labels, image_00001.jpg first, named by cat_to_name.json."""
     labels, file = home / "imagelabels.mat", home / "cat_to_name.json"
     missing = [str(path) for path in (labels, file) if not path.is_file()]
@@ -155,7 +170,7 @@ def _flowers(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return Unsplit(list(map(titles.get, strata)), own, COOP_SHARES, [], labels)
 
 
-def _aircraft(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _aircraft(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return the official split, which is also CoOp's: lines of `1025794 707-320`."""
     given: list[Entry] = []
     for part in Part:
@@ -198,23 +213,6 @@ def _lines(file: Path, least: int, kind: CoopSet, home: Path) -> Iterator[tuple[
         yield number, words
 
 
-EUROSAT_NAMES = {
-    "AnnualCrop": "Annual Crop Land",
-    "HerbaceousVegetation": "Herbaceous Vegetation Land",
-    "Highway": "Highway or Road",
-    "Industrial": "Industrial Buildings",
-    "Pasture": "Pasture Land",
-    "PermanentCrop": "Permanent Crop Land",
-    "Residential": "Residential Buildings",
-    "SeaLake": "Sea or Lake",
-}
-CALTECH_NAMES = {
-    "airplanes": "airplane",
-    "Faces": "face",
-    "Leopards": "leopard",
-    "Motorbikes": "motorbike",
-}
-CALTECH_SKIP = ("BACKGROUND_Google", "Faces_easy")  # the second is another copy of the faces
 SETS = {
     "caltech101": CoopSet(
         "Caltech-101 (100 classes)", ("caltech-101",), "101_ObjectCategories", "Caltech101",
@@ -255,3 +253,6 @@ SETS = {
         "a photo of a person doing {}.", fallback=_ucf101,
     ),
 }  # fmt: skip
+
+FOLDERS = tuple(name for name, kind in SETS.items() if kind.fallback is _folders)
+"""Sets that may be read from class folders."""

@@ -6,7 +6,7 @@ trusted that far, so an absolute path, or one that climbs out with `..`, is refu
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ import numpy as np
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.files import Files
 from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets.account import CLASS, VAL
 from pfedmma_dist.data.sets.names import prompt_names
 from pfedmma_dist.spelling import control_in, quoted
 
@@ -55,11 +56,14 @@ def to_images(
     cfg: DataConfig,
     names: Sequence[str] | None = None,
     published: Mapping[str, str] = MappingProxyType({}),
+    left: Mapping[str, str] = MappingProxyType({}),
+    home: str = "",
 ) -> Images:
     """Number the entries of the chosen classes, training ones first, or say what is wrong where.
 
     root: the image folder. source: the file or folder that the entries come from. names: classes in
-    the order of their labels; None sorts those that there are. published: see `prompt_names`.
+    the order of their labels; None sorts those that there are. published: see `prompt_names`. left,
+    home: see `Files`.
     """
     entries = list(entries)
     label_of, titles = prompt_names(
@@ -72,6 +76,7 @@ def to_images(
         [entry for entry in entries if entry.part is part and entry.name in label_of]
         for part in (Part.train, Part.test)
     )
+    unused = _unused(entries, label_of) if len(train) + len(test) < len(entries) else {}
     entries = check_paths(train + test, root, source)
     labels = np.array([label_of[entry.name] for entry in entries], np.int64)
     _refuse_empty_classes(labels, train, test, titles, source)
@@ -84,7 +89,13 @@ def to_images(
     _refuse_odd_names("client", owner_names, source)
     rows = np.arange(len(entries), dtype=np.int64)
     return Images(
-        Files(root, tuple(entry.path for entry in entries)),
+        Files(
+            root,
+            tuple(entry.path for entry in entries),
+            home,
+            "" if source == root else str(source),
+            {**unused, **left},
+        ),
         labels,
         titles,
         rows[: len(train)],
@@ -103,6 +114,15 @@ def check_paths(entries: Iterable[Entry], root: Path, source: Path) -> list[Entr
     if source != root:  # else the entries were found there
         _refuse_missing(entries, root, source)
     return entries
+
+
+def _unused(entries: Iterable[Entry], chosen: Container[str]) -> dict[str, str]:
+    """Return the path of each entry that no half holds, and why that is so."""
+    return {
+        posixpath.normpath(entry.path): VAL if entry.name in chosen else CLASS
+        for entry in entries
+        if entry.part is Part.val or entry.name not in chosen
+    }
 
 
 def _inside(entry: Entry) -> Entry:
