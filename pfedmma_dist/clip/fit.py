@@ -69,23 +69,23 @@ def length_resized(x: Tensor, length: int) -> Tensor:
 
 
 def _need_names(wanted: Iterable[str], state: Mapping[str, Tensor]) -> None:
+    wanted = list(wanted)
     missing = [name for name in wanted if name not in state]
-    more = [name for name in state if name not in set(wanted)]
+    own = set(wanted)
+    more = [name for name in state if name not in own]
     if not missing and not more:
         return
-    told = foreign.explained(state)
-    if told is None and len(missing) == len(list(wanted)):
+    told = foreign.explained(state, wanted)
+    if told is None and len(missing) == len(wanted):
         told = foreign.unknown(state)
     if told is not None:
         raise Misfit(*told)
-    words = [
-        f"{verb} {len(names):,} of its tensors, the first {quoted(names[0])}"
-        for verb, names in (("lacks", missing),)
-        if names
-    ]
+    words = []
+    if missing:
+        words.append(f"lacks {len(missing):,} of the model's, the first {quoted(missing[0])}")
     if more:
-        words.append(f"has {len(more):,} that are not its, the first {quoted(more[0])}")
-    raise Misfit(" and ".join(words))
+        words.append(f"has {len(more):,} that the model has not, the first {quoted(more[0])}")
+    raise Misfit(f"holds other tensors: it {' and '.join(words)}")
 
 
 def _resize(

@@ -17,7 +17,11 @@ class Kind(NamedTuple):
     what: str
     """Completes "it ..."."""
     remedy: str = ANOTHER
+    without: str = "$."
+    """What is in none of the names."""
 
+
+TEXT = r"^(token_embedding|ln_final)\."
 
 KINDS = (
     Kind((r"(^|[._])lora_|\.hada_w|\.lokr_",), "is an adapter (LoRA, PEFT), not a CLIP",
@@ -35,7 +39,7 @@ KINDS = (
     Kind((r"(^|\.)logit_bias$|(vision_model|text_model)\.head\.",),
          "is a SigLIP, whose text tower is no CLIP's"),
     Kind((r"^visual\.blocks\.|^visual\.rope|(^|\.)ls_1\.gamma|^visual\.trunk\..*\.q_proj\.",),
-         "is an EVA-CLIP, or of a layer scale that CLIP does not have"),
+         "is an EVA-CLIP, or has layer scale, which no tower here has"),
     Kind((r"^visual\.trunk\.",), "is a CLIP of open_clip with an image tower of timm's",
          "set clip.model to the name that it has in open_clip"),
     Kind((r"^text\.token_embedding\.",), "is a model of open_clip with a text tower of its own",
@@ -47,17 +51,21 @@ KINDS = (
     Kind((r"^image_encoder\.", r"^text_encoder\."), "is a MobileCLIP, or another pair of encoders"),
     Kind((r"^vision_model\.embeddings\.", r"^text_model\.encoder\."),
          "is a CLIP of transformers' names without its token embedding, maybe one shard of several",
-         "give all of it: the .index.json lists the shards"),
+         "give all of it: the .index.json lists the shards",
+         without=r"^text_model\.embeddings\.token_embedding"),
     Kind((r"^(vision_model\.|embeddings\.patch_embedding\.)",),
-         "is an image tower alone, in transformers' names", "give the whole CLIP"),
+         "is an image tower alone, in transformers' names", "give the whole CLIP",
+         without=r"^text_model\."),
     Kind((r"^(text_model\.|embeddings\.token_embedding\.)",),
-         "is a text tower alone, in transformers' names", "give the whole CLIP"),
+         "is a text tower alone, in transformers' names", "give the whole CLIP",
+         without=r"^vision_model\."),
     Kind((r"^visual\.", r"^transformer\.resblocks\.|^ln_final\."),
-         "is a CLIP without its token embedding", "fetch it again, whole"),
+         "is a CLIP without its token embedding", "fetch it again, whole",
+         without=r"^token_embedding\."),
     Kind((r"^(visual\.)?(class_embedding|conv1\.weight|transformer\.resblocks\..*)$", "ln_pre"),
-         "is the image tower of a CLIP alone", "give the whole CLIP"),
+         "is the image tower of a CLIP alone", "give the whole CLIP", without=TEXT),
     Kind((r"^transformer\.resblocks\.", r"^token_embedding\.|^ln_final\."),
-         "is the text tower of a CLIP alone", "give the whole CLIP"),
+         "is the text tower of a CLIP alone", "give the whole CLIP", without=r"^visual\."),
     Kind((r"diffusion_model\.|^down_blocks\.|^conv_in\.",), "is a diffusion model, not a CLIP"),
     Kind((r"(^|\.)(cls_token|mask_token)$", r"patch_embed"),
          "is a Vision Transformer of timm's or DINO's, without text"),
@@ -74,11 +82,14 @@ KINDS = (
 """In the order in which they are looked for: what is particular first."""
 
 
-def explained(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return (what these names are of, what to do), None where they could be a CLIP's."""
-    names = list(names)
+def explained(names: Iterable[str], wanted: Iterable[str] = ()) -> tuple[str, str] | None:
+    """Return (what these names are of, what to do), None where they could be a CLIP's.
+
+    wanted: the names of the model; what is true of them too explains nothing.
+    """
+    names, wanted = list(names), list(wanted)
     for kind in KINDS:
-        if all(any(re.search(one, name) for name in names) for one in kind.patterns):
+        if _describes(kind, names) and not _describes(kind, wanted):
             return kind.what, kind.remedy
     return None
 
@@ -88,3 +99,11 @@ def unknown(names: Iterable[str]) -> tuple[str, str]:
     names = list(names)
     count = f"{len(names):,} tensors" if len(names) != 1 else "one tensor"
     return f"has none of a CLIP's names, but {count}: {listed(names)}", ANOTHER
+
+
+def _describes(kind: Kind, names: list[str]) -> bool:
+    return all(_among(names, one) for one in kind.patterns) and not _among(names, kind.without)
+
+
+def _among(names: Iterable[str], pattern: str) -> bool:
+    return any(re.search(pattern, name) for name in names)

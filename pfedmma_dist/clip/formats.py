@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pfedmma_dist.reading import from_json
-from pfedmma_dist.spelling import quoted
+from pfedmma_dist.spelling import listed, quoted
 
 HEAD = 512
 """Bytes that tell what a file is."""
@@ -88,7 +88,11 @@ def recognise(path: Path) -> Format:
         raise Foreign("is a model of ONNX", ANOTHER)
     if 0x81 <= head[0] <= 0x8F and 0xA1 <= head[1:2].ljust(1)[0] <= 0xDB:
         raise Foreign("is a checkpoint of Flax (msgpack)", ANOTHER)
-    return _in_text(path, head, size) if _is_text(head) else Format.TORCH
+    if _is_text(head):
+        return _in_text(path, head, size)
+    if not head.startswith(b"\x80"):  # the first of a pickle, which torch's old files are
+        raise Foreign("is of no form that is known here", ANOTHER)
+    return Format.TORCH
 
 
 def _is_safetensors(path: Path, head: bytes, size: int) -> bool:
@@ -124,13 +128,12 @@ def _in_zip(path: Path, size: int) -> Format:
         return Format.TORCH
     if names and all(name.endswith(".npy") for name in names):
         raise Foreign("is an archive of NumPy (.npz)", ANOTHER)
-    first = f", the first {quoted(names[0])}" if names else ""
-    raise Foreign(f"is a zip archive of {len(names)} other files{first}", UNPACK)
+    raise Foreign(f"is a zip archive of other files: {listed(names) or 'none'}", UNPACK)
 
 
 def _is_text(head: bytes) -> bool:
     """Say whether bytes are printed text; one character may be cut at their end."""
-    if re.search(rb"[\x00-\x08\x0e-\x1f]", head):
+    if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]", head):
         return False
     text = head.decode("utf-8", "replace")
     return "\ufffd" not in text[:-1]
@@ -177,9 +180,9 @@ def shards(path: Path) -> list[Path]:
     found = [path.with_name(name) for name in named]
     absent = [file.name for file in found if not file.is_file()]
     if absent:
-        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise Foreign(
-            f"lists {len(found)} shards, of which {quoted(absent[0])}{more} do not lie beside it",
+            f"lists shards that do not lie beside it, {len(absent)} of {len(found)}: "
+            f"{listed(absent)}",
             "fetch them into the same folder",
         )
     return found

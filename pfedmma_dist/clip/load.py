@@ -6,6 +6,7 @@ only an image tower that is no plain ViT (a ResNet, a timm model) is kept as a m
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,10 @@ def _from_file(cfg: ClipConfig, path: Path, measured: Dims) -> tuple[nn.Module, 
     state, told = read_weights(path)
     stored = take_token_ids(state, path)
     quick = catalogue.names_quick(cfg.model) if told.quick_gelu is None else told.quick_gelu
+    # A tower kept as a module has buffers of its own; of all others the file gives every tensor.
+    with torch.device("cpu" if measured.why_no_image_tower else "meta"):
+        module = catalogue.module(cfg.model, quick, None if stored is None else len(stored))
+    module = _filled(cfg, path, state, told, module)
     _say_activation(cfg, quick)
     if told.quick_gelu is None and told.by_transformers:
         log.warning(
@@ -162,10 +167,7 @@ def _from_file(cfg: ClipConfig, path: Path, measured: Dims) -> tuple[nn.Module, 
             "logits are wrong",
             path,
         )
-    # A tower kept as a module has buffers of its own; of all others the file gives every tensor.
-    with torch.device("cpu" if measured.why_no_image_tower else "meta"):
-        module = catalogue.module(cfg.model, quick, None if stored is None else len(stored))
-    return _filled(cfg, path, state, told, module), stored
+    return module, stored
 
 
 def _from_tag(cfg: ClipConfig) -> nn.Module:
@@ -200,7 +202,11 @@ def _filled(
         found = sizes.of_tensors(state)
         remedy = error.remedy or "choose the clip.model that they are of, or other weights"
         what = f"it {error}"
-        if found is not None and found != sizes.of_config(catalogue.config(cfg.model)):
+        if re.search(r"-\d{5}-of-\d{5}\.", path.name):
+            what, remedy = "it is one shard of several", "give the .index.json that lists them"
+        elif re.fullmatch(r"round_\d+", path.parent.name):
+            what, remedy = "it is part of a checkpoint of this program", "give a CLIP's weights"
+        elif found is not None and found != sizes.of_config(catalogue.config(cfg.model)):
             near = sizes.models(found, catalogue.plain_models(), catalogue.names_quick(cfg.model))
             what = (
                 f"its sizes are those of {near[0] if near else f'no model of open_clip: {found}'}"

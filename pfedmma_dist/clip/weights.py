@@ -95,12 +95,11 @@ def need_finite(source: object, state: Mapping[str, Tensor]) -> None:
     for count, (name, x) in enumerate(doubtful, start=1):
         num_bad = int((~x.isfinite()).sum())
         if num_bad:
-            more = len(doubtful) - count
-            rest = f", and up to {more} further tensors have such too" if more else ""
+            rest = ", and others of its tensors do too" if count < len(doubtful) else ""
             raise ValueError(
-                f"clip.pretrained: {quoted(name)} of {source} holds {num_bad:,} numbers of "
-                f"{x.numel():,} that are not finite (NaN or infinite){rest}; the weights are "
-                "damaged or of a training that diverged: take an earlier or another file"
+                f"clip.pretrained: {source} holds numbers that are not finite (NaN or infinite), "
+                f"{num_bad:,} of the {x.numel():,} in {quoted(name)}{rest}; it is damaged, or of a "
+                "training that diverged: take an earlier or another file"
             )
 
 
@@ -141,7 +140,8 @@ def _content(path: Path, kind: Format) -> Any:
             warnings.simplefilter("ignore", FutureWarning)  # OpenAI publishes TorchScript alone
             return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
     rehearse(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with open(path, "rb") as file:  # by its name torch would read what is called .safetensors so
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _need_numbers(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -167,7 +167,7 @@ def _say_what_is_left_out(path: Path, found: Unwrapped) -> None:
         log.info("clip.pretrained: %s holds tensors elsewhere too, not used: %s", path, named)
     if found.beside:
         log.warning(
-            "clip.pretrained: %s holds %d tensors beside CLIP's towers, which are left out: %s",
+            "clip.pretrained: beside CLIP's towers %s holds what is left out (%d in all): %s",
             path, len(found.beside), listed(found.beside),
         )  # fmt: skip
 
@@ -188,6 +188,8 @@ def _reason(error: BaseException) -> str:
         return f"it holds an object of Python, {name}, and only tensors are read from strangers"
     words = text.rpartition("WeightsUnpickler error:")[2].strip()
     words = re.split(r"\s*(?:\n|Please |Check the documentation )", words)[0]
+    if words.startswith("Unsupported operand"):
+        return "it is a pickle that torch did not write, or something unknown"
     if "weights_only" in words or not words:
         return "it is damaged, or of a form that torch no longer writes"
     if "incomplete metadata" in words or "MetadataIncompleteBuffer" in words:
