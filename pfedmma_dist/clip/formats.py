@@ -77,7 +77,7 @@ def recognise(path: Path) -> Format:
         head = file.read(HEAD)
     if not head:
         raise Foreign("is empty", AGAIN)
-    if _is_safetensors(path, head, size):
+    if _is_safetensors(head, size):
         return Format.SAFETENSORS
     for place, marks, what, remedy in BEGINNINGS:
         if head[place:].startswith(marks):
@@ -95,19 +95,13 @@ def recognise(path: Path) -> Format:
     return Format.TORCH
 
 
-def _is_safetensors(path: Path, head: bytes, size: int) -> bool:
+def _is_safetensors(head: bytes, size: int) -> bool:
     """Say whether a file begins as safetensors do: the header's length, then its brace."""
     if head[8:9] != b"{" or _is_text(head):
-        return path.suffix == ".safetensors" and not _is_known(head)
+        return False
     [length] = struct.unpack("<Q", head[:8])
     # With a header of less than 16 MiB it is one, even if it was cut.
-    return length + 8 <= size or length < 2**24 or path.suffix == ".safetensors"
-
-
-def _is_known(head: bytes) -> bool:
-    """Say whether a file named .safetensors is something else that can be told."""
-    known = any(head[place:].startswith(marks) for place, marks, *_ in BEGINNINGS)
-    return known or head.startswith((b"PK", b"\x80")) or _is_text(head)
+    return length + 8 <= size or length < 2**24
 
 
 def _in_zip(path: Path, size: int) -> Format:

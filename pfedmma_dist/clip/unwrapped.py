@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pfedmma_dist.clip.formats import Foreign
 from pfedmma_dist.spelling import quoted
 
 DEEPEST = 8
@@ -14,6 +15,8 @@ DEEPEST = 8
 
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """Parts of names that data parallelism, torch.compile and checkpointing put anywhere into them."""
+
+ONE_ALONE = "save the state dict of one model alone"
 
 USUAL = "state_dict"
 """The dictionary that is read where a file holds several CLIPs, as open_clip does."""
@@ -54,7 +57,7 @@ def unwrap(content: Any) -> Unwrapped | None:
     """Return the CLIP in the content of a file; None where it holds no tensors by names.
 
     Where none of them are a CLIP's, all are returned, of `state_dict` if there is one. Raises
-    ValueError where a file holds several CLIPs.
+    Foreign where a file holds several CLIPs.
     """
     places: Places = {}
     _collect(content, (), places, set())
@@ -86,7 +89,9 @@ def _collect(content: Any, path: tuple[str, ...], places: Places, seen: set[int]
         if isinstance(x, Tensor):
             name = ".".join(part for part in key.split(".") if part not in WRAPPERS)
             if name in tensors:
-                raise ValueError(f"has two tensors {quoted(name)}, one of them under a wrapper")
+                raise Foreign(
+                    f"has two tensors {quoted(name)}, told apart by a wrapper alone", ONE_ALONE
+                )
             tensors[name] = x
     if tensors:
         places[path] = tensors
@@ -109,5 +114,5 @@ def _only(found: list[tuple[tuple[str, ...], str]]) -> tuple[tuple[str, ...], st
     usual = [one for one in found if one[0] == (USUAL,)] or found
     if len(usual) > 1:
         places = [quoted(".".join([*path, prefix]).rstrip(".")) for path, prefix in usual]
-        raise ValueError(f"holds {len(usual)} CLIPs, under {' and '.join(places[:2])}")
+        raise Foreign(f"holds {len(usual)} CLIPs, under {' and '.join(places[:2])}", ONE_ALONE)
     return usual[0]
