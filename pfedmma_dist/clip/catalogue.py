@@ -13,6 +13,9 @@ from pfedmma_dist.clip import hub, names, packaged
 from pfedmma_dist.clip.described import read_description
 from pfedmma_dist.spelling import quoted
 
+TAGS = 8
+"""Tags of a model that a message shows."""
+
 
 def config(model: str) -> dict[str, Any]:
     """Return a copy of open_clip's configuration of a model."""
@@ -37,13 +40,15 @@ def is_described(model: str) -> bool:
 def description(model: str) -> Path:
     """Return the .json that describes a model which is not in open_clip's list."""
     if model.startswith(names.HUB):
+        names.need_repository(model)
         return hub.description(model)
     if not model.startswith(names.FOLDER):
         return packaged.MODELS.get(model) or Path(model).expanduser()
-    folder = Path(model.removeprefix(names.FOLDER)).expanduser()
+    given = model.removeprefix(names.FOLDER)
+    folder = Path(given).expanduser()
     path = folder / names.DESCRIPTION
-    if not path.is_file():
-        is_what = names.in_folder(folder) if folder.is_dir() else "no such folder"
+    if not given or not path.is_file():
+        is_what = names.in_folder(folder) if given and folder.is_dir() else "no such folder"
         raise ValueError(
             f"clip.model: {model} has no {names.DESCRIPTION} ({is_what}); give a folder that "
             "open_clip published, or a name of its list and the file in clip.pretrained"
@@ -98,15 +103,21 @@ def tag(model: str, pretrained: str) -> dict[str, Any]:
     import open_clip
 
     found = open_clip.get_pretrained_cfg(model, pretrained)
-    if not found:
-        is_what = names.wrong_weights(pretrained)
-        but = f", but {is_what}" if is_what else ""
+    if found:
+        return found
+    what = names.wrong_weights(pretrained, _published())
+    if what:
+        told = f", but {what}"
+    else:
         known = packaged.WEIGHTS.get(model) or open_clip.list_pretrained_tags_by_model(model)
-        raise ValueError(
-            f"clip.pretrained: {quoted(pretrained)} is neither a file nor a tag of {model}{but}; "
-            f"known tags: {', '.join(known) or 'none'}; null means random weights"
-        )
-    return found
+        others = open_clip.list_pretrained_models_by_tag(pretrained)
+        of = f", but one of {' and '.join(others[:2])}" if others else ""
+        more = f" and {len(known) - TAGS} more" if len(known) > TAGS else ""
+        told = f"{of}; known tags: {', '.join([*known][:TAGS]) or 'none'}{more}; null means random "
+        told += "weights"
+    raise ValueError(
+        f"clip.pretrained: {quoted(pretrained)} is neither a file nor a tag of {model}{told}"
+    )
 
 
 def from_tag(model: str, pretrained: str, quick: bool) -> nn.Module:

@@ -5,9 +5,6 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError
-
 from pfedmma_dist.clip.names import DESCRIPTION, HUB, WEIGHTS
 from pfedmma_dist.spelling import shortened, spelled
 
@@ -20,6 +17,8 @@ def need(repository: str) -> None:
 
     The hub's own client would first try again for 47 s (measured without a network).
     """
+    from huggingface_hub import constants  # takes a third of a second
+
     name = repository.replace("/", "--")
     cached = Path(constants.HF_HUB_CACHE).glob(f"models--{name}/snapshots/*/*")
     if repository and not any(cached) and not urllib.request.getproxies():
@@ -45,6 +44,9 @@ def told(error: BaseException) -> str:
 
 def _fetched(model: str, names: tuple[str, ...]) -> Path:
     """Return the first of these files that is there, from the cache or the network."""
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
     repository = model.removeprefix(HUB).strip("/")
     try:
         for name in names:

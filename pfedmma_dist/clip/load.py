@@ -49,7 +49,9 @@ def check(cfg: ClipConfig) -> None:
 
     Asks no network, and reads no weights.
     """
-    if not cfg.model.startswith(names.HUB):
+    if cfg.model.startswith(names.HUB):
+        names.need_repository(cfg.model)
+    else:
         catalogue.config(cfg.model)
     path = _file(cfg, fetch=False)
     if path is not None:
@@ -79,7 +81,7 @@ def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
         module = _from_tag(cfg)
     if names.is_folder(cfg.model):
         module.visual.preprocess_cfg = read_scaling(catalogue.description(cfg.model))
-        _warn_of_scaling(cfg.model, module.visual.preprocess_cfg)
+        _warn_of_scaling("model", cfg.model, module.visual.preprocess_cfg)
     module.eval().requires_grad_(False)
     dtype = getattr(torch, cfg.dtype.value)
     return freeze(module, words, device, dtype, plain=cfg.cache is CacheMode.off)
@@ -94,11 +96,9 @@ def _file(cfg: ClipConfig, *, fetch: bool = True) -> Path | None:
     if path is not None or cfg.pretrained is None or not names.is_folder(cfg.model):
         return path
     if cfg.pretrained != ClipConfig().pretrained:
-        is_what = names.wrong_weights(cfg.pretrained)
         raise ValueError(
-            f"clip.pretrained: {quoted(cfg.pretrained)} is {is_what or 'no file'}; beside "
-            f"clip.model={cfg.model} leave it out for the weights that lie there, or give a file "
-            "or null"
+            f"clip.pretrained: {quoted(cfg.pretrained)} is no file; beside clip.model={cfg.model} "
+            "leave it out for the weights that lie there, or give a file, or null"
         )
     if cfg.model.startswith(names.HUB):
         return hub.weights(cfg.model) if fetch else None
@@ -175,18 +175,19 @@ def _from_tag(cfg: ClipConfig) -> nn.Module:
     told = catalogue.tag(cfg.model, cfg.pretrained)
     quick = bool(told.get("quick_gelu", False))
     _say_activation(cfg, quick)
-    _warn_of_scaling(cfg.pretrained, told)
+    _warn_of_scaling("pretrained", cfg.pretrained, told)
     module = catalogue.from_tag(cfg.model, cfg.pretrained, quick)
     need_finite(f"{cfg.model}/{cfg.pretrained}", module.state_dict())
     return module
 
 
-def _warn_of_scaling(which: str, told: Mapping[str, Any]) -> None:
+def _warn_of_scaling(key: str, which: str, told: Mapping[str, Any]) -> None:
     scaled = told.get("interpolation") or "bicubic", told.get("resize_mode") or "shortest"
     if scaled != ("bicubic", "shortest"):
         log.warning(
-            "clip.pretrained: %s was trained on images scaled otherwise (%s, %s) than here: "
+            "clip.%s: %s was trained on images scaled otherwise (%s, %s) than here: "
             "bicubic, shorter side, centre crop; expect scores below the published ones",
+            key,
             which,
             *scaled,
         )

@@ -43,7 +43,7 @@ def test_an_unknown_tag_is_refused_with_the_known_ones() -> None:
 
 
 def test_a_missing_file_is_refused_by_its_name(describe: Describe, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"absent\.pt' is neither a file nor a tag .* tags: none"):
+    with pytest.raises(ValueError, match=r"absent\.pt' is neither a file nor a tag .* not exist"):
         loaded(describe(), tmp_path / "absent.pt")
 
 
