@@ -7,11 +7,12 @@ import torch
 from runs import Lab, make_lab, refusal
 
 from pfedmma_dist.build import assemble
-from pfedmma_dist.clip import load
+from pfedmma_dist.clip import fit, load, weights
 from pfedmma_dist.config.command_line import read
 from pfedmma_dist.data.images.files import Files
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.run.logs import SAME_EVERYWHERE
 from pfedmma_dist.world import World
 
 
@@ -87,3 +88,7 @@ def test_phases_are_called_by_what_is_done(
     cfg.federation.cohort_size, cfg.federation.first_round_all = 1, False
     assemble(cfg, World.alone())
     assert seen == ["reading data", "loading CLIP", "loaded", "reading images", "inspected"]
+
+
+def test_what_is_said_of_weights_is_said_by_one_rank() -> None:
+    assert {module.log.name for module in (load, weights, fit)} <= set(SAME_EVERYWHERE)

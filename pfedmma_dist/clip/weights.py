@@ -87,20 +87,21 @@ def need_readable(path: Path) -> None:
 def need_finite(source: object, state: Mapping[str, Tensor]) -> None:
     """Refuse weights that hold NaN or infinity: whatever is computed of them is none either."""
     # A sum is not finite where a number is not, and is rather faster than to look at each.
-    doubtful = [
-        (name, x)
+    doubtful = {
+        name: x
         for name, x in state.items()
-        if x.is_floating_point() and not bool(x.sum(dtype=torch.float64).isfinite())
-    ]
-    for count, (name, x) in enumerate(doubtful, start=1):
-        num_bad = int((~x.isfinite()).sum())
-        if num_bad:
-            rest = ", and others of its tensors do too" if count < len(doubtful) else ""
-            raise ValueError(
-                f"clip.pretrained: {source} holds numbers that are not finite (NaN or infinite), "
-                f"{num_bad:,} of the {x.numel():,} in {quoted(name)}{rest}; it is damaged, or of a "
-                "training that diverged: take an earlier or another file"
-            )
+        if x.is_floating_point() and not bool(x.sum().isfinite())
+    }
+    bad = {name: int((~x.isfinite()).sum()) for name, x in doubtful.items()}
+    bad = {name: count for name, count in bad.items() if count}
+    if bad:
+        name, count = next(iter(bad.items()))
+        rest = f", the first of {len(bad)} such tensors" if len(bad) > 1 else ""
+        raise ValueError(
+            f"clip.pretrained: {source} holds numbers that are not finite (NaN or infinite), "
+            f"{count:,} of the {state[name].numel():,} in {quoted(name)}{rest}; it is damaged, or "
+            "of a training that diverged: take an earlier or another file"
+        )
 
 
 def holds_half(state: dict[str, Tensor]) -> bool:
