@@ -111,10 +111,9 @@ def tag(model: str, pretrained: str) -> dict[str, Any]:
     else:
         known = packaged.WEIGHTS.get(model) or open_clip.list_pretrained_tags_by_model(model)
         others = open_clip.list_pretrained_models_by_tag(pretrained)
-        of = f", but one of {' and '.join(others[:2])}" if others else ""
         more = f" and {len(known) - TAGS} more" if len(known) > TAGS else ""
-        told = f"{of}; known tags: {', '.join([*known][:TAGS]) or 'none'}{more}; null means random "
-        told += "weights"
+        told = f"; known tags: {', '.join([*known][:TAGS]) or 'none'}{more}; null means random "
+        told += "weights" + (f"; it is a tag of {', '.join(others[:TAGS])}" if others else "")
     raise ValueError(
         f"clip.pretrained: {quoted(pretrained)} is neither a file nor a tag of {model}{told}"
     )

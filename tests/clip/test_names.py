@@ -116,7 +116,7 @@ def test_a_folder_in_place_of_a_file_is_told_the_file_in_it(tmp_path: Path) -> N
         ("hf-hub:some/model", "the name of a model: write clip.model=hf-hub:some/model"),
         ("absent/w.pt", "the path of a file that does not exist"),
         ("openai2", "known tags: openai, laion400m_e31"),
-        ("dfn5b", "but one of ViT-H-14"),
+        ("dfn5b", "it is a tag of ViT-H-14, "),
     ],
 )
 def test_what_is_neither_file_nor_tag_is_told_apart(pretrained: str, words: str) -> None:
