@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -10,6 +11,9 @@ to a terminal, a batch script or a CSV file is never what the name of something 
 
 LONGEST = 80
 """Characters of a value that a message shows."""
+
+NAMED = 3
+"""Values of a list that a message shows."""
 
 
 def spelled(message: str) -> str:
@@ -32,6 +36,12 @@ def shortened(text: str, most: int = LONGEST) -> str:
     """Return a text without the middle of a long one. most: characters that stay."""
     half = most // 2
     return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def listed(values: Collection[object], most: int = NAMED) -> str:
+    """Return the first values of a list as Python writes them, and how many more there are."""
+    first = ", ".join(quoted(value) for value in list(values)[:most])
+    return f"{first} and {len(values) - most:,} more" if len(values) > most else first
 
 
 def control_in(text: str) -> str | None:

@@ -52,7 +52,7 @@ COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain", "cache")
 """Where everything may meet; imported by nobody but launch."""
 
 OUTSIDE = {
-    "open_clip": "clip/load.py",
+    "open_clip": "clip/catalogue.py",
     "torch.distributed": "world/",
     "torch.utils.tensorboard": "run/board.py",
     "tensorboard": "run/board.py",

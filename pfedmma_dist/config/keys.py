@@ -159,11 +159,13 @@ class ClipConfig:
     """The frozen CLIP."""
 
     model: str = key("ViT-B-16", limit=PATH, by_content=True)
-    """open_clip model name, `mini-clip` (the embedded world's), or the path of a .json file in the
-    format of open_clip's model configs."""
+    """open_clip model name, `mini-clip` (the embedded world's), the path of a .json file in the
+    format of open_clip's model configs, or open_clip's `local-dir:FOLDER` or `hf-hub:OWNER/NAME`,
+    which bring weights too (used while clip.pretrained has its default)."""
     pretrained: str | None = key("openai", by_content=True, limit=PATH)
-    """open_clip tag, `glyphs` for mini-clip, or the path of a local file (.safetensors, OpenAI's
-    TorchScript .pt, or a state dict); null means random weights, drawn from the seed."""
+    """open_clip tag, `glyphs` for mini-clip, or the path of a local file, whatever its suffix:
+    safetensors, OpenAI's TorchScript, a state dict or a training checkpoint that holds one, in
+    open_clip's, OpenAI's or transformers' names; null means random weights, drawn from the seed."""
     dtype: Dtype = Dtype.float32
     """Arithmetic of the frozen towers; adapters, optimiser and sums are float32 whatever it is."""
     cache: CacheMode = key(

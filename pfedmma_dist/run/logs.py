@@ -17,7 +17,12 @@ log = logging.getLogger(__name__)
 SPEAKERS = ("pfedmma_dist", "__main__", "py.warnings")
 """Loggers we speak through; the root logger stays with whoever embeds us."""
 
-SAME_EVERYWHERE = ("pfedmma_dist.data", "pfedmma_dist.clip.load")
+SAME_EVERYWHERE = (
+    "pfedmma_dist.data",
+    "pfedmma_dist.clip.load",
+    "pfedmma_dist.clip.weights",
+    "pfedmma_dist.clip.fit",
+)
 """Loggers whose warnings are the same on every rank, and so rank 0's to speak."""
 
 PLAIN = "%(asctime)s %(levelname)s %(message)s"
