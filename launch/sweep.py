@@ -61,8 +61,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -> int:
     """Run on this machine what has to be started, and print the table; return the exit code."""
-    with only_one(folder), StopSignal() as stop:
+    with only_one(folder) as own, StopSignal() as stop:
         states = _states(folder, runs)
+        own.stay()
         write_plan(list(runs))
         print(total(states), file=sys.stderr, flush=True)
         workers = Workers(folder, ranks, count, stop)
@@ -88,8 +89,9 @@ def submit(folder: Path, runs: Sequence[PlannedRun], cluster: Cluster, file: str
     """Submit what has to be started, say how to follow it, and return the exit code."""
     refuse_without_slurm()
     most = max_array_size()
-    with only_one(folder), StopSignal() as stop:
+    with only_one(folder) as own, StopSignal() as stop:
         states = _states(folder, runs)
+        own.stay()
         write_plan(list(runs))
         due = [r for r, state in zip(runs, states, strict=True) if _is_due(state)]
         tasks = [Task.of(run) for run in due]
@@ -119,14 +121,13 @@ def total(states: Sequence[RunState]) -> str:
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out of the folder of this one."""
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        own = RunFolder(folder)
-        own.lock()
+def only_one(folder: Path) -> Iterator[RunFolder]:
+    """Keep other sweeps out of the folder of this one, which goes again unless it is to stay."""
+    own = RunFolder(folder)
     try:
-        yield
+        with writing(folder):
+            own.lock()
+        yield own
     finally:
         own.release()
 

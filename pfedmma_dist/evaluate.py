@@ -20,7 +20,7 @@ from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import checkpoint
-from pfedmma_dist.run.files import write_json
+from pfedmma_dist.run.files import write_json, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.manifest import Manifest
@@ -92,9 +92,10 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     ]
     if world.first:
         path = folder.path / "evaluations" / f"{digest(cfg, METHODS)}.json"
-        path.parent.mkdir(exist_ok=True)
         facts = {"rounds": done, "config": flat(cfg), "results": [asdict(row) for row in results]}
-        write_json(path, {**facts, "clients": scores.percent})
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            write_json(path, {**facts, "clients": scores.percent})
         show(f"{folder.path} after round {done}", results)
         sys.stdout.write(f"scores of each client  {path}\n")
     return 0
