@@ -106,9 +106,11 @@ class DataConfig:
     scored besides (leave one domain out)."""
     compat: bool = False
     """Divide as the published code does, number for number: label_shift by dirichlet, pachinko,
-    classes or iid, feature_shift by dirichlet, and the shots of base_to_novel. Seeds are the run's
-    in label_shift (pachinko: 12345, the run's only numbers the clients), 0 in every domain of
-    feature_shift, 2023 in base_to_novel. Images must be listed in the published code's order."""
+    classes or iid, feature_shift by dirichlet, and base_to_novel with its shots, those of all seven
+    sets of the paper and of sets of your own. Seeds are the run's in label_shift (pachinko: 12345,
+    the run's only numbers the clients), 0 in every domain of feature_shift; in base_to_novel 2023
+    deals the classes, and the run's draws the shots (Oxford Pets: 2023). Images must be listed in
+    the published code's order, all of them: those of CoOp's split files are."""
     shots: int = key(16, limit=AT_LEAST_1)
     """base_to_novel only: training images per class and client, all of them where a class has
     fewer; 16 (pFedMMA). The other experiments train on every training image."""

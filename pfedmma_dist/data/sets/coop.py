@@ -43,6 +43,7 @@ class CoopSet:
     renamed: Mapping[str, str] = field(default_factory=dict)  # CLIP's names of some classes
     skip: tuple[str, ...] = ()  # class folders that are left out
     fallback: "Callable[[CoopSet, Path, str], Unsplit] | None" = None
+    fixed_shots: bool = False  # the published few-shot draw passes over the pool of the run's seed
 
 
 def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
@@ -64,7 +65,7 @@ def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
         return to_images([*drawn, *found.given], home / kind.images, found.source, cfg, found.names)
 
     read.__doc__ = f"Read {kind.title} in CoOp's layout."
-    read.template = kind.template
+    read.template, read.fixed_shots = kind.template, kind.fixed_shots
     return read
 
 
@@ -243,6 +244,7 @@ SETS = {
     "oxford_pets": CoopSet(
         "Oxford-IIIT Pets (37 breeds)", ("oxford_pets",), "images", "OxfordPets",
         "a photo of a {}, a type of pet.", fallback=_pets,
+        fixed_shots=True,
     ),
     "stanford_cars": CoopSet(
         "Stanford Cars (196 models)", ("stanford_cars",), "", "StanfordCars",
