@@ -18,7 +18,14 @@ from pathlib import Path
 from launch.array import submit_arrays
 from launch.cluster import Cluster, read_cluster, refuse_without_slurm
 from launch.jobs import Job
-from launch.plan import PlannedRun, check_ranks, is_finished, plan, write_plan
+from launch.plan import (
+    PlannedRun,
+    check_ranks,
+    is_finished,
+    plan,
+    unread_everywhere,
+    write_plan,
+)
 from launch.runs import sweep_runs
 from launch.script import check_log_folder
 from launch.slurm import max_array_size
@@ -46,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         folder = runs[0].folder.path.parent
         for run in runs:
             check_ranks(run.config, cluster.num_ranks if cluster else words.ranks or RANKS)
+        for remark in unread_everywhere(runs):
+            print(f"warning: {spelled(remark)}", file=sys.stderr)
         if cluster:
             check_log_folder(folder)
         if words.dry_run:

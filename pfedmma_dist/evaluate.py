@@ -41,8 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0].startswith("-") or not (Path(words[0]) / "config.yaml").is_file():
+        given = words[0] if words else "RUN"
+        inside = Path(given).parent  # a file of the run's, as one completes it
+        meant = f" (did you mean {inside}?)" if (inside / "config.yaml").is_file() else ""
         sys.stderr.write(
-            f"error: {words[0] if words else 'RUN'}: give a run folder, one with a config.yaml; "
+            f"error: {given}: give a run folder, one with a config.yaml{meant}; "
             "usage: python -m pfedmma_dist.evaluate RUN [key=value ...]\n"
         )
         return command.MEND

@@ -12,6 +12,7 @@ Nothing below data.root is ever changed, but for what --download adds.
 """
 
 import logging
+import os
 import sys
 import time
 from functools import partial
@@ -232,6 +233,7 @@ def _spelled_out(word: str) -> str:
         or find(word)
         or Path(word).suffix in (".yaml", ".yml")
         or "/" in word
+        or (os.path.isdir(word) and word not in registry.SOURCES)
     ):
         return word
     preset = f"configs/data/{word}.yaml"
