@@ -20,6 +20,9 @@ EVENTS = "events.out.tfevents."
 """Beginning of the names of TensorBoard's files."""
 
 
+LOCK_TEXT = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+"""How a lock file is read and put back, whatever it says."""
+
 ATTEMPTS = 100
 """To lock a folder that other starts, which come to nothing, take away at the same time."""
 
@@ -63,7 +66,7 @@ class RunFolder:
         for _ in range(ATTEMPTS):
             self._make()
             try:
-                file = open(self.lock_file, "a+", encoding="utf-8")  # noqa: SIM115 (while we hold it)
+                file = open(self.lock_file, "a+", **LOCK_TEXT)  # noqa: SIM115 (while we hold it)
             except FileNotFoundError:  # another start has just taken the folder back
                 continue
             self._refuse_second(file)

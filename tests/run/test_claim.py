@@ -100,6 +100,8 @@ def test_start_after_one_that_was_killed_takes_over(lab: Lab) -> None:
     first = RunFolder(folder)
     first.lock()
     first._lock.close()  # as the end of its process does
+    with open(folder / ".lock", "ab") as lock:
+        lock.write(b"\xff\r\n")  # whatever it says is put back
     left = below(folder)
     assert list(left) == [".lock"]
     second = RunFolder(folder)
