@@ -9,10 +9,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pfedmma_dist.config.command_line import read, with_default
+from pfedmma_dist.config.command_line import read, unread, with_default
+from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.config.identity import digest, digest_of_format_0
 from pfedmma_dist.config.keys import Config
-from pfedmma_dist.config.merge import Layer, Word, hint, merged, parsed, read_yaml, shown
+from pfedmma_dist.config.kinds import SWEEP, refuse_other_kind
+from pfedmma_dist.config.merge import Layer, Word, hint, merged, parsed, shown
 from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
@@ -80,7 +82,9 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
     `seed=4` or `seed=[4,5]`; run.folder is the folder of the sweep, not of one run.
     """
     path = _sweep_file(file)
-    sweep = merged(Sweep, [Layer(file, read_yaml(path))])
+    tree = read_yaml(path)
+    refuse_other_kind(path, tree, SWEEP)
+    sweep = merged(Sweep, [Layer(file, tree)])
     rows, grid, overrides = sweep.rows or {path.stem: []}, dict(sweep.grid), []
     _check_exclude(file, sweep.exclude, {ROW: list(rows), **grid})
     for word in words:
@@ -109,6 +113,12 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
                 "give them names that differ in letters or digits, and grid keys different values"
             )
     return runs
+
+
+def unread_everywhere(runs: Iterable[PlannedRun]) -> list[str]:
+    """Say which keys of the sweep's words no run makes any use of."""
+    told = [unread(run.words, run.config) for run in runs]
+    return [words for key, words in told[0].items() if all(key in other for other in told)]
 
 
 def is_finished(run: PlannedRun) -> bool:
@@ -159,6 +169,11 @@ def point_of(row: Mapping[str, str]) -> dict[str, Any]:
 
 def _sweep_file(word: str) -> Path:
     path = find(word)
+    if path is None and (Path(word) / PLAN).is_file():
+        raise ValueError(
+            f"{word} is the folder of a sweep; give its SWEEP.yaml to go on with it, or see how "
+            f"far it is by python -m launch.status {word}"
+        )
     if path is None:
         near = alike(word)
         raise ValueError(f"there is no sweep {word}" + (f"; did you mean {near}?" if near else ""))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from pfedmma_dist.config.command_line import parse
+from pfedmma_dist.config.command_line import parse, unread
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
@@ -37,6 +37,8 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
     world = None
     try:
         world = World.connect(config.run.device, config.run.patience)
+        for words in unread(argv, config).values() if world.first else ():
+            sys.stderr.write(f"warning: {spelled(words)}\n")
         return action(config, world)
     except (ValueError, CheckpointError) as error:
         _tell(error, world)

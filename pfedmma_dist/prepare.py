@@ -13,6 +13,7 @@ Nothing below data.root is ever changed, but for what --download adds.
 """
 
 import logging
+import os
 import sys
 import time
 from functools import partial
@@ -202,8 +203,13 @@ def _describe(cfg: Config, images: Images) -> None:
     held = f"{clients.sizes.sum():,} of {len(images.train):,} training images"
     trained = f"{len(classes):,} of {len(images.class_names):,} classes"
     _show(f"{cfg.data.task.name}: {held}, {trained}", client_table(task, clients))
+    figure = figures.classes_per_client(clients)
     path = _claimed(f"partition-{cfg.data.name}-{cfg.data.task.name}")
-    save(figures.classes_per_client(clients), path)
+    try:
+        save(figure, path)
+    except OSError as error:
+        path.unlink(missing_ok=True)  # a name that was claimed, and nothing in it
+        raise _unwritable(path, error) from error
     sys.stdout.write(f"figure  {path}\n")
 
 
@@ -218,10 +224,14 @@ def _claimed(stem: str) -> Path:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise ValueError(
-                f"cannot write {path.absolute()} ({error.strerror}); start the command in a folder "
-                "that you may write to"
-            ) from error
+            raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ValueError:
+    return ValueError(
+        f"cannot write {path.absolute()} ({error.strerror or error}); start the command in a "
+        "folder with room that you may write to"
+    )
 
 
 def _names_data(word: str) -> bool:
@@ -237,6 +247,7 @@ def _spelled_out(word: str) -> str:
         or find(word)
         or Path(word).suffix in (".yaml", ".yml")
         or "/" in word
+        or (os.path.isdir(word) and word not in registry.SOURCES)
     ):
         return word
     preset = f"configs/data/{word}.yaml"

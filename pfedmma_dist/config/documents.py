@@ -4,13 +4,16 @@ An alias costs a few bytes and stands for all that it names, so that a short fil
 than any memory holds; whoever builds the tree has to be sure of its size first.
 """
 
+import io
+from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pfedmma_dist.config.texts import LONGEST_TEXT
+from pfedmma_dist.config.texts import LONGEST_TEXT, refuse_odd_text
+from pfedmma_dist.reading import check_format
 from pfedmma_dist.spelling import quoted
 
 MOST_BYTES = 1_000_000
@@ -42,6 +45,31 @@ def parsed(word: Word, key: str = "") -> Any:
         raise ValueError(f"{key}: {quoted(str(word))} {error}".removeprefix(": ")) from error
     except (yaml.YAMLError, ValueError, RecursionError, OmegaConfBaseException):
         return str(word)
+
+
+def read_yaml(path: str | Path) -> dict[Any, Any]:
+    """Return the mapping in a YAML file, interpolations unresolved; empty for an empty file.
+
+    Its `format`, where it has one, is checked and left out.
+    """
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES + 1).decode("utf-8-sig")
+        check_yaml(text)
+        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
+    except Unbounded as error:
+        raise ValueError(f"{path} {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError, OmegaConfBaseException) as error:
+        raise ValueError(f"{path} is not readable YAML: {error}") from error
+    except OSError as error:
+        if error.errno is None:  # OmegaConf's word for a file that holds a single number
+            raise ValueError(f"{path} holds no `key: value` lines") from error
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} holds a list; write `key: value` lines")
+    check_format(Path(path), tree.pop("format", 0))
+    refuse_odd_text("", tree, f" (in {path})")
+    return tree
 
 
 def check_yaml(text: str) -> None:

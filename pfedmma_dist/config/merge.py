@@ -4,7 +4,6 @@ OmegaConf loads the YAML, types the leaves and resolves `${...}`. What it does n
 what a user may have meant by an unknown name, and what kind of value a key wants.
 """
 
-import io
 import math
 import re
 import shlex
@@ -13,17 +12,14 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from operator import attrgetter
-from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from pfedmma_dist.config.documents import MOST_BYTES, Unbounded, Word, check_yaml, parsed
+from pfedmma_dist.config.documents import Word, parsed
 from pfedmma_dist.config.texts import refuse_odd_text
-from pfedmma_dist.reading import check_format
 from pfedmma_dist.spelling import quoted, shortened
 
 T = TypeVar("T")
@@ -73,7 +69,9 @@ class Leaf:
         """Say in words what the key holds."""
         kind, names = self.kind, ", ".join(members(self.kind))
         origin = get_origin(kind) or kind
-        collection = "a list" if origin in (list, tuple) else "a mapping"
+        inside = {str: " of text", int: " of whole numbers", float: " of numbers"}
+        of = "".join(inside.get(one, "") for one in get_args(kind)[:1])
+        collection = f"a list{of}" if origin in (list, tuple) else "a mapping"
         words = f"one of {names}" if names else WORDS.get(kind, collection)
         return f"{words}, or null" if self.optional else words
 
@@ -149,31 +147,6 @@ def place(layer: Layer) -> str:
     return f" (in {layer.source})" if layer.source else ""
 
 
-def read_yaml(path: str | Path) -> dict[Any, Any]:
-    """Return the mapping in a YAML file, interpolations unresolved; empty for an empty file.
-
-    Its `format`, where it has one, is checked and left out.
-    """
-    try:
-        with open(path, "rb") as file:
-            text = file.read(MOST_BYTES + 1).decode("utf-8-sig")
-        check_yaml(text)
-        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
-    except Unbounded as error:
-        raise ValueError(f"{path} {error}") from error
-    except (YAMLError, ValueError, RecursionError, OmegaConfBaseException) as error:
-        raise ValueError(f"{path} is not readable YAML: {error}") from error
-    except OSError as error:
-        if error.errno is None:  # OmegaConf's word for a file that holds a single number
-            raise ValueError(f"{path} holds no `key: value` lines") from error
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    if not isinstance(tree, dict):
-        raise ValueError(f"{path} holds a list; write `key: value` lines")
-    check_format(Path(path), tree.pop("format", 0))
-    refuse_odd_text("", tree, f" (in {path})")
-    return tree
-
-
 def merged(schema: type[T], layers: Iterable[Layer]) -> T:
     """Return `schema` with its defaults overridden by `layers`, left to right."""
     known = leaves(schema)
@@ -190,6 +163,12 @@ def merged(schema: type[T], layers: Iterable[Layer]) -> T:
     for key, layer in origin.items():  # as it is once `${...}` is resolved
         refuse_odd_text(key, plain(attrgetter(key)(tree)), place(layer))
     return tree
+
+
+def origins(schema: type, layers: Iterable[Layer]) -> dict[str, Layer]:
+    """Return the last layer that gives each key, for all keys that are given."""
+    known = leaves(schema)
+    return {key: layer for layer in layers for key, _ in _flat(layer.tree, known, layer)}
 
 
 def _flat(

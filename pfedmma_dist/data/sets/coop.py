@@ -47,6 +47,7 @@ class CoopSet:
     template: str = "a photo of a {}."  # CoOp's zero-shot prompt
     renamed: Mapping[str, str] = field(default_factory=dict)  # CLIP's names of some classes
     skip: tuple[str, ...] = ()  # class folders that are left out
+    fixed_shots: bool = False  # the published few-shot draw passes over the pool of the run's seed
     fallback: "Callable[[CoopSet, Path, str, bool], Unsplit] | None" = None
 
     def is_home(self, folder: Path) -> bool:
@@ -79,7 +80,7 @@ def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
         return to_images(entries, home / kind.images, found.source, cfg, found.names, left=left)
 
     read.__doc__ = f"Read {kind.title} in CoOp's layout."
-    read.template = kind.template
+    read.template, read.fixed_shots = kind.template, kind.fixed_shots
     return read
 
 
@@ -241,6 +242,7 @@ SETS = {
     "oxford_pets": CoopSet(
         "Oxford-IIIT Pets (37 breeds)", ("oxford_pets",), "images", "OxfordPets",
         "a photo of a {}, a type of pet.", fallback=_pets,
+        fixed_shots=True,
     ),
     "stanford_cars": CoopSet(
         "Stanford Cars (196 models)", ("stanford_cars",), "", "StanfordCars",

@@ -8,6 +8,7 @@ only a declaration in coop.py. A source may carry a prompt of its own as the att
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pfedmma_dist.config.keys import DataConfig, Statistics
@@ -76,4 +77,4 @@ def read(cfg: DataConfig, seed: int, cache_folder: Path) -> Images:
             f"data.statistics: {cfg.name} has no pixel statistics of its own, as cifar10 and "
             "cifar100 have; set data.statistics=clip"
         )
-    return images
+    return replace(images, fixed_shots=getattr(source, "fixed_shots", False))
