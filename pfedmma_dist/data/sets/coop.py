@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets.entry import Entry, Part
 from pfedmma_dist.data.sets.folders import class_entries, class_folders, find
-from pfedmma_dist.data.sets.listing import Entry, Part, check_paths, to_images
+from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.matlab import load_labels
+from pfedmma_dist.data.sets.presence import check_paths
 from pfedmma_dist.data.sets.split import COOP_SHARES, TRAINVAL_SHARES, draw, read_split
 from pfedmma_dist.reading import from_json
 

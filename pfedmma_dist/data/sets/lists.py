@@ -9,7 +9,9 @@ from typing import Any
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
-from pfedmma_dist.data.sets.listing import Entry, Part, check_paths, to_images
+from pfedmma_dist.data.sets.entry import Entry, Part
+from pfedmma_dist.data.sets.listing import to_images
+from pfedmma_dist.data.sets.presence import check_paths
 from pfedmma_dist.data.sets.split import OWN_SHARES, draw
 from pfedmma_dist.reading import from_json
 from pfedmma_dist.spelling import control_in, quoted
@@ -32,9 +34,9 @@ def read_list(cfg: DataConfig, root: Path, splits: Path) -> Images:
     if not entries:
         raise ValueError(f"data.list: {file} lists no image")
     if any(entry.part is None for entry in entries):
-        entries = check_paths(entries, root, file)  # before a split of them is kept
+        entries = check_paths(entries, root, file, by_path=True)  # before a split of them is kept
         entries = draw(cfg.name, _strata(entries), OWN_SHARES, splits)
-    return to_images(entries, root, file, cfg)
+    return to_images(entries, root, file, cfg, by_path=True)
 
 
 def _strata(entries: list[Entry]) -> list[list[Entry]]:

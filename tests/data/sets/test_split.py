@@ -97,7 +97,7 @@ BAD = {
     ),
 }
 for word in ("../x.jpg", "a/../../x.jpg", "/etc/passwd", ".."):
-    BAD[word] = ({**GOOD, "test": [*GOOD["test"], [word, 0, "big_cat"]]}, "leads out of the image")
+    BAD[word] = ({**GOOD, "test": [*GOOD["test"], [word, 0, "big_cat"]]}, "leads out of data.root")
 
 
 @pytest.mark.parametrize("content, message", BAD.values(), ids=BAD)
