@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pfedmma_dist.clip import cache
+from pfedmma_dist.clip.alike import refuse_alike
 from pfedmma_dist.clip.load import load
 from pfedmma_dist.clip.model import FINAL, ImageFeatures
 from pfedmma_dist.clip.storage import GIB
@@ -44,6 +45,8 @@ def assemble(cfg: Config, world: World) -> Federation:
         images = _without_unreadable(images, world)
     experiment = TASKS[cfg.data.task]
     task = together(world, lambda: experiment(images, cfg.data, cfg.seed), ValueError)
+    apart = (cfg.clip.model, images.class_names, cfg.data.template, images.place)
+    together(world, lambda: refuse_alike(*apart), ValueError)
     if not cfg.data.skip_corrupt:
         task = replace(task, images=_refuse_unreadable(images, used_rows(task), world))
 

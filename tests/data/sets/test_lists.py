@@ -99,7 +99,7 @@ BAD = {
     "quote": ("csv", HEAD + 'a/1.jpg,"x\n', "line 2: unexpected end of data"),
     "empty class": ("csv", HEAD + "a/1.jpg,x\na/2.jpg, \n", "line 3: class is empty"),
     "empty client": ("csv", "path,class,client\na/1.jpg,x,\n", "line 2: client is empty"),
-    "split": ("csv", SPLIT + "a/1.jpg,x,dev\n", "line 2: split 'dev' is not one of train, val"),
+    "split": ("csv", SPLIT + "a/1.jpg,x,hold\n", "line 2: split 'hold' is not one of train, val"),
     "escape": ("csv", HEAD + "a/1.jpg,x\n../1.jpg,x\n", "line 3: ../1.jpg leads out"),
     "absolute": ("csv", HEAD + "/etc/passwd,x\n", "line 2: /etc/passwd leads out"),
     "missing": ("csv", HEAD + "a/1.jpg,x\na/9.jpg,x\n", "1 are not in .*a/9.jpg .*line 3"),
