@@ -10,7 +10,7 @@ from typing import Any
 
 from launch.script import check_options, check_setup
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce, limited
-from pfedmma_dist.config.merge import Layer, merged, read_yaml
+from pfedmma_dist.config.merge import merged, read_layer
 
 INHERITED = re.compile(
     r"(SLURM|SLURMD|SBATCH|SRUN|PMI|PMIX|SUBMITIT|TORCHELASTIC)_.*"
@@ -94,7 +94,7 @@ def read_cluster(path: str) -> Cluster:
     if not os.path.isfile(path):
         known = ", ".join(sorted(str(file) for file in Path("slurm").glob("*.yaml")))
         raise ValueError(f"there is no cluster file {path}; known: {known or 'none'}")
-    cluster = merged(Cluster, [Layer(path, read_yaml(path))])
+    cluster = merged(Cluster, [read_layer(path)])
     enforce(cluster)
     check_setup(cluster.setup, f" (in {path})")
     check_options(cluster.sbatch, f" (in {path})")

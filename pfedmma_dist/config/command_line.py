@@ -26,7 +26,7 @@ from pfedmma_dist.config.merge import (
     parsed,
     place,
     plain,
-    read_yaml,
+    read_layer,
 )
 from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.reading import FORMAT
@@ -239,7 +239,7 @@ def _layer(word: str) -> Layer:
 
 
 def _layer_of(path: str | Path) -> Layer:
-    return Layer(str(path), read_yaml(path))
+    return read_layer(path)
 
 
 def _file(word: str) -> Path:
