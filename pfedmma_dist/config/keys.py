@@ -75,14 +75,17 @@ class DataConfig:
     root: str = key("data", by_content=True, limit=PATH)
     """Folder that holds the data sets (for `folder`: the image folder itself)."""
     classes: list[str] | None = None
-    """Classes to use, by name, in place of all; not for glyphs."""
+    """Classes to use in place of all, such as [cat,sea horse]; each counts as it is written, as a
+    folder or in a prompt: [yes,no,001] are three texts. Not for glyphs."""
     class_names: str | None = key(None, by_content=True, limit=PATH)
     """A .csv file of lines `folder,name`, or a .json object, of classes that a prompt shall call
-    otherwise than their folder; not for glyphs."""
+    otherwise than their folder; not for glyphs. No two may be the same words to CLIP."""
     # The name hides the built-in one: annotations further down cannot be list[...].
     list: str | None = key(None, by_content=True, limit=PATH)
-    """folder only: a .csv or .jsonl file with an image per line, in the columns path (relative to
-    root) and class, and where there are such, domain, client and split (train, val or test)."""
+    """folder only: a .csv, .tsv or .jsonl file with an image per line, in the columns path (from
+    root) and class, and where there are such, domain, client and split (train, val or test).
+    Commas, semicolons, tabs and bars separate. What is found only in another spelling is counted
+    aloud: with / for \\, without root before it, in other Unicode form or letter case."""
     task: Experiment = Experiment.base_to_novel
     """Experiment (pFedMMA, section 5.1): `base_to_novel` deals disjoint classes to clients,
     `label_shift` divides every class among them, `feature_shift` every class of one domain."""

@@ -87,15 +87,15 @@ class Leaf:
     def refusal(self, value: Any, layer: Layer) -> ValueError:
         """Return the error for a value of the wrong type."""
         given = str(value) if isinstance(value, Word) else value
-        remedy, scalar = "", isinstance(value, str | int | float)
-        written = layer.text_of(self.key)
+        written, remedy = layer.text_of(self.key), ""
+        text = written if isinstance(written, str) else str(given)
         if self.kind is str and isinstance(value, int | float):
-            text = written if isinstance(written, str) else str(given)
             remedy = f"; quote it, as in {quoted(text)}"
-        elif self.kind == list[str] and scalar:
-            remedy = f"; write [{shortened(written if isinstance(written, str) else str(given))}]"
-        elif self.kind == list[str] and isinstance(value, list):
-            remedy = "; quote each text that is not plainly one"
+        elif self.kind == list[str]:
+            if isinstance(value, list):
+                remedy = "; quote each of its items"
+            elif not set(text) & set("[]{}"):
+                given, remedy = text, f"; write [{shortened(text)}]"
         return ValueError(
             f"{self.key}: {quoted(given)} is not {self.expected}{remedy}; "
             f"for example {self.example}{place(layer)}"

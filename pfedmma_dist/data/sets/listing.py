@@ -1,5 +1,6 @@
 """Listing: images by name, as a reader found them, numbered, with the checks all must pass."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -11,8 +12,11 @@ from pfedmma_dist.data.images.files import Files
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.entry import Entry, Part
 from pfedmma_dist.data.sets.names import prompt_names
+from pfedmma_dist.data.sets.paths import caseless
 from pfedmma_dist.data.sets.presence import check_paths
 from pfedmma_dist.spelling import control_in, quoted
+
+log = logging.getLogger(__name__)
 
 
 def to_images(
@@ -53,6 +57,8 @@ def to_images(
     )
     _refuse_odd_names("domain", domain_names, source)
     _refuse_odd_names("client", owner_names, source)
+    _warn_of_alike("domains", domain_names, source)
+    _warn_of_alike("clients", owner_names, source)
     rows = np.arange(len(entries), dtype=np.int64)
     return Images(
         Files(root, tuple(entry.path for entry in entries)),
@@ -103,6 +109,20 @@ def _refuse_odd_names(what: str, names: Sequence[str], source: Path) -> None:
             raise ValueError(
                 f"data.root: {source} has a {what} {quoted(name)}, which holds {held}; rename it"
             )
+
+
+def _warn_of_alike(what: str, names: Sequence[str], source: Path) -> None:
+    """Name two that are told apart, and may well be one: differences nobody makes on purpose."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(" ".join(caseless(name).replace("_", " ").split()), name)
+        if other != name:
+            log.warning(
+                "data.root: %s has the %s %s and %s, which differ in spelling alone and count as "
+                "two; write them alike if they are one",
+                source, what, ascii(other), ascii(name),
+            )  # fmt: skip
+            return
 
 
 def _numbered(

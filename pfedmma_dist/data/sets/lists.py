@@ -121,14 +121,18 @@ def _headings(names: Sequence[str], place: str) -> dict[str, str]:
         lower = name.strip().lower()
         if lower in (*NEEDED, *OPTIONAL) and lower not in ours.values():
             ours[name] = lower
-    for name in NEEDED:
-        if name in ours.values():
-            continue
-        others = [other for other in names if other.strip().lower() in OTHERS[name].split()]
-        hint = f"; did you mean {name} by {others[0]!r}? then call it so" if others else ""
+    lacking = [name for name in NEEDED if name not in ours.values()]
+    if lacking:
+        meant = [
+            f"{name} by {other!r}"
+            for name in lacking
+            for other in names
+            if other.strip().lower() in OTHERS[name].split()
+        ]
+        hint = f"; did you mean {' and '.join(meant)}? then call it so" if meant else ""
         raise ValueError(
-            f"data.list: {place} has no {name!r}{hint}; a list has the columns path and class and "
-            "may have domain, client and split, this one has "
+            f"data.list: {place} has no {lacking[0]!r}{hint}; a list has the columns path and "
+            "class and may have domain, client and split, this one has "
             f"{shortened(', '.join(names), 200) or 'none'}"
         )
     renamed = [f"{own!r} as {name}" for own, name in ours.items() if own != name]

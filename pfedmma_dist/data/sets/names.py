@@ -53,7 +53,7 @@ def prompt_names(
     calls some of them in words. `data.classes` chooses among them, `data.class_names` calls them
     otherwise. No two may end up with one name.
     """
-    given = _mapping(Path(cfg.class_names).expanduser()) if cfg.class_names else {}
+    given = _mapping(Path(cfg.class_names).expanduser(), names) if cfg.class_names else {}
     given = _matched(given, names, source)
     titles = {name: clean(published.get(name, name)) for name in names}
     titles.update({name: title for name, (title, _) in given.items()})
@@ -89,13 +89,17 @@ def _chosen(
     """Return the names that `data.classes` lists, by either spelling, in the order of `names`."""
     spelled = {**{title: name for name, title in titles.items()}, **{name: name for name in names}}
     found = _found(classes, spelled, "data.classes", source, total=len(names))
-    wanted = {spelled[name] for name in found}
+    found = [spelled[name] for name in found]
+    wanted = {*found}
+    if len(wanted) < len(found):
+        twice = next(name for place, name in enumerate(found) if name in found[:place])
+        log.warning("data.classes: %s is named twice", quoted(twice))
     if not wanted:
         raise ValueError("data.classes: the list is empty; name classes, or set it to null for all")
     return [name for name in names if name in wanted]
 
 
-def _mapping(file: Path) -> dict[str, tuple[str, str]]:
+def _mapping(file: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Return folder name -> (name in the prompt, place) of a CSV or JSON file."""
     if file.suffix.lower() not in (".csv", ".tsv", ".json"):
         raise ValueError(
@@ -113,7 +117,7 @@ def _mapping(file: Path) -> dict[str, tuple[str, str]]:
                 (*row, f"{file}, line {line}")
                 if len(row) == 2
                 else (row, None, f"{file}, line {line}")
-                for line, row in pairs_of(file, key)
+                for line, row in pairs_of(file, names, key)
                 if row
             ]
     except OSError as error:

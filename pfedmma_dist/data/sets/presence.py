@@ -7,7 +7,7 @@ letter is looked for by `paths.locate`, and what is found so is said.
 
 import logging
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pfedmma_dist.data.sets.entry import Entry
@@ -37,7 +37,7 @@ def check_paths(
 
     by_path: sort the first `num_train` and the others by path, where any was spelled otherwise.
     """
-    tidy: list[Entry] = []
+    entries, tidy = list(entries), []
     outside: set[int] = set()  # places of paths that lead out, or seem to
     for place, entry in enumerate(entries):
         path = posixpath.normpath(entry.path)
@@ -57,7 +57,7 @@ def check_paths(
     missing = _missing(tidy, outside, disk)
     if not missing:
         return tidy
-    found = _located(tidy, missing, disk, source)
+    found = _located(tidy, {place: entries[place] for place in missing}, disk, source)
     if by_path:
         halves = found[:num_train], found[num_train:]
         found = [e for half in halves for e in sorted(half, key=lambda entry: entry.path)]
@@ -82,14 +82,16 @@ def _missing(entries: Sequence[Entry], outside: set[int], disk: Disk) -> list[in
 
 
 def _located(
-    entries: Sequence[Entry], missing: Sequence[int], disk: Disk, source: Path
+    entries: Sequence[Entry], missing: Mapping[int, Entry], disk: Disk, source: Path
 ) -> list[Entry]:
-    """Return the entries, the missing ones as the files that their paths mean, or say why not."""
+    """Return the entries, the missing ones as the files that their paths mean, or say why not.
+
+    missing: those of some places, with the paths that the source gives them.
+    """
     found, lost = list(entries), []
     firsts: dict[Kind, tuple[Entry, Found]] = {}
     counts = dict.fromkeys(Kind, 0)
-    for place in missing:
-        entry = entries[place]
+    for place, entry in missing.items():
         match locate(entry.path, disk):
             case []:
                 lost.append(entry)
@@ -119,7 +121,7 @@ def _refuse_lost(lost: Sequence[Entry], total: int, disk: Disk, source: Path) ->
     """Say of the first path that was not found where it leads, and what may mend all of them."""
     first = next((entry for entry in lost if _outside(entry.path, disk)), lost[0])
     head = surplus(first.path, disk)
-    cut = f"cut {head!r} from their beginning" if head else ""
+    cut = f"cut '{head}' from their beginning" if head else ""
     if is_of_windows(first.path):
         raise ValueError(
             f"data.root: {first.place}: {first.path} is on a drive of Windows, of which nothing is "

@@ -54,19 +54,20 @@ def lines_of(file: Path, needed: Collection[str], key: str) -> Iterator[tuple[in
             raise ValueError(f"{key}: {file}, line {line}: {error}") from error
 
 
-def pairs_of(file: Path, key: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield line and values of each row of a file without a heading, two values to a row."""
+def pairs_of(file: Path, known: Collection[str], key: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield line and values of each row of a file without a heading, two values to a row.
+
+    known: what the first values are likely to be, by which the separator is told.
+    """
     with open(file, encoding=encoding_of(file, key), newline="") as stream:
-        text = stream.read()
-    rows = list(csv.reader(text.splitlines(keepends=True)))
-    for separator in SEPARATORS:
-        found = list(csv.reader(text.splitlines(keepends=True), delimiter=separator))
-        if all(len(row) in (0, 2) for row in found):
-            if separator != ",":
-                log.info("%s: %s has its values separated by %s", key, file, SEPARATORS[separator])
-            rows = found
-            break
-    yield from enumerate(rows, 1)
+        lines = stream.read().splitlines(keepends=True)
+    found = {separator: list(csv.reader(lines, delimiter=separator)) for separator in SEPARATORS}
+    whole = [sep for sep, rows in found.items() if all(len(row) in (0, 2) for row in rows)] or [","]
+    firsts = {sep: {row[0] for row in found[sep] if row} for sep in whole}
+    best = next((sep for sep in whole if firsts[sep] <= {*known}), whole[0])
+    if best != ",":
+        log.info("%s: %s has its values separated by %s", key, file, SEPARATORS[best])
+    yield from enumerate(found[best], 1)
 
 
 def separator_of(head: str, needed: Collection[str]) -> str:
