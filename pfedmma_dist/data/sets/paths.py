@@ -138,14 +138,20 @@ class Disk:
         return None
 
     def _links(self) -> list[tuple[str, str]]:
-        """Return (where it leads, its own place) of each folder that is linked into the root."""
+        """Return (where it leads, its own place) of each folder linked into the root or one below.
+
+        What lies deeper is not asked for: there are the images, and these may be many.
+        """
         if self._linked is None:
-            self._linked = [
-                (os.path.realpath(link), os.path.relpath(link, self.root))
-                for within, folders, _ in os.walk(self.root)
-                for link in (os.path.join(within, name) for name in sorted(folders))
-                if os.path.islink(link)
-            ]
+            self._linked = []
+            for within, folders, _ in os.walk(self.root):
+                for name in sorted(folders):
+                    link = os.path.join(within, name)
+                    if os.path.islink(link):
+                        place = os.path.relpath(link, self.root)
+                        self._linked.append((os.path.realpath(link), place))
+                if within != self.root:
+                    folders.clear()
         return self._linked
 
 
