@@ -110,7 +110,7 @@ def _located(
         _refuse_lost(lost, len(entries), disk, source)
     for kind, (entry, one) in firsts.items():
         log.warning(
-            "%s: %d of %d paths were found only %s (the first is %s, on disk %s)",
+            "data.root: %s: %d of %d paths were found only %s (the first is %s, on disk %s)",
             source, counts[kind], len(entries), kind.value, entry.path,
             ascii(one.path) if kind is Kind.form else one.path,
         )  # fmt: skip

@@ -130,9 +130,9 @@ def test_what_is_found_loosely_is_counted_by_kind(root, caplog):
     assert [entry.path for entry in found][2:] == ["top.gif", "STRASSE/x.jpg"]
     lines = [record.getMessage() for record in caplog.records]
     assert [line.partition(" (")[0] for line in lines] == [
-        "list.csv: 2 of 4 paths were found only with / in place of \\",
-        "list.csv: 1 of 4 paths were found only in the letter case of the disk",
-        "list.csv: 1 of 4 paths were found only with the image folder cut from their beginning",
+        "data.root: list.csv: 2 of 4 paths were found only with / in place of \\",
+        "data.root: list.csv: 1 of 4 paths were found only in the letter case of the disk",
+        "data.root: list.csv: 1 of 4 paths were found only with the image folder cut from their beginning",
     ]
     assert lines[0].endswith("(the first is ant\\a%20b.png, on disk ant/a%20b.png)")
 
