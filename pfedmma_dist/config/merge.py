@@ -71,8 +71,9 @@ class Leaf:
         """Say in words what the key holds."""
         kind, names = self.kind, ", ".join(members(self.kind))
         origin = get_origin(kind) or kind
-        collection = "a list" if origin in (list, tuple) else "a mapping"
-        collection = "a list of texts" if kind == list[str] else collection
+        inside = {str: " of text", int: " of whole numbers", float: " of numbers"}
+        of = "".join(inside.get(one, "") for one in get_args(kind)[:1])
+        collection = f"a list{of}" if origin in (list, tuple) else "a mapping"
         words = f"one of {names}" if names else WORDS.get(kind, collection)
         return f"{words}, or null" if self.optional else words
 

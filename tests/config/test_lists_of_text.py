@@ -49,11 +49,11 @@ def test_saved_configuration_has_the_same_items(file: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "words"),
     [
-        ("data.classes=yes", "data.classes: 'yes' is not a list of texts, or null; write [yes];"),
-        ("data.classes=001", "data.classes: '001' is not a list of texts, or null; write [001];"),
+        ("data.classes=yes", "data.classes: 'yes' is not a list of text, or null; write [yes];"),
+        ("data.classes=001", "data.classes: '001' is not a list of text, or null; write [001];"),
         ("data.classes=cat,dog", "write [cat,dog]; for example 'data.classes=[cat,dog]'"),
-        ("data.classes=[[a],b]", "[['a'], 'b'] is not a list of texts, or null; quote each of its"),
-        ("data={classes: [yes]}", "data.classes: [True] is not a list of texts, or null; quote"),
+        ("data.classes=[[a],b]", "[['a'], 'b'] is not a list of text, or null; quote each of its"),
+        ("data={classes: [yes]}", "data.classes: [True] is not a list of text, or null; quote"),
     ],
 )  # fmt: skip
 def test_what_is_no_list_of_texts_is_refused_with_how_to_write_it(word: str, words: str) -> None:
@@ -65,7 +65,7 @@ def test_what_is_no_list_of_texts_is_refused_with_how_to_write_it(word: str, wor
     [
         (
             "data: {classes: yes}",
-            "data.classes: 'yes' is not a list of texts, or null; write [yes]",
+            "data.classes: 'yes' is not a list of text, or null; write [yes]",
         ),
         ("data: {held_out: no}", "data.held_out: False is not text, or null; quote it, as in 'no'"),
         ("data: {name: 1e3}", "data.name: 1000.0 is not text; quote it, as in '1e3'"),
