@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from launch.script import check_options, check_setup
-from pfedmma_dist.config.documents import read_yaml
+from pfedmma_dist.config.documents import read_layer
 from pfedmma_dist.config.kinds import CLUSTER, refuse_other_kind
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce, limited
-from pfedmma_dist.config.merge import Layer, merged
+from pfedmma_dist.config.merge import merged
 
 INHERITED = re.compile(
     r"(SLURM|SLURMD|SBATCH|SRUN|PMI|PMIX|SUBMITIT|TORCHELASTIC)_.*"
@@ -96,9 +96,9 @@ def read_cluster(path: str) -> Cluster:
     if not os.path.isfile(path):
         known = ", ".join(sorted(str(file) for file in Path("slurm").glob("*.yaml")))
         raise ValueError(f"there is no cluster file {path}; known: {known or 'none'}")
-    tree = read_yaml(path)
-    refuse_other_kind(path, tree, CLUSTER)
-    cluster = merged(Cluster, [Layer(path, tree)])
+    layer = read_layer(path)
+    refuse_other_kind(path, layer.tree, CLUSTER)
+    cluster = merged(Cluster, [layer])
     enforce(cluster)
     check_setup(cluster.setup, f" (in {path})")
     check_options(cluster.sbatch, f" (in {path})")

@@ -4,17 +4,17 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pfedmma_dist.config.command_line import read, unread, with_default
-from pfedmma_dist.config.documents import read_yaml
+from pfedmma_dist.config.documents import Word, parsed, read_layer
 from pfedmma_dist.config.identity import digest, digest_of_format_0
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.kinds import SWEEP, refuse_other_kind
-from pfedmma_dist.config.merge import Layer, Word, hint, merged, parsed, shown
+from pfedmma_dist.config.merge import hint, leaves, merged, shown
 from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
@@ -82,9 +82,9 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
     `seed=4` or `seed=[4,5]`; run.folder is the folder of the sweep, not of one run.
     """
     path = _sweep_file(file)
-    tree = read_yaml(path)
-    refuse_other_kind(path, tree, SWEEP)
-    sweep = merged(Sweep, [Layer(file, tree)])
+    layer = replace(read_layer(path), source=file)
+    refuse_other_kind(path, layer.tree, SWEEP)
+    sweep = merged(Sweep, [layer])
     rows, grid, overrides = sweep.rows or {path.stem: []}, dict(sweep.grid), []
     _check_exclude(file, sweep.exclude, {ROW: list(rows), **grid})
     for word in words:
@@ -94,6 +94,8 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
             grid[key] = values if isinstance(values, list) else [values]
         else:
             overrides.append(word)
+    for key, values in grid.items():
+        _need_text(file, key, values)
     runs = [
         _planned(file, row, dict(zip(grid, values, strict=True)), [*sweep.base, *own], overrides)
         for values in product(*grid.values())  # outside, so that all rows soon have a first run
@@ -178,6 +180,20 @@ def _sweep_file(word: str) -> Path:
         near = alike(word)
         raise ValueError(f"there is no sweep {word}" + (f"; did you mean {near}?" if near else ""))
     return path
+
+
+def _need_text(file: str, key: str, values: Iterable[Any]) -> None:
+    """Refuse values that YAML has made something else of, where a key holds text."""
+    leaf = leaves(Config).get(key)
+    if leaf is None or leaf.kind not in (str, list[str]):
+        return
+    for value in values:
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, bool | int | float):
+                raise ValueError(
+                    f"{file}: grid: {key}: {shown(item)} is what YAML reads of an unquoted value, "
+                    f"and the key holds {leaf.expected}; quote it"
+                )
 
 
 def _check_exclude(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pfedmma_dist.clip import cache
+from pfedmma_dist.clip.alike import refuse_alike
 from pfedmma_dist.clip.load import check, load
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.storage import GIB
@@ -47,6 +48,8 @@ def assemble(cfg: Config, world: World) -> Federation:
         return registry.read(cfg.data, cfg.seed, folder)
 
     images = together(world, listed, ValueError, OSError)
+    apart = (cfg.clip.model, images.class_names, cfg.data.template, images.place)
+    together(world, lambda: refuse_alike(*apart), ValueError)
     experiment = TASKS[cfg.data.task]
 
     def divided() -> Task:

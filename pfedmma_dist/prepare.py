@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pfedmma_dist import command
+from pfedmma_dist.clip.alike import refuse_alike
 from pfedmma_dist.config.command_line import FLAGS
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import hint
@@ -95,6 +96,7 @@ def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool
         _show(f"{len(images.owner_names):,} natural clients", owner_table(images))
     if origin is not None:
         _compare(images, origin, Path(cfg.data.root).expanduser())
+    refuse_alike(cfg.clip.model, images.class_names, cfg.data.template, images.place)
     _account(images)
     if describe:
         _describe(cfg, images)

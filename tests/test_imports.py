@@ -57,6 +57,7 @@ OUTSIDE = {
     "torch.utils.tensorboard": "run/board.py",
     "tensorboard": "run/board.py",
     "yaml": "config/",
+    "ftfy": "data/sets/names.py",
     "submitit": "../launch/",
     "launch": "../launch/",
 }

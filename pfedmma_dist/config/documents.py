@@ -5,6 +5,8 @@ than any memory holds; whoever builds the tree has to be sure of its size first.
 """
 
 import io
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +30,30 @@ class Word(str):
     """A value as it was typed on the command line; its type is decided by its key."""
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One source of values. Later layers win."""
+
+    source: str  # file name; empty for the command line
+    tree: Mapping[Any, Any]
+    written: Any = None
+    """The same tree with each scalar as the text that stands in the file."""
+
+    def text_of(self, key: str) -> Any:
+        """Return what is written at a dotted key; None where that is not known."""
+        tree = self.written
+        for name in key.split("."):
+            tree = tree.get(name) if isinstance(tree, Mapping) else None
+        return tree
+
+
 class Unbounded(ValueError):
     """Say what of a YAML text is out of bounds, and a remedy; completes "NAME ..."."""
 
 
-def parsed(word: Word, key: str = "") -> Any:
-    """Read a command-line word as YAML, or leave it as text where it is none.
-
-    key: of the word, for the message.
-    """
-    try:
-        check_yaml(word)
-        tree = OmegaConf.from_dotlist([f"value={word}"])
-        return OmegaConf.to_container(tree, resolve=False)["value"]
-    except Unbounded as error:
-        raise ValueError(f"{key}: {quoted(str(word))} {error}".removeprefix(": ")) from error
-    except (yaml.YAMLError, ValueError, RecursionError, OmegaConfBaseException):
-        return str(word)
+def place(layer: Layer) -> str:
+    """Return ` (in FILE)`, or nothing for the command line."""
+    return f" (in {layer.source})" if layer.source else ""
 
 
 def read_yaml(path: str | Path) -> dict[Any, Any]:
@@ -52,6 +61,11 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
 
     Its `format`, where it has one, is checked and left out.
     """
+    return dict(read_layer(path).tree)
+
+
+def read_layer(path: str | Path) -> Layer:
+    """Return a YAML file, see `read_yaml`, as a source of values."""
     try:
         with open(path, "rb") as file:
             text = file.read(MOST_BYTES + 1).decode("utf-8-sig")
@@ -69,7 +83,30 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
         raise ValueError(f"{path} holds a list; write `key: value` lines")
     check_format(Path(path), tree.pop("format", 0))
     refuse_odd_text("", tree, f" (in {path})")
-    return tree
+    return Layer(str(path), tree, as_written(text))
+
+
+def parsed(word: Word, key: str = "") -> Any:
+    """Read a command-line word as YAML, or leave it as text where it is none.
+
+    key: of the word, for the message.
+    """
+    try:
+        check_yaml(word)
+        tree = OmegaConf.from_dotlist([f"value={word}"])
+        return OmegaConf.to_container(tree, resolve=False)["value"]
+    except Unbounded as error:
+        raise ValueError(f"{key}: {quoted(str(word))} {error}".removeprefix(": ")) from error
+    except (yaml.YAMLError, ValueError, RecursionError, OmegaConfBaseException):
+        return str(word)
+
+
+def as_written(text: str) -> Any:
+    """Read a checked YAML text with every scalar left as the text that stands there.
+
+    YAML itself takes an unquoted yes for true, 010 for 8 and 1e3 for 1000.0.
+    """
+    return yaml.load(text, yaml.BaseLoader)  # builds text, lists and mappings of them alone
 
 
 def check_yaml(text: str) -> None:

@@ -38,16 +38,19 @@ class DataConfig:
     root: str = key("data", by_content=True, limit=PATH, never=GLYPHS)
     """Folder that holds the data sets (for `folder`: the image folder itself)."""
     classes: list[str] | None = key(None, never=GLYPHS, refused=True)
-    """Classes to use, by name, in place of all."""
+    """Classes to use in place of all, such as [cat,sea horse]; each counts as it is written, as a
+    folder or in a prompt: [yes,no,001] are three texts."""
     class_names: str | None = key(None, by_content=True, limit=PATH, never=GLYPHS, refused=True)
     """A .csv file of lines `folder,name`, or a .json object, of classes that a prompt shall call
-    otherwise than their folder."""
+    otherwise than their folder. No two may be the same words to CLIP."""
     # The name hides the built-in one: annotations further down cannot be list[...].
     list: str | None = key(
         None, by_content=True, limit=PATH, only={"data.name": ("folder",)}, refused=True
     )
-    """A .csv or .jsonl file with an image per line, in the columns path (relative to
-    root) and class, and where there are such, domain, client and split (train, val or test)."""
+    """A .csv, .tsv or .jsonl file with an image per line, in the columns path (from root) and
+    class, and where there are such, domain, client and split (train, val or test). Commas,
+    semicolons, tabs and bars separate. What is found only in another spelling is counted aloud:
+    with / for \\, without root before it, in other Unicode form or letter case."""
     layout: Layout = key(Layout.auto, since=1, only={"data.name": ("folder",)}, refused=True)
     """What the folders directly in root are: `halves` (train and test, in any
     spelling, with class folders inside), `classes`, `domains` (with class folders inside), or

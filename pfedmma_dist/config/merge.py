@@ -18,28 +18,20 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pfedmma_dist.config.documents import Word, parsed
+from pfedmma_dist.config.documents import Layer, Word, as_written, parsed, place
 from pfedmma_dist.config.texts import refuse_odd_text
 from pfedmma_dist.spelling import quoted, shortened
 
 T = TypeVar("T")
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name"}
+EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name", list[str]: "[cat,dog]"}
 SWITCHES = {True: "on", False: "off"}
 
 REFERENCE = re.compile(r"\$\{(?!oc\.env:)")
 MOST_REFERENCES = 24
 """Values that refer to values, `${data.root}`. Each may repeat another that repeats a third, so
 these alone multiply: 24 make at most 3^8 times the longest text, before that is refused."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One source of values. Later layers win."""
-
-    source: str  # file name; empty for the command line
-    tree: Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -86,9 +78,17 @@ class Leaf:
     def refusal(self, value: Any, layer: Layer) -> ValueError:
         """Return the error for a value of the wrong type."""
         given = str(value) if isinstance(value, Word) else value
-        quote = "; quote it" if self.kind is str and isinstance(value, int | float) else ""
+        written, remedy = layer.text_of(self.key), ""
+        text = written if isinstance(written, str) else str(given)
+        if self.kind is str and isinstance(value, int | float):
+            remedy = f"; quote it, as in {quoted(text)}"
+        elif self.kind == list[str]:
+            if isinstance(value, list):
+                remedy = "; quote each of its items"
+            elif not set(text) & set("[]{}"):
+                given, remedy = text, f"; write [{shortened(text)}]"
         return ValueError(
-            f"{self.key}: {quoted(given)} is not {self.expected}{quote}; "
+            f"{self.key}: {quoted(given)} is not {self.expected}{remedy}; "
             f"for example {self.example}{place(layer)}"
         )
 
@@ -140,11 +140,6 @@ def hint(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean ...?`, or nothing."""
     names = nearest(name, known)
     return f"; did you mean {' or '.join(names)}?" if names else ""
-
-
-def place(layer: Layer) -> str:
-    """Return ` (in FILE)`, or nothing for the command line."""
-    return f" (in {layer.source})" if layer.source else ""
 
 
 def merged(schema: type[T], layers: Iterable[Layer]) -> T:
@@ -207,6 +202,8 @@ def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
     if members(kind) and isinstance(value, bool):
         value = SWITCHES[value]  # YAML reads an unquoted `off` as false
     interpolated = isinstance(value, str) and "${" in value
+    if kind == list[str] and value is not None and not interpolated:
+        value = _texts(given, value, leaf, layer)
     # OmegaConf alone would take 2 for true, and 010 for the text "8"
     loose = isinstance(value, int | float) and (
         kind is str or (kind is bool and not isinstance(value, bool))
@@ -221,6 +218,17 @@ def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
         number = OmegaConf.select(config, leaf.key)
         if number is not None and not math.isfinite(number):
             raise leaf.refusal(given, layer)
+
+
+def _texts(given: Any, value: Any, leaf: Leaf, layer: Layer) -> list[str]:
+    """Return a list of texts as they are written, whatever else YAML takes one for."""
+    if not isinstance(value, list):
+        raise leaf.refusal(given, layer)
+    written = as_written(given) if isinstance(given, Word) else layer.text_of(leaf.key)
+    items = written if isinstance(written, list) else value
+    if not all(isinstance(item, str) for item in items):
+        raise leaf.refusal(items, layer)
+    return items
 
 
 def _refuse_many_references(config: DictConfig) -> None:

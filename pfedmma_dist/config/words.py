@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pfedmma_dist.config.documents import Word, read_yaml
+from pfedmma_dist.config.documents import Layer, Word, read_layer
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.kinds import RUN, named_by, refuse_other_kind
-from pfedmma_dist.config.merge import Layer, hint, leaves
+from pfedmma_dist.config.merge import hint, leaves
 from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.spelling import quoted
 
@@ -33,9 +33,9 @@ def word_layer(word: str) -> Layer:
 
 def file_layer(path: str | Path) -> Layer:
     """Return a file of a run's configuration."""
-    tree = read_yaml(path)
-    refuse_other_kind(path, tree, RUN)
-    return Layer(str(path), tree)
+    layer = read_layer(path)
+    refuse_other_kind(path, layer.tree, RUN)
+    return layer
 
 
 def _file(word: str) -> Path:

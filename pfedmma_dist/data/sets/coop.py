@@ -17,9 +17,12 @@ from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.account import SKIPPED
 from pfedmma_dist.data.sets.coop_names import CALTECH_NAMES, CALTECH_SKIP, EUROSAT_NAMES
+from pfedmma_dist.data.sets.entry import Entry, Part
 from pfedmma_dist.data.sets.folders import class_entries, class_folders, find, refuse_misplaced
-from pfedmma_dist.data.sets.listing import Entry, Part, check_paths, to_images
+from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.matlab import load_labels
+from pfedmma_dist.data.sets.paths import slashed
+from pfedmma_dist.data.sets.presence import check_paths
 from pfedmma_dist.data.sets.split import COOP_SHARES, TRAINVAL_SHARES, draw, read_split
 from pfedmma_dist.reading import from_json
 
@@ -113,12 +116,12 @@ def _sun397(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return what {Training,Testing}_01.txt list, as `/a/apse/indoor/sun_x.jpg`: an indoor apse."""
 
     def named(path: str) -> str:
-        return " ".join(reversed(path.strip("/").split("/")[1:]))
+        return " ".join(reversed(slashed(path).strip("/").split("/")[1:]))
 
     def read(part: Part) -> list[Entry]:
         file = home / ("Testing_01.txt" if part is Part.test else "Training_01.txt")
         return [
-            Entry(path.strip("/"), named(path.rpartition("/")[0]), part, "", "", file, line)
+            Entry(path.strip("/\\"), named(path).partition(" ")[2], part, "", "", file, line)
             for line, [path, *_] in _lines(file, 1, kind, home)
         ]
 
@@ -138,7 +141,7 @@ def _ucf101(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
         file = lists / f"{part.value}list01.txt"
         found = []
         for line, words in _lines(file, 1, kind, home):
-            action, _, video = words[0].partition("/")
+            action, _, video = slashed(words[0]).partition("/")
             path = f"{named(action)}/{Path(video).stem}.jpg"
             found.append(Entry(path, named(action), part, "", "", file, line))
         return found

@@ -12,8 +12,10 @@ import numpy as np
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets.entry import Entry, Part
 from pfedmma_dist.data.sets.folders import class_entries, class_folders, find, refuse_misplaced
-from pfedmma_dist.data.sets.listing import Entry, Part, to_images
+from pfedmma_dist.data.sets.listing import to_images
+from pfedmma_dist.data.sets.paths import slashed
 from pfedmma_dist.data.sets.pickles import load_plain
 from pfedmma_dist.data.sets.split import OWN_SHARES, draw
 from pfedmma_dist.spelling import quoted
@@ -156,9 +158,12 @@ def _official(file: Path, domain: str, part: Part) -> Iterator[Entry]:
         ) from error
     label_of: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        path, _, label = line.strip().rpartition(" ")
+        path, _, label = line.strip().replace("\t", " ").rpartition(" ")
+        path = path.rstrip()
         folders = path.split("/")
-        if len(folders) != 3 or folders[0] != domain or not label.isdecimal():
+        if len(folders) != 3 or folders[0] != domain:  # spelled otherwise, or wrong
+            folders = slashed(path).split("/")[-3:]
+        if len(folders) != 3 or folders[0].lower() != domain or not label.isdecimal():
             if not line.strip():
                 continue
             raise ValueError(

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from pfedmma_dist.data.images.files import SUFFIXES
-from pfedmma_dist.data.sets.listing import Entry, Part
+from pfedmma_dist.data.sets.entry import Entry, Part
 from pfedmma_dist.data.sets.look import contents, is_file, is_folder, leads_up
 from pfedmma_dist.data.sets.system import is_system_folder
 

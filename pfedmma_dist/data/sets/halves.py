@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from pfedmma_dist.data.sets.listing import Part
+from pfedmma_dist.data.sets.entry import Part
 
 WORDS = {
     Part.train: ("train", "training", "trainval"),

@@ -5,10 +5,11 @@ from pathlib import Path
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.account import BESIDE
+from pfedmma_dist.data.sets.entry import Part
 from pfedmma_dist.data.sets.folders import folders, refuse_misplaced
 from pfedmma_dist.data.sets.halves import parts_of
 from pfedmma_dist.data.sets.layout import half_folders
-from pfedmma_dist.data.sets.listing import Part, to_images
+from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.own import halves
 
 TWINS = {"n04008634": "projectile", "n04355933": "sunglass"}

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pfedmma_dist.config.keys import Layout
+from pfedmma_dist.data.sets.entry import Part
 from pfedmma_dist.data.sets.folders import MANY, first_image, folders, image_files
 from pfedmma_dist.data.sets.halves import part_of, parts_of
-from pfedmma_dist.data.sets.listing import Part
 
 LIST = "give a data.list with the columns path, class, domain and split"
 

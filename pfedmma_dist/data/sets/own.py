@@ -7,6 +7,7 @@ from pfedmma_dist.config.keys import DataConfig, Layout
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.account import BESIDE, VAL_HALF
 from pfedmma_dist.data.sets.domains import domain_tree
+from pfedmma_dist.data.sets.entry import Entry, Part
 from pfedmma_dist.data.sets.folders import (
     class_entries,
     class_folders,
@@ -16,7 +17,7 @@ from pfedmma_dist.data.sets.folders import (
 )
 from pfedmma_dist.data.sets.halves import part_of, parts_of
 from pfedmma_dist.data.sets.layout import half_folders, is_layout, recognised, refuse_domains_in
-from pfedmma_dist.data.sets.listing import Entry, Part, to_images
+from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.lists import read_list
 from pfedmma_dist.data.sets.split import OWN_SHARES, draw
 

@@ -18,7 +18,8 @@ import numpy as np
 from pfedmma_dist import rng
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
-from pfedmma_dist.data.sets.listing import Entry, Part, to_images
+from pfedmma_dist.data.sets.entry import Entry, Part
+from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.reading import from_json
 from pfedmma_dist.spelling import quoted
 

@@ -1,7 +1,7 @@
 import pytest
 
+from pfedmma_dist.data.sets.entry import Part
 from pfedmma_dist.data.sets.halves import part_of, parts_of
-from pfedmma_dist.data.sets.listing import Part
 
 SPELLINGS = {
     Part.train: "train Train TRAIN Training train_set trainset train-images img_train train2017",
