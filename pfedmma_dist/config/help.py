@@ -38,7 +38,7 @@ examples
   python -m pfedmma_dist.train method.name=promptfl federation.rounds=20
   python -m pfedmma_dist.train data.name=caltech101 data.root=DATA method.name=promptfl
   torchrun --nproc_per_node=2 -m pfedmma_dist.train my.yaml federation.rounds=50 method.rank=16
-  python -m pfedmma_dist.train runs/mine/config.yaml     # resume or repeat that run
+  python -m pfedmma_dist.train runs/mine/config.yaml run.folder=runs/mine    # resume that run
 """
 
 
