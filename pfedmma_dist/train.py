@@ -55,6 +55,7 @@ def train(cfg: Config, world: World) -> int:
 
 def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> int:
     console = together(world, lambda: _log(world, folder), ValueError)
+    world.tell()
     settle(cfg, folder, world)
     finished = together(world, lambda: result.read(folder), ValueError)
     if finished is None:

@@ -12,7 +12,7 @@ from pfedmma_dist.world.roster import Roster, Watch
 
 log = logging.getLogger(__name__)
 
-NAME_SECONDS = 30.0
+NAME_SECONDS = 10.0
 """Ranks that others wait for are named after this, or after 5 times the last round."""
 
 LEAVE_SECONDS = 20.0
@@ -52,9 +52,12 @@ class Work(Protocol):
 class Vigil:
     """Paces one wait: tells at growing intervals who is missing, and gives up after `patience`."""
 
-    def __init__(self, patience: float, first: float, remedy: str) -> None:
-        """first: seconds until the first telling. remedy: what to do when all is given up."""
-        self.patience, self.remedy = patience, remedy
+    def __init__(self, patience: float, first: float, remedy: str, advises: bool = False) -> None:
+        """first: seconds until the first telling. remedy: what to do when all is given up.
+
+        advises: say that at once, where a wait is more likely in vain than not.
+        """
+        self.patience, self.remedy, self.advises = patience, remedy, advises
         self.began = time.monotonic()
         self._next, self._told = first, False
 
@@ -68,8 +71,8 @@ class Vigil:
             if speaks():
                 self._told = True
                 log.warning(
-                    "waiting for %s, for %.0f s so far; gives up after %.0f s",
-                    missing(), waited, self.patience,
+                    "waiting for %s, for %.0f s so far; gives up after %.0f s%s",
+                    missing(), waited, self.patience, f"; {self.remedy}" if self.advises else "",
                 )  # fmt: skip
 
     def end(self) -> None:
