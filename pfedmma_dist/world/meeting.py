@@ -1,28 +1,26 @@
 """Where the ranks of one start meet: a store that all of them reach, with a note of each in it."""
 
-import contextlib
-import logging
 import socket
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import torch.distributed as dist
 
 from pfedmma_dist.world.address import PAUSE_SECONDS, check_own, knock, listen, resolve
 from pfedmma_dist.world.place import Place
-from pfedmma_dist.world.roster import NAMED, Roster
-from pfedmma_dist.world.waiting import NAME_SECONDS, RankLost, Vigil
-
-log = logging.getLogger(__name__)
+from pfedmma_dist.world.roster import Roster, numbers
+from pfedmma_dist.world.waiting import NAME_SECONDS, RankLost, Vigil, watched
 
 START_SECONDS = 1800.0
 """How long ranks wait for each other to start."""
 
 STORE_SECONDS = 10.0
 """How long torchrun's store may take to answer; it is there before the ranks are."""
+
+STRANGER = "what listens there does not speak as rank 0 does"
 
 
 def meet(place: Place) -> tuple[dist.Store, Roster]:
@@ -50,7 +48,11 @@ def _meet(place: Place) -> tuple[dist.Store, Roster]:
         keeper = None
         _await_torchrun(place)
         limit = timedelta(seconds=START_SECONDS)
-        whole, *_ = next(dist.rendezvous("env://", rank, size, timeout=limit))
+        whole = watched(
+            lambda: next(dist.rendezvous("env://", rank, size, timeout=limit))[0],
+            vigil,
+            lambda: f"torchrun's store at {_where(place)}, where something listens, to answer",
+        )
         store = dist.PrefixStore(_fresh_name(whole, place, vigil), whole)
     else:
         keeper = 0
@@ -97,24 +99,29 @@ def _own_store(place: Place, vigil: Vigil) -> dist.Store:
     if place.rank == 0:
         door = listen(port)
         check_own(host, port)
-        return dist.TCPStore(
-            host, port, size, True, timedelta(seconds=START_SECONDS),
+        limit = timedelta(seconds=START_SECONDS)
+        keep = partial(
+            dist.TCPStore, host, port, size, True, limit,
             wait_for_workers=False, master_listen_fd=door.detach(),
         )  # fmt: skip
+        return watched(keep, vigil, lambda: _silent(place, STRANGER))
+
+    def join() -> dist.Store:
+        limit = timedelta(seconds=NAME_SECONDS)
+        return dist.TCPStore(host, port, size, False, limit, wait_for_workers=False)
+
     while True:
         problem = knock(host, port)
         if not problem:  # only now torch's client, which writes traces where nobody answers
+            problem = STRANGER
             try:
-                store = dist.TCPStore(
-                    host, port, size, False, timedelta(seconds=NAME_SECONDS),
-                    wait_for_workers=False,
-                )  # fmt: skip
+                store = watched(join, vigil, lambda: _silent(place, STRANGER))
             except dist.DistNetworkError:
-                problem = "what listens there is not rank 0"
+                pass
             else:
                 store.set_timeout(timedelta(seconds=START_SECONDS))
                 return store
-        vigil.check(lambda problem=problem: _silent(place, problem))
+        vigil.check(partial(_silent, place, problem))
         time.sleep(5 * PAUSE_SECONDS)
 
 
@@ -142,24 +149,6 @@ def _take_seat(store: dist.Store, place: Place) -> None:
             f"{place.launcher.rank}: {place.rank} has come to {_where(place)} already; give each "
             "process a rank of its own, or another MASTER_PORT where these are two starts"
         )
-
-
-@contextlib.contextmanager
-def told_meanwhile(words: str) -> Iterator[None]:
-    """Say at growing intervals what is being waited for inside, where nothing can be looked at."""
-    over, began = threading.Event(), time.monotonic()
-
-    def tell() -> None:
-        pause = NAME_SECONDS
-        while not over.wait(pause):
-            pause = time.monotonic() - began
-            log.warning("%s, for %.0f s so far", words, pause)
-
-    threading.Thread(target=tell, daemon=True).start()
-    try:
-        yield
-    finally:
-        over.set()
 
 
 def _where(place: Place) -> str:
@@ -212,20 +201,4 @@ def _until(
 
 
 def _not_started(ranks: list[int], place: Place) -> str:
-    return f"{named(ranks)} (of {place.known_by}), not started yet, at {_where(place)}"
-
-
-def named(ranks: list[int]) -> str:
-    """Name ranks by their numbers, those in a row by the first and the last of them."""
-    rows: list[list[int]] = []
-    for rank in ranks:
-        if rows and rank == rows[-1][-1] + 1:
-            rows[-1].append(rank)
-        else:
-            rows.append([rank])
-    words = []
-    for row in rows:
-        words += [f"{row[0]} to {row[-1]}"] if len(row) > 2 else map(str, row)
-    words = words[:NAMED] + ([f"{len(words) - NAMED} more"] if len(words) > NAMED else [])
-    listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "no one"
-    return f"rank {listed}" if len(ranks) == 1 else f"ranks {listed}"
+    return f"{numbers(ranks)} (of {place.known_by}), not started yet, at {_where(place)}"

@@ -213,3 +213,19 @@ def _apart(action: Callable[[], None], seconds: float) -> None:
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
     thread.join(seconds)
+
+
+def numbers(ranks: list[int]) -> str:
+    """Name ranks by their numbers, those in a row by the first and the last of them."""
+    rows: list[list[int]] = []
+    for rank in ranks:
+        if rows and rank == rows[-1][-1] + 1:
+            rows[-1].append(rank)
+        else:
+            rows.append([rank])
+    words = []
+    for row in rows:
+        words += [f"{row[0]} to {row[-1]}"] if len(row) > 2 else map(str, row)
+    words = words[:NAMED] + ([f"{len(words) - NAMED} more"] if len(words) > NAMED else [])
+    listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "no one"
+    return f"rank {listed}" if len(ranks) == 1 else f"ranks {listed}"

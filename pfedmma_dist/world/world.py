@@ -14,10 +14,10 @@ from torch import Tensor
 
 from pfedmma_dist.stopped import Stopped
 from pfedmma_dist.world.address import INTERFACES, check_interfaces, check_reachable
-from pfedmma_dist.world.meeting import meet, told_meanwhile
+from pfedmma_dist.world.meeting import meet
 from pfedmma_dist.world.place import Remark, find_place
 from pfedmma_dist.world.roster import Roster, Watch
-from pfedmma_dist.world.waiting import QUIET_SECONDS, RankLost, doze, wait_for_ranks
+from pfedmma_dist.world.waiting import QUIET_SECONDS, RankLost, doze, told_meanwhile, wait_for_ranks
 
 log = logging.getLogger(__name__)
 
