@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch.distributed as dist
+from runs import PLACE, python
 
+from pfedmma_dist import train
+from pfedmma_dist.command import MEND
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.world import address, meeting, roster, side_by_side
 from pfedmma_dist.world.address import Network, check_interfaces, check_reachable
@@ -75,6 +78,60 @@ def test_stranger_at_the_port_is_no_rank_0(taken: int, monkeypatch: pytest.Monke
     with pytest.raises(meeting.RankLost, match=re.escape(told)):
         meet(place(1, 2, taken))
     never.set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"WORLD_SIZE": ""}, "error: WORLD_SIZE: '' is empty; start the ranks with `torchrun"),
+        ({"MASTER_ADDR": "nosuchhost.invalid"}, "error: MASTER_ADDR: 'nosuchhost.invalid' is no"),
+        ({}, "error: MASTER_PORT: "),
+        ({"GLOO_SOCKET_IFNAME": "nonsense0"}, "error: GLOO_SOCKET_IFNAME: 'nonsense0' names no"),
+    ],
+)
+def test_ranks_that_cannot_meet_are_told_in_one_line_and_leave_nothing(
+    taken: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, str],
+    told: str,
+) -> None:
+    by_hand(monkeypatch, 0, MASTER_PORT=f"{taken}", **changes)
+    assert train.main([f"run.folder={tmp_path / 'run'}", "run.device=cpu"]) == MEND
+    text = capsys.readouterr().err
+    assert text.startswith(told)
+    assert text.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_port_in_use_ends_a_process_with_the_code_for_mend_it(taken: int, tmp_path: Path) -> None:
+    code = (
+        "import os, sys; os.environ |= dict(word.split('=') for word in sys.argv[1].split())\n"
+        "from pfedmma_dist import command, train; command.leave(train.main(sys.argv[2:]))"
+    )
+    place = f"RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT={taken}"
+    ended = python("-c", code, place, f"run.folder={tmp_path / 'run'}")
+    assert ended.code == MEND
+    assert re.fullmatch(f"error: MASTER_PORT: {taken} is in use by .*\n", ended.err)
+
+
+@pytest.mark.parametrize(("rank", "speaks"), [(0, True), (1, False)])
+def test_slip_in_the_command_line_is_told_by_rank_0_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: int, speaks: bool
+) -> None:
+    by_hand(monkeypatch, rank)
+    assert train.main(["federation.ronds=3"]) == MEND
+    assert ("unknown key" in capsys.readouterr().err) is speaks
+
+
+def by_hand(monkeypatch: pytest.MonkeyPatch, rank: int, **changes: str) -> None:
+    """Set the variables of one of two ranks, and no others."""
+    for name in PLACE:
+        monkeypatch.delenv(name, raising=False)
+    place = {"RANK": f"{rank}", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in {**place, **changes}.items():
+        monkeypatch.setenv(name, value)
 
 
 def test_rank_that_is_there_twice_and_other_sizes_are_refused(

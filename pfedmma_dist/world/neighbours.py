@@ -28,9 +28,9 @@ def side_by_side(holder: str) -> str:
     if not same or apart > SAME_START_SECONDS or other == own:
         return ""
     return (
-        f"; that one was started {apart:.0f} s apart from this one with the same arguments: if they are "
-        "meant as ranks of one run, their launcher is none that this program reads (it reads "
-        f"{READ_NAMES}), so start them with `{TORCHRUN.example}`"
+        f"; that one was started {apart:.0f} s apart from this one with the same arguments: if "
+        "they are meant as ranks of one run, their launcher is none that this program reads (it "
+        f"reads {READ_NAMES}), so start them with `{TORCHRUN.example}`"
     )
 
 

@@ -158,7 +158,7 @@ def watched(action: Callable[[], T], vigil: Vigil, missing: Callable[[], str]) -
     def act() -> None:
         try:
             under_way.set_result(action())
-        except RuntimeError as error:
+        except BaseException as error:  # raised again by who waits, who would wait for ever
             under_way.set_exception(error)
 
     threading.Thread(target=act, daemon=True).start()
