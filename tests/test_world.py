@@ -1,5 +1,6 @@
 """Ranks, exact sums and threads."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 
@@ -197,6 +198,29 @@ def test_rank_without_a_local_rank_takes_the_gpu_of_its_place_on_the_host(join: 
     del by_hand["LOCAL_RANK"]
     world, _ = join(by_hand, gpus=4)
     assert world.device == torch.device("cuda", 2)
+
+
+def test_ranks_that_cannot_join_are_told_what_to_set(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*words: object, **others: object) -> None:
+        raise RuntimeError("[/src/gloo/pair.cc:144] no error\nstack")
+
+    monkeypatch.setattr(dist, "init_process_group", refuse)
+    told = r"^rank 1 cannot join the others over gloo \(no error\); .* set GLOO_SOCKET_IFNAME to"
+    with pytest.raises(RankLost, match=told):
+        join(torchrun(1, 2, 1))
+
+
+def test_how_ranks_were_started_is_told_once_and_by_rank_0(
+    join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for rank in (1, 0, 0):
+        world, _ = join(torchrun(rank, 2, 0))
+        world.tell()
+        world.tell()
+    assert caplog.messages == ["2 ranks, by torchrun, meet at head:1234"] * 2
 
 
 def test_cpu_is_taken_where_it_is_asked_for(join: Join) -> None:

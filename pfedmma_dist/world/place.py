@@ -37,17 +37,13 @@ class Place:
     launcher: Launcher | None = None
     store_of_torchrun: bool = False  # which keeps one for its ranks, over restarts
     by_hand: bool = False  # no launcher vouches for the variables: they may be a shell's leftovers
+    to_unset: str = ""  # variables whose absence leaves one rank alone
     remarks: tuple[Remark, ...] = ()  # what there is to say, once somebody listens
 
     @property
     def known_by(self) -> str:
         """Name the variable that gives the size, with its value."""
         return f"{self.launcher.size}={self.size}" if self.launcher else f"{self.size}"
-
-    @property
-    def to_unset(self) -> str:
-        """Name the variables whose absence leaves one rank alone."""
-        return " ".join(self.launcher.variables[:2]) if self.launcher else ""
 
 
 def find_place(env: MutableMapping[str, str] | None = None) -> Place:
@@ -81,6 +77,7 @@ def find_place(env: MutableMapping[str, str] | None = None) -> Place:
         inner.launcher,
         inner.launcher is TORCHRUN and inner.live and env.get(STORE_OF_TORCHRUN) == "True",
         by_hand,
+        inner.launcher.set_in(env),
         ((logging.INFO, words), *remarks),
     )
 

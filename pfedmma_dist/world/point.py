@@ -33,7 +33,7 @@ def meeting_point(env: Environment, readings: Sequence[Reading]) -> tuple[str, i
         raise ValueError(
             f"{' and '.join(absent)}: not set, so {readings[0]} cannot meet the others; start them "
             f"with `{readings[-1].launcher.example}`, or set host and port of rank 0, or for one "
-            f"rank alone: unset {' '.join(readings[0].launcher.variables[:2])}"
+            f"rank alone: unset {readings[0].launcher.set_in(env)}"
         )
     return host, port, f" (made of {', '.join(made)})" if made else ""
 

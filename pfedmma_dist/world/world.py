@@ -58,10 +58,11 @@ class World:
 
     @classmethod
     def connect(cls, device: str = "auto", patience: float = 7200.0) -> "World":
-        """Join the ranks that torchrun or SLURM started, or stand alone.
+        """Join the ranks that a launcher started, or stand alone.
 
         device: auto, cpu or cuda. A rank takes the GPU of its local rank, modulo the visible ones:
-        torchrun shows all of them to every rank, submitit only its own.
+        torchrun shows all of them to every rank, submitit only its own. Where the
+        launcher gives no local rank, it is the place among the ranks of the host.
         """
         place = find_place()
         cuda = torch.cuda.is_available()
