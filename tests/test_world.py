@@ -200,6 +200,16 @@ def test_rank_without_a_local_rank_takes_the_gpu_of_its_place_on_the_host(join: 
     assert world.device == torch.device("cuda", 2)
 
 
+def test_ranks_of_which_some_have_no_gpu_are_refused(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, roster = met(1, 2)
+    store.set("backend", "nccl")
+    monkeypatch.setattr(module, "meet", lambda place: (store, roster))
+    with pytest.raises(ValueError, match=r"^run\.device: rank 1, on host .*, computes on cpu, and"):
+        join(torchrun(1, 2, 1))
+
+
 def test_ranks_that_cannot_join_are_told_what_to_set(
     join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:

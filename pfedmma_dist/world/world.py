@@ -61,8 +61,8 @@ class World:
         """Join the ranks that a launcher started, or stand alone.
 
         device: auto, cpu or cuda. A rank takes the GPU of its local rank, modulo the visible ones:
-        torchrun shows all of them to every rank, submitit only its own. Where the
-        launcher gives no local rank, it is the place among the ranks of the host.
+        torchrun shows all of them to every rank, submitit only its own. A launcher that gives no
+        local rank leaves the place among the ranks of the host.
         """
         place = find_place()
         cuda = torch.cuda.is_available()
@@ -92,8 +92,13 @@ class World:
 
     def _join(self, store: dist.Store, backend: str) -> None:
         """Make the process group of the ranks that have met."""
-        if backend == "gloo":
-            check_reachable(store, self.rank, self.size)
+        first = store.compare_set("backend", "", backend).decode()
+        if first != backend:
+            raise ValueError(
+                f"run.device: rank {self.rank}, on host {self.roster.host}, computes on "
+                f"{self.device.type}, and other ranks do not; set run.device=cpu, or look for CUDA "
+                "on each host"
+            )
         words = (
             f"rank {self.rank} still joins the others over {backend}; where this does not end, let "
             f"the hosts' firewalls pass, or set {INTERFACES[backend]} to the interface by which "
@@ -101,6 +106,8 @@ class World:
         )
         try:
             with told_meanwhile(words):
+                if backend == "gloo":
+                    check_reachable(store, self.rank, self.size)
                 dist.init_process_group(
                     backend,
                     store=store,
