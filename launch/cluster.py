@@ -15,8 +15,8 @@ from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce, limite
 from pfedmma_dist.config.merge import merged
 
 INHERITED = re.compile(
-    r"(SLURM|SLURMD|SBATCH|SRUN|PMI|PMIX|SUBMITIT|TORCHELASTIC)_.*"
-    r"|MASTER_(ADDR|PORT)|(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME"
+    r"(SLURM|SLURMD|SBATCH|SRUN|PMI|PMIX|SUBMITIT|TORCHELASTIC|OMPI)_.*"
+    r"|MASTER_(ADDR|PORT)|(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MPI_LOCAL\w+"
 )
 """Variables that describe the job or the ranks a shell is in, and would mislead a job started
 there: an inherited SLURM_CPU_BIND alone makes ranks share a core."""

@@ -15,7 +15,7 @@ from pfedmma_dist.run.checkpoint import CheckpointError
 from pfedmma_dist.run.together import TogetherError
 from pfedmma_dist.spelling import spelled
 from pfedmma_dist.stopped import Stopped
-from pfedmma_dist.world import RankLost, World
+from pfedmma_dist.world import RankLost, World, speaks
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,7 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
     try:
         config = parse(argv, methods=METHODS, sources=SOURCES)
     except ValueError as error:
-        rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
-        if rank == "0":  # the same words on every rank
+        if speaks():  # the same words on every rank
             sys.stderr.write(f"error: {spelled(str(error))}\n")
         return MEND
     if config is None:

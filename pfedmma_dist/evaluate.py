@@ -58,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     """Score the newest checkpoint of a run."""
     console = configure_logging(world, None)
+    world.tell()
     together(world, lambda: check_config(folder), ValueError)
     resolve(cfg, world)
     federation = assemble(cfg, world)

@@ -59,6 +59,7 @@ def train(cfg: Config, world: World) -> int:
 
 def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> int:
     console = configure_logging(world, folder)
+    world.tell()
     settle(cfg, folder, world)
     finished = together(world, lambda: result.read(folder), ValueError)
     if finished is None:

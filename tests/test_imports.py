@@ -17,7 +17,7 @@ ROOMS = {
     "reading": "spelling",
     "quantities": "",
     "stopped": "",
-    "world": "stopped",
+    "world": "spelling stopped",
     "params": "rng",
     "exchange": "rng world",
     "config": "reading spelling",

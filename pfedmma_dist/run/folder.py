@@ -12,7 +12,7 @@ from typing import IO
 
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.together import together
-from pfedmma_dist.world import World
+from pfedmma_dist.world import World, side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class RunFolder:
             file.close()
             raise ValueError(
                 f"run.folder: {self.path} is in use by {holder}; "
-                "wait for that run or stop it, or set another run.folder"
+                f"wait for that run or stop it, or set another run.folder{side_by_side(holder)}"
             ) from error
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
