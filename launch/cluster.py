@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from launch.script import check_options, check_setup
+from pfedmma_dist.config.documents import read_layer
+from pfedmma_dist.config.kinds import CLUSTER, refuse_other_kind
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce, limited
-from pfedmma_dist.config.merge import Layer, merged, read_yaml
+from pfedmma_dist.config.merge import merged
 
 INHERITED = re.compile(
-    r"(SLURM|SLURMD|SBATCH|SRUN|PMI|PMIX|SUBMITIT|TORCHELASTIC)_.*"
-    r"|MASTER_(ADDR|PORT)|(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME"
+    r"(SLURM|SLURMD|SBATCH|SRUN|PMI|PMIX|SUBMITIT|TORCHELASTIC|OMPI)_.*"
+    r"|MASTER_(ADDR|PORT)|(LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MPI_LOCAL\w+"
 )
 """Variables that describe the job or the ranks a shell is in, and would mislead a job started
 there: an inherited SLURM_CPU_BIND alone makes ranks share a core."""
@@ -94,7 +96,9 @@ def read_cluster(path: str) -> Cluster:
     if not os.path.isfile(path):
         known = ", ".join(sorted(str(file) for file in Path("slurm").glob("*.yaml")))
         raise ValueError(f"there is no cluster file {path}; known: {known or 'none'}")
-    cluster = merged(Cluster, [Layer(path, read_yaml(path))])
+    layer = read_layer(path)
+    refuse_other_kind(path, layer.tree, CLUSTER)
+    cluster = merged(Cluster, [layer])
     enforce(cluster)
     check_setup(cluster.setup, f" (in {path})")
     check_options(cluster.sbatch, f" (in {path})")

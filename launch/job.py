@@ -147,7 +147,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     from submitit.core.utils import UncompletedJobError
 
     from launch.plan import check_ranks
-    from pfedmma_dist.config.command_line import parse, with_default
+    from pfedmma_dist.config.command_line import parse, unread, with_default
     from pfedmma_dist.config.identity import run_folder
     from pfedmma_dist.data.sets.registry import SOURCES
     from pfedmma_dist.methods import METHODS
@@ -155,6 +155,8 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     config = parse(with_default(words), methods=METHODS, sources=SOURCES)
     if config is None:
         return 0
+    for remark in unread(words, config).values():
+        print(f"warning: {spelled(remark)}", file=sys.stderr)
     check_ranks(config, cluster.num_ranks)
     folder = run_folder(config, METHODS).absolute()
     check_log_folder(folder)

@@ -4,15 +4,17 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pfedmma_dist.config.command_line import read, with_default
+from pfedmma_dist.config.command_line import read, unread, with_default
+from pfedmma_dist.config.documents import Word, parsed, read_layer
 from pfedmma_dist.config.identity import digest, digest_of_format_0
 from pfedmma_dist.config.keys import Config
-from pfedmma_dist.config.merge import Layer, Word, hint, merged, parsed, read_yaml, shown
+from pfedmma_dist.config.kinds import SWEEP, refuse_other_kind
+from pfedmma_dist.config.merge import hint, leaves, merged, shown
 from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
@@ -80,7 +82,9 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
     `seed=4` or `seed=[4,5]`; run.folder is the folder of the sweep, not of one run.
     """
     path = _sweep_file(file)
-    sweep = merged(Sweep, [Layer(file, read_yaml(path))])
+    layer = replace(read_layer(path), source=file)
+    refuse_other_kind(path, layer.tree, SWEEP)
+    sweep = merged(Sweep, [layer])
     rows, grid, overrides = sweep.rows or {path.stem: []}, dict(sweep.grid), []
     _check_exclude(file, sweep.exclude, {ROW: list(rows), **grid})
     for word in words:
@@ -90,6 +94,8 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
             grid[key] = values if isinstance(values, list) else [values]
         else:
             overrides.append(word)
+    for key, values in grid.items():
+        _need_text(file, key, values)
     runs = [
         _planned(file, row, dict(zip(grid, values, strict=True)), [*sweep.base, *own], overrides)
         for values in product(*grid.values())  # outside, so that all rows soon have a first run
@@ -109,6 +115,12 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
                 "give them names that differ in letters or digits, and grid keys different values"
             )
     return runs
+
+
+def unread_everywhere(runs: Iterable[PlannedRun]) -> list[str]:
+    """Say which keys of the sweep's words no run makes any use of."""
+    told = [unread(run.words, run.config) for run in runs]
+    return [words for key, words in told[0].items() if all(key in other for other in told)]
 
 
 def is_finished(run: PlannedRun) -> bool:
@@ -159,10 +171,29 @@ def point_of(row: Mapping[str, str]) -> dict[str, Any]:
 
 def _sweep_file(word: str) -> Path:
     path = find(word)
+    if path is None and (Path(word) / PLAN).is_file():
+        raise ValueError(
+            f"{word} is the folder of a sweep; give its SWEEP.yaml to go on with it, or see how "
+            f"far it is by python -m launch.status {word}"
+        )
     if path is None:
         near = alike(word)
         raise ValueError(f"there is no sweep {word}" + (f"; did you mean {near}?" if near else ""))
     return path
+
+
+def _need_text(file: str, key: str, values: Iterable[Any]) -> None:
+    """Refuse values that YAML has made something else of, where a key holds text."""
+    leaf = leaves(Config).get(key)
+    if leaf is None or leaf.kind not in (str, list[str]):
+        return
+    for value in values:
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, bool | int | float):
+                raise ValueError(
+                    f"{file}: grid: {key}: {shown(item)} is what YAML reads of an unquoted value, "
+                    f"and the key holds {leaf.expected}; quote it"
+                )
 
 
 def _check_exclude(

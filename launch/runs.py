@@ -40,10 +40,10 @@ def is_sweep(folder: Path) -> bool:
 
 
 def _is_unstarted(path: Path) -> bool:
-    """Whether a folder is that of a run that was refused, or stopped, before it began; say so."""
+    """Whether a folder is that of a run that waits, or was ended, before it began; say so."""
     folder = RunFolder(path)
     begun = folder.config.is_file() or folder.result.is_file()
-    if not folder.lock_file.is_file() or begun:
+    if begun or not (folder.lock_file.is_file() or folder.jobs.is_dir()):
         return False
     print(f"skipped  {path} holds no run yet", file=sys.stderr)
     return True

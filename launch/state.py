@@ -9,7 +9,7 @@ from typing import Any
 
 from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
 from launch.slurm import Queued, queued
-from pfedmma_dist.config.merge import read_yaml
+from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.quantities.quantity import Place
 from pfedmma_dist.quantities.scores import scored
 from pfedmma_dist.quantities.units import UNITS, duration

@@ -18,7 +18,14 @@ from pathlib import Path
 from launch.array import submit_arrays
 from launch.cluster import Cluster, read_cluster, refuse_without_slurm
 from launch.jobs import Job
-from launch.plan import PlannedRun, check_ranks, is_finished, plan, write_plan
+from launch.plan import (
+    PlannedRun,
+    check_ranks,
+    is_finished,
+    plan,
+    unread_everywhere,
+    write_plan,
+)
 from launch.runs import sweep_runs
 from launch.script import check_log_folder
 from launch.slurm import max_array_size
@@ -46,6 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         folder = runs[0].folder.path.parent
         for run in runs:
             check_ranks(run.config, cluster.num_ranks if cluster else words.ranks or RANKS)
+        for remark in unread_everywhere(runs):
+            print(f"warning: {spelled(remark)}", file=sys.stderr)
         if cluster:
             check_log_folder(folder)
         if words.dry_run:
@@ -61,8 +70,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -> int:
     """Run on this machine what has to be started, and print the table; return the exit code."""
-    with only_one(folder), StopSignal() as stop:
+    with only_one(folder) as own, StopSignal() as stop:
         states = _states(folder, runs)
+        own.stay()
         write_plan(list(runs))
         print(total(states), file=sys.stderr, flush=True)
         workers = Workers(folder, ranks, count, stop)
@@ -88,8 +98,9 @@ def submit(folder: Path, runs: Sequence[PlannedRun], cluster: Cluster, file: str
     """Submit what has to be started, say how to follow it, and return the exit code."""
     refuse_without_slurm()
     most = max_array_size()
-    with only_one(folder), StopSignal() as stop:
+    with only_one(folder) as own, StopSignal() as stop:
         states = _states(folder, runs)
+        own.stay()
         write_plan(list(runs))
         due = [r for r, state in zip(runs, states, strict=True) if _is_due(state)]
         tasks = [Task.of(run) for run in due]
@@ -119,14 +130,13 @@ def total(states: Sequence[RunState]) -> str:
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Keep other sweeps out of the folder of this one."""
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        own = RunFolder(folder)
-        own.lock()
+def only_one(folder: Path) -> Iterator[RunFolder]:
+    """Keep other sweeps out of the folder of this one, which goes again unless it is to stay."""
+    own = RunFolder(folder)
     try:
-        yield
+        with writing(folder):
+            own.lock()
+        yield own
     finally:
         own.release()
 

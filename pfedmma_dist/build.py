@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from pfedmma_dist.clip import cache
-from pfedmma_dist.clip.load import load
-from pfedmma_dist.clip.model import FINAL, ImageFeatures
+from pfedmma_dist.clip.alike import refuse_alike
+from pfedmma_dist.clip.load import check, load
+from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.config.command_line import resolve_method
 from pfedmma_dist.config.keys import CacheMode, Config
@@ -35,26 +36,48 @@ NAMED = 5
 def assemble(cfg: Config, world: World) -> Federation:
     """Return the federation of a resolved configuration, still without features.
 
-    What a user can mend on any rank becomes one TogetherError on all of them. Collective.
+    What a user can mend on any rank becomes one TogetherError on all of them. What is cheap to
+    refuse comes first: images are listed, weights are loaded and prompts tried before the first
+    image is decoded. Collective.
     """
     world.entering("reading data")
     folder = Path(cfg.clip.cache_folder).expanduser()
-    images = together(world, lambda: registry.read(cfg.data, cfg.seed, folder), ValueError, OSError)
-    if cfg.data.skip_corrupt:
-        images = _without_unreadable(images, world)
-    experiment = TASKS[cfg.data.task]
-    task = together(world, lambda: experiment(images, cfg.data, cfg.seed), ValueError)
-    if not cfg.data.skip_corrupt:
-        task = replace(task, images=_refuse_unreadable(images, used_rows(task), world))
 
-    def build() -> Federation:
-        clip = load(cfg.clip, cfg.seed, world.device)
+    def listed() -> Images:
+        check(cfg.clip)
+        return registry.read(cfg.data, cfg.seed, folder)
+
+    images = together(world, listed, ValueError, OSError)
+    apart = (cfg.clip.model, images.class_names, cfg.data.template, images.place)
+    together(world, lambda: refuse_alike(*apart), ValueError)
+    experiment = TASKS[cfg.data.task]
+
+    def divided() -> Task:
+        return experiment(images, cfg.data, cfg.seed)
+
+    def loaded() -> FrozenCLIP:
+        return load(cfg.clip, cfg.seed, world.device)
+
+    def built() -> Federation:
         name, options = resolve_method(cfg.method, METHODS)
         federation = Federation(cfg, task, METHODS[name](options, clip.dims), clip, world)
         federation.rehearse()
         return federation
 
-    return together(world, build, ValueError)
+    if not cfg.data.skip_corrupt:  # else it depends on which images can be read
+        task = together(world, divided, ValueError)
+    world.entering("loading CLIP")
+    clip = together(world, loaded, ValueError)
+    if cfg.data.skip_corrupt:
+        world.entering("reading images")
+        images = _without_unreadable(images, world)
+        task = together(world, divided, ValueError)
+    federation = together(world, built, ValueError)
+    if not cfg.data.skip_corrupt:
+        world.entering("reading images")
+        inspected = _refuse_unreadable(images, used_rows(task), world)
+        federation.task = replace(task, images=inspected)
+    return federation
 
 
 def attach_features(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from pfedmma_dist.config.command_line import parse
+from pfedmma_dist.config.command_line import parse, unread
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
@@ -15,7 +15,7 @@ from pfedmma_dist.run.checkpoint import CheckpointError
 from pfedmma_dist.run.together import TogetherError
 from pfedmma_dist.spelling import spelled
 from pfedmma_dist.stopped import Stopped
-from pfedmma_dist.world import RankLost, World
+from pfedmma_dist.world import RankLost, World, speaks
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,7 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
     try:
         config = parse(argv, methods=METHODS, sources=SOURCES)
     except ValueError as error:
-        rank = os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0"))
-        if rank == "0":  # the same words on every rank
+        if speaks():  # the same words on every rank
             sys.stderr.write(f"error: {spelled(str(error))}\n")
         return MEND
     if config is None:
@@ -37,6 +36,8 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
     world = None
     try:
         world = World.connect(config.run.device, config.run.patience)
+        for words in unread(argv, config).values() if world.first else ():
+            sys.stderr.write(f"warning: {spelled(words)}\n")
         return action(config, world)
     except (ValueError, CheckpointError) as error:
         _tell(error, world)

@@ -20,7 +20,7 @@ from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import checkpoint
-from pfedmma_dist.run.files import write_json
+from pfedmma_dist.run.files import write_json, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.manifest import Manifest
@@ -41,8 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0].startswith("-") or not (Path(words[0]) / "config.yaml").is_file():
+        given = words[0] if words else "RUN"
+        inside = Path(given).parent  # a file of the run's, as one completes it
+        meant = f" (did you mean {inside}?)" if (inside / "config.yaml").is_file() else ""
         sys.stderr.write(
-            f"error: {words[0] if words else 'RUN'}: give a run folder, one with a config.yaml; "
+            f"error: {given}: give a run folder, one with a config.yaml{meant}; "
             "usage: python -m pfedmma_dist.evaluate RUN [key=value ...]\n"
         )
         return command.MEND
@@ -55,6 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     """Score the newest checkpoint of a run."""
     console = configure_logging(world, None)
+    world.tell()
     together(world, lambda: check_config(folder), ValueError)
     resolve(cfg, world)
     federation = assemble(cfg, world)
@@ -92,9 +96,10 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     ]
     if world.first:
         path = folder.path / "evaluations" / f"{digest(cfg, METHODS)}.json"
-        path.parent.mkdir(exist_ok=True)
         facts = {"rounds": done, "config": flat(cfg), "results": [asdict(row) for row in results]}
-        write_json(path, {**facts, "clients": scores.percent})
+        with writing(path):
+            path.parent.mkdir(exist_ok=True)
+            write_json(path, {**facts, "clients": scores.percent})
         show(f"{folder.path} after round {done}", results)
         sys.stdout.write(f"scores of each client  {path}\n")
     return 0

@@ -1,8 +1,9 @@
 """Look a data set over before a run: `python -m pfedmma_dist.prepare NAME data.root=DIR`.
 
 NAME is a data set or a file of configs/data; other files and key=value words may follow, as in
-training. The images are listed as a run would list them, counted, and every one is decoded; what is
-missing or broken is named with its remedy. The exit code is 0 only where all is fine, else 2.
+training. The images are listed as a run would list them, counted, and every one is decoded; every
+other file below the image folder is counted by the reason why it is left out. What is missing or
+broken is named with its remedy. The exit code is 0 only where all is fine, else 2.
 
   --download   fetch what is missing, where a program may; never done without this word
   --describe   draw the partition that the configuration makes of the images, without opening one
@@ -12,6 +13,7 @@ Nothing below data.root is ever changed, but for what --download adds.
 """
 
 import logging
+import os
 import sys
 import time
 from functools import partial
@@ -23,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pfedmma_dist import command
+from pfedmma_dist.clip.alike import refuse_alike
 from pfedmma_dist.config.command_line import FLAGS
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import hint
@@ -31,8 +34,9 @@ from pfedmma_dist.data.download.catalogue import ORIGINS
 from pfedmma_dist.data.download.fetch import Steps, obtain
 from pfedmma_dist.data.download.parts import Origin, guide
 from pfedmma_dist.data.images.files import CHECK_SPAN
-from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.images.images import Images, without
 from pfedmma_dist.data.sets import registry
+from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.overview import client_table, image_table, owner_table
 from pfedmma_dist.run import figures
@@ -42,6 +46,7 @@ from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable
 from pfedmma_dist.run.table import WIDTH
 from pfedmma_dist.run.together import TogetherError
+from pfedmma_dist.spelling import spelled
 from pfedmma_dist.world import World, limit_threads
 
 log = logging.getLogger(__name__)
@@ -91,6 +96,8 @@ def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool
         _show(f"{len(images.owner_names):,} natural clients", owner_table(images))
     if origin is not None:
         _compare(images, origin, Path(cfg.data.root).expanduser())
+    refuse_alike(cfg.clip.model, images.class_names, cfg.data.template, images.place)
+    _account(images)
     if describe:
         _describe(cfg, images)
     else:
@@ -138,6 +145,14 @@ def _compare(images: Images, origin: Origin, root: Path) -> None:
         )
 
 
+def _account(images: Images) -> None:
+    """Say of every file below the image folder whether it is read, and why not."""
+    found = account(images)
+    if found is not None:
+        lines = [found.head(), *(f"  {line}" for line in found.lines())]
+        sys.stdout.write("\n".join(lines) + "\n")
+
+
 def _unreadable(images: Images, steps: Steps) -> list[tuple[int, str]]:
     """Return (row, reason) of the images that cannot be decoded."""
     rows = np.union1d(images.train, images.test)
@@ -162,11 +177,13 @@ def _tell(cfg: Config, images: Images, broken: list[tuple[int, str]]) -> None:
         sys.stdout.write(f"all {total} images can be read\n")
         return
     lines = [f"{len(broken):,} of {total} images cannot be read:"]
-    lines += [f"  {images.store.name(row)}: {reason}" for row, reason in broken[:NAMED]]
+    lines += [f"  {images.store.name(row)}: {why}" for row, why in broken[:NAMED]]
     if len(broken) > NAMED:
         lines.append(f"  and {len(broken) - NAMED:,} more")
     if cfg.data.skip_corrupt:
-        lines.append("data.skip_corrupt=true leaves them out")
+        left = without(images, np.array([row for row, _ in broken]))
+        num_left = len(left.train) + len(left.test)
+        lines.append(f"data.skip_corrupt=true leaves them out, and reads {num_left:,}")
     sys.stdout.write("\n".join(lines) + "\n")
     if not cfg.data.skip_corrupt:
         raise ValueError(
@@ -188,8 +205,13 @@ def _describe(cfg: Config, images: Images) -> None:
     held = f"{clients.sizes.sum():,} of {len(images.train):,} training images"
     trained = f"{len(classes):,} of {len(images.class_names):,} classes"
     _show(f"{cfg.data.task.name}: {held}, {trained}", client_table(task, clients))
+    figure = figures.classes_per_client(clients)
     path = _claimed(f"partition-{cfg.data.name}-{cfg.data.task.name}")
-    save(figures.classes_per_client(clients), path)
+    try:
+        save(figure, path)
+    except OSError as error:
+        path.unlink(missing_ok=True)  # a name that was claimed, and nothing in it
+        raise _unwritable(path, error) from error
     sys.stdout.write(f"figure  {path}\n")
 
 
@@ -204,10 +226,14 @@ def _claimed(stem: str) -> Path:
         except FileExistsError:
             number += 1
         except OSError as error:
-            raise ValueError(
-                f"cannot write {path.absolute()} ({error.strerror}); start the command in a folder "
-                "that you may write to"
-            ) from error
+            raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ValueError:
+    return ValueError(
+        f"cannot write {path.absolute()} ({error.strerror or error}); start the command in a "
+        "folder with room that you may write to"
+    )
 
 
 def _names_data(word: str) -> bool:
@@ -223,6 +249,7 @@ def _spelled_out(word: str) -> str:
         or find(word)
         or Path(word).suffix in (".yaml", ".yml")
         or "/" in word
+        or (os.path.isdir(word) and word not in registry.SOURCES)
     ):
         return word
     preset = f"configs/data/{word}.yaml"
@@ -230,7 +257,7 @@ def _spelled_out(word: str) -> str:
 
 
 def _show(title: str, table: Table) -> None:
-    sys.stdout.write(f"{title}\n")
+    sys.stdout.write(f"{spelled(title)}\n")
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table, "")
 
 

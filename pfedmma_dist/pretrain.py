@@ -70,7 +70,12 @@ def pretrain(recipe: Recipe, out: Path, model: Path = MODEL) -> int:
     """Train a mini-CLIP into a folder, or go on with it."""
     ids, tokenize = words_of(model)
     trainer = Trainer(recipe, Towers.start(model, ids, recipe.seed))
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"--out {out}: cannot be made ({error.strerror}); give a folder that you may write to"
+        ) from error
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         trainer.load(checkpoint)

@@ -1,6 +1,9 @@
 """Spell text as a terminal, a list of lines and a batch script can hold it."""
 
+import os
 import re
+from collections.abc import Collection
+from pathlib import Path
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line breaks, and bytes that are no UTF-8, as Python reads them: what they do
@@ -9,10 +12,19 @@ to a terminal, a batch script or a CSV file is never what the name of something 
 LONGEST = 80
 """Characters of a value that a message shows."""
 
+NAMED = 3
+"""Values of a list that a message shows."""
+
 
 def spelled(message: str) -> str:
     """Return a message for people with its control characters written out, line breaks left."""
     return CONTROL.sub(lambda found: found[0] if found[0] == "\n" else _written(found[0]), message)
+
+
+def spelled_path(path: str | Path) -> str:
+    """Return a path, which may hold any byte, on one line: `caf\\xe9` for what is no UTF-8."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return CONTROL.sub(lambda found: _written(found[0]), text)
 
 
 def quoted(value: object) -> str:
@@ -24,6 +36,12 @@ def shortened(text: str, most: int = LONGEST) -> str:
     """Return a text without the middle of a long one. most: characters that stay."""
     half = most // 2
     return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def listed(values: Collection[object], most: int = NAMED) -> str:
+    """Return the first values of a list as Python writes them, and how many more there are."""
+    first = ", ".join(quoted(value) for value in list(values)[:most])
+    return f"{first} and {len(values) - most:,} more" if len(values) > most else first
 
 
 def control_in(text: str) -> str | None:

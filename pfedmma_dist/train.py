@@ -9,13 +9,13 @@ ends with 75 too, at the last checkpoint.
 import logging
 import sys
 
-from rich.console import Console
-
 from pfedmma_dist import command
 from pfedmma_dist.build import assemble, attach_features
 from pfedmma_dist.config.command_line import to_yaml, with_default
 from pfedmma_dist.config.identity import identity, run_folder
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.rounds import Rounds
@@ -23,7 +23,7 @@ from pfedmma_dist.run import result
 from pfedmma_dist.run.environment import environment
 from pfedmma_dist.run.files import write_json, write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.logs import configure_logging
+from pfedmma_dist.run.logs import begin_log, configure_logging, drop_log
 from pfedmma_dist.run.pictures import draw_missing
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.signals import STOPPED, StopSignal
@@ -36,6 +36,10 @@ from pfedmma_dist.world import World
 log = logging.getLogger(__name__)
 
 
+PATIENCE = 20.0
+"""Seconds that a start takes at most to look at all files, also those that are left out."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     return command.run(with_default(sys.argv[1:] if argv is None else argv), train)
@@ -46,15 +50,16 @@ def train(cfg: Config, world: World) -> int:
     folder = RunFolder(run_folder(cfg, METHODS))
     with StopSignal() as stop:
         world.asked_to_stop = stop.asked
-        folder.claim(world)
         try:
+            folder.claim(world)
             return _train(cfg, folder, world, stop)
         finally:
             folder.release()
 
 
 def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> int:
-    console = together(world, lambda: _log(world, folder), ValueError)
+    console = configure_logging(world, folder)
+    world.tell()
     settle(cfg, folder, world)
     finished = together(world, lambda: result.read(folder), ValueError)
     if finished is None:
@@ -64,14 +69,21 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
             folder.path,
         )  # fmt: skip
         federation = assemble(cfg, world)
+        if world.first:
+            _account(federation.task.images)
         sizes = federation.sizes
         log.info("%d clients with %d to %d training images", len(sizes), sizes.min(), sizes.max())
         owner = Owner(federation, folder)
         together(world, owner.check_newest, ValueError)
-        together(world, lambda: _describe(cfg, owner, world), ValueError)
+        together(world, lambda: _begin(cfg, owner, world), ValueError)
         rounds = cfg.federation.rounds if federation.layout.num_trained else 0
         with Progress(world, console, rounds) as progress:
-            caches = attach_features(federation, progress.step)
+            try:
+                caches = attach_features(federation, progress.step)
+            except ValueError:  # they have no room, say: nothing to keep, after all
+                drop_log()
+                folder.stay(False)
+                raise
             run = Rounds(federation, owner, rounds, progress, stop)
             try:
                 if not run.go_on():
@@ -88,6 +100,7 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
                 raise Stopped(f"{stopped}; the same command {again}") from stopped
         finished = result.read(folder)
     else:
+        together(world, lambda: _keep(folder, world), ValueError)
         log.info("%s holds a finished run; this is its result", folder.path)
         if world.first:
             draw_missing(folder, identity(cfg), to_yaml(cfg))
@@ -101,19 +114,30 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
     return 0
 
 
-def _log(world: World, folder: RunFolder) -> Console:
-    with writing(folder.path):
-        return configure_logging(world, folder)
+def _account(images: Images) -> None:
+    """Say how many files below the image folder are read, and which are left out and why."""
+    found = account(images, seconds=PATIENCE)
+    if found is not None:
+        log.log(logging.INFO if found.is_quiet else logging.WARNING, "%s", found.line())
 
 
-def _describe(cfg: Config, owner: Owner, world: World) -> None:
+def _begin(cfg: Config, owner: Owner, world: World) -> None:
     """Write what the run is and what it runs on, now that nothing speaks against it."""
     folder = owner.folder
+    _keep(folder, world)
     if world.first:
         with writing(folder.path):
             owner.write_images()
             write_text_atomically(folder.config, to_yaml(cfg))
             write_json(folder.environment, environment(world))
+
+
+def _keep(folder: RunFolder, world: World) -> None:
+    """Let the folder stay, and log into it."""
+    if world.first:
+        folder.create()
+        with writing(folder.path):
+            begin_log()
 
 
 if __name__ == "__main__":

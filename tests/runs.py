@@ -21,10 +21,11 @@ from safetensors.torch import load_file
 from pfedmma_dist import train
 from pfedmma_dist.command import MEND
 from pfedmma_dist.run.logs import SAME_EVERYWHERE, SPEAKERS
+from pfedmma_dist.world.launchers import NAMES
 
 ROOT = Path(__file__).parents[1]
 DRIVER = ROOT / "tests" / "distributed" / "driver.py"
-PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID")
+PLACE = NAMES
 
 CLIP = {
     "embed_dim": 32,

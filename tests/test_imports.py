@@ -17,15 +17,15 @@ ROOMS = {
     "reading": "spelling",
     "quantities": "",
     "stopped": "",
-    "world": "stopped",
+    "world": "spelling stopped",
     "params": "rng",
     "exchange": "rng world",
     "config": "reading spelling",
     "clip": "config.keys reading spelling world",
     "data": "config.keys config.merge reading rng spelling",
     "methods": "clip exchange params",
-    "federation": "clip config.keys config.learning data.tasks.task exchange methods.method "
-    "params rng world",
+    "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
+    "methods.method params rng world",
     "run": "exchange quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run",
@@ -53,11 +53,12 @@ COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain", "cache")
 """Where everything may meet; imported by nobody but launch."""
 
 OUTSIDE = {
-    "open_clip": "clip/load.py",
+    "open_clip": "clip/catalogue.py",
     "torch.distributed": "world/",
     "torch.utils.tensorboard": "run/board.py",
     "tensorboard": "run/board.py",
     "yaml": "config/",
+    "ftfy": "data/sets/names.py",
     "submitit": "../launch/",
     "launch": "../launch/",
 }

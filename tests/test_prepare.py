@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from runs import Ended, Lab, alone, make_lab
+from runs import ROOT, Ended, Lab, alone, make_lab
 
 from pfedmma_dist import prepare
 from pfedmma_dist.command import MEND
 from pfedmma_dist.config.command_line import read
+from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.data.download.catalogue import ORIGINS
 from pfedmma_dist.data.download.parts import Archive, Origin, Piece, Sizes
 from pfedmma_dist.data.sets.registry import SOURCES
@@ -108,7 +109,7 @@ def test_broken_images_are_named_with_their_reasons(
     monkeypatch.setattr(prepare, "NAMED", 1)
     ended = start("folder", f"data.root={tmp_path / 'data'}", "data.skip_corrupt=true")
     assert ended.code == 0
-    assert "  and 2 more\ndata.skip_corrupt=true leaves them out\n" in ended.out
+    assert "  and 2 more\ndata.skip_corrupt=true leaves them out, and reads 50\n" in ended.out
 
 
 def test_long_check_says_how_far_it_is(
@@ -127,7 +128,8 @@ def test_missing_data_is_told_with_what_to_get_and_nothing_is_fetched(
 ) -> None:
     ended = start("caltech101", f"data.root={caltech}")
     assert ended.code == MEND
-    assert f"  MISSING  {caltech}/caltech-101/101_ObjectCategories\n" in ended.err
+    assert f"below {caltech}\n" in ended.err
+    assert "  MISSING  caltech-101/101_ObjectCategories\n" in ended.err
     assert "--download fetches it and puts it there" in ended.err
     assert list(caltech.iterdir()) == []
 
@@ -163,7 +165,7 @@ def test_what_download_cannot_mend_is_told_again(caltech: Path, start: Start) ->
     ended = start("caltech101", f"data.root={caltech}", "--download")
     assert ended.code == MEND
     assert "holds no class folder" in ended.err
-    assert f"  there    {caltech}/caltech-101/101_ObjectCategories\n" in ended.err
+    assert "  there    caltech-101/101_ObjectCategories\n" in ended.err
     assert "--download" not in ended.err
 
 
@@ -248,3 +250,40 @@ def test_several_ranks_are_refused_before_anything_is_fetched(caltech: Path) -> 
     with pytest.raises(TogetherError, match="2 ranks would do the same work; start one"):
         prepare.prepare(cfg, World(1, 2, torch.device("cpu")), download=True)
     assert list(caltech.iterdir()) == []
+
+
+def test_files_that_are_left_out_are_counted_by_reason(
+    lab: Lab, start: Start, tmp_path: Path
+) -> None:
+    shutil.copytree(lab.data, tmp_path / "data")
+    for name in ("a.heic", "more/b.png", "@eaDir/0.png"):
+        path = tmp_path / "data/train/class_1" / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    out = start("folder", f"data.root={tmp_path / 'data'}").out
+    at = out.index(f"files below {tmp_path / 'data'}: 56 found, 53 read (29 for training, 24 for")
+    lines = out[at:].splitlines()
+    assert lines[0].endswith(", 3 left out")
+    assert sorted(line.split(",")[0] for line in lines[1:4]) == [
+        "  1 ending in .heic",
+        "  1 in folders inside class folders",
+        "  1 of the system (@eaDir 1)",
+    ]
+    assert lines[4] == "all 53 images can be read"
+
+
+PRESETS = sorted((ROOT / "configs" / "data").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_what_a_preset_lacks_fits_on_a_screen(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = read_yaml(path)["data"]["name"]
+    if name == "glyphs":
+        return  # lacks nothing
+    with alone():
+        assert prepare.main([str(path), f"data.root={tmp_path}"]) == MEND
+    lines = capsys.readouterr().err.splitlines()
+    assert sum(-(-len(line) // 100) for line in lines) <= 24
+    assert any(line.startswith("  MISSING  ") for line in lines) or name == "folder"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pfedmma_dist.config.command_line import parse
-from pfedmma_dist.config.merge import read_yaml
+from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 

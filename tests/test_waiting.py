@@ -1,6 +1,7 @@
 """Who is missing, and what a wait for other ranks ends with."""
 
 import logging
+import re
 import socket
 from datetime import timedelta
 
@@ -8,9 +9,11 @@ import pytest
 import torch.distributed as dist
 
 from pfedmma_dist.world import RankLost, meeting, roster, waiting
+from pfedmma_dist.world.launchers import TORCHRUN
 from pfedmma_dist.world.meeting import meet
+from pfedmma_dist.world.place import Place
 from pfedmma_dist.world.roster import Roster, Watch
-from pfedmma_dist.world.waiting import Vigil, wait_for_ranks
+from pfedmma_dist.world.waiting import Vigil, told_meanwhile, wait_for_ranks, watched
 
 HOST = socket.gethostname()
 
@@ -114,25 +117,31 @@ def test_long_list_of_ranks_is_cut() -> None:
     assert names.endswith("11 more")
 
 
-def test_rank_that_never_starts_is_named(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_rank_that_never_starts_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    place = Place(
+        0,
+        3,
+        host="127.0.0.1",
+        port=free_port(),
+        launcher=TORCHRUN,
+        by_hand=True,
+        to_unset="RANK LOCAL_RANK",
+    )
+    told = f"ranks 1 and 2 (of WORLD_SIZE=3), not started yet, at 127.0.0.1:{place.port}"
+    with pytest.raises(RankLost, match=re.escape(f"gave up on {told} after")):
+        meet(place)
+    assert f"waiting for {told}, for 0 s so far; gives up after 0 s; look why" in caplog.text
+    assert "or for one rank alone: unset RANK LOCAL_RANK" in caplog.text
+
+
+def test_rank_0_that_does_not_answer_is_named_with_its_address(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.delenv("TORCHELASTIC_USE_AGENT_STORE", raising=False)
-    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
-    with pytest.raises(RankLost, match="gave up on rank 1, rank 2, not started yet"):
-        meet(0, 3)
-    assert "waiting for rank 1, rank 2, not started yet" in caplog.text
-
-
-def test_meeting_point_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TORCHELASTIC_USE_AGENT_STORE", "MASTER_ADDR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("MASTER_PORT", "1234")
-    with pytest.raises(ValueError, match="^MASTER_ADDR: not set"):
-        meet(1, 2)
+    place = Place(2, 3, host="127.0.0.1", port=free_port(), launcher=TORCHRUN)
+    told = f"rank 0, which does not answer at 127.0.0.1:{place.port} (Connection refused), as "
+    with pytest.raises(RankLost, match=re.escape(told)):
+        meet(place)
+    assert f"waiting for {told}rank 2 of WORLD_SIZE=3 on host {HOST} tries" in caplog.text
 
 
 def test_wait_that_was_told_of_is_told_to_be_over(caplog: pytest.LogCaptureFixture) -> None:
@@ -147,15 +156,41 @@ def test_wait_that_was_told_of_is_told_to_be_over(caplog: pytest.LogCaptureFixtu
     ]
 
 
+def test_what_cannot_be_looked_at_is_told_of_meanwhile(caplog: pytest.LogCaptureFixture) -> None:
+    with told_meanwhile("rank 1 still joins the others"):
+        while not caplog.records:
+            pass
+    assert caplog.messages[0].startswith("rank 1 still joins the others, for 0 s so far")
+
+
+def test_error_of_what_is_watched_is_raised_where_it_is_waited_for() -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        watched(fail, Vigil(10.0, 10.0, ""), lambda: "nobody")
+
+
 def test_store_that_has_gone_with_its_torchrun_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    place = Place(
+        0,
+        2,
+        host="127.0.0.1",
+        port=free_port(),
+        launcher=TORCHRUN,
+        store_of_torchrun=True,
+        to_unset="RANK",
+    )
+    monkeypatch.setattr(meeting, "STORE_SECONDS", 0.1)
+    with pytest.raises(RankLost, match="torchrun's store at 127.0.0.1:.* does not answer") as lost:
+        meet(place)
+    assert "unset RANK TORCHELASTIC_RUN_ID" in str(lost.value)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = {"RANK": 0, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    for name, value in {**place, "TORCHELASTIC_USE_AGENT_STORE": "True"}.items():
-        monkeypatch.setenv(name, str(value))
-    monkeypatch.setattr(meeting, "STORE_SECONDS", 0.1)
-    with pytest.raises(RankLost, match="torchrun's store at 127.0.0.1:.* does not answer"):
-        meet(0, 2)
+        return free.getsockname()[1]

@@ -1,5 +1,6 @@
 """Ranks, exact sums and threads."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 
@@ -18,23 +19,24 @@ from pfedmma_dist.world import (
     to_fixed,
 )
 from pfedmma_dist.world import world as module
+from pfedmma_dist.world.address import Network
+from pfedmma_dist.world.launchers import NAMES
 from pfedmma_dist.world.roster import Roster
 
-LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 Join = Callable[..., tuple[World, dict]]
 
 
 @pytest.fixture
 def join(monkeypatch: pytest.MonkeyPatch) -> Join:
     """Return a function that connects under given variables, up to the process group."""
-    for name in [*LAUNCHER, *(name for name in os.environ if name.startswith("SLURM_"))]:
+    for name in [*NAMES, *(name for name in os.environ if name.startswith("SLURM_"))]:
         monkeypatch.setenv(name, "")  # so that what connect sets is undone
         monkeypatch.delenv(name)
     asked: dict = {}
     monkeypatch.setattr(
         dist, "init_process_group", lambda *args, **kwargs: asked.update(kwargs, backend=args[0])
     )
-    monkeypatch.setattr(module, "meet", lambda rank, size: (None, alone(rank, size)))
+    monkeypatch.setattr(module, "meet", lambda place: met(place.rank, place.size))
 
     def connect(env: dict[str, str], gpus: int = 0, device: str = "auto") -> tuple[World, dict]:
         for name, value in env.items():
@@ -52,6 +54,16 @@ def alone(rank: int, size: int) -> Roster:
     return Roster(dist.HashStore(), rank, size)
 
 
+def met(rank: int, size: int) -> tuple[dist.Store, Roster]:
+    """Return the store and the roster of ranks that have met, all of them on this host."""
+    store = dist.HashStore()
+    for other in range(size):
+        store.set(f"network/{other}", " ".join(Network.own()))
+    rosters = [Roster(store, other, size) for other in range(size)]
+    rosters[rank].read(store)
+    return store, rosters[rank]
+
+
 class Done:
     """A sum that is over as soon as it began."""
 
@@ -67,7 +79,8 @@ class Done:
 
 
 def torchrun(rank: int, size: int, local_rank: int) -> dict[str, str]:
-    return {"RANK": f"{rank}", "WORLD_SIZE": f"{size}", "LOCAL_RANK": f"{local_rank}"}
+    place = {"RANK": f"{rank}", "WORLD_SIZE": f"{size}", "LOCAL_RANK": f"{local_rank}"}
+    return {**place, "MASTER_ADDR": "head", "MASTER_PORT": "1234", "TORCHELASTIC_RUN_ID": "none"}
 
 
 def slurm(nodes: str, **others: str) -> dict[str, str]:
@@ -180,6 +193,46 @@ def test_rank_takes_the_gpu_of_its_local_rank(
     assert (asked["backend"], asked["device_id"]) == ("nccl", world.device)
 
 
+def test_rank_without_a_local_rank_takes_the_gpu_of_its_place_on_the_host(join: Join) -> None:
+    by_hand = torchrun(2, 4, 0)
+    del by_hand["LOCAL_RANK"]
+    world, _ = join(by_hand, gpus=4)
+    assert world.device == torch.device("cuda", 2)
+
+
+def test_ranks_of_which_some_have_no_gpu_are_refused(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, roster = met(1, 2)
+    store.set("backend", "nccl")
+    monkeypatch.setattr(module, "meet", lambda place: (store, roster))
+    with pytest.raises(ValueError, match=r"^run\.device: rank 1, on host .*, computes on cpu, and"):
+        join(torchrun(1, 2, 1))
+
+
+def test_ranks_that_cannot_join_are_told_what_to_set(
+    join: Join, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*words: object, **others: object) -> None:
+        raise RuntimeError("[/src/gloo/pair.cc:144] no error\nstack")
+
+    monkeypatch.setattr(dist, "init_process_group", refuse)
+    told = r"^rank 1 cannot join the others over gloo \(no error\); .* set GLOO_SOCKET_IFNAME to"
+    with pytest.raises(RankLost, match=told):
+        join(torchrun(1, 2, 1))
+
+
+def test_how_ranks_were_started_is_told_once_and_by_rank_0(
+    join: Join, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    for rank in (1, 0, 0):
+        world, _ = join(torchrun(rank, 2, 0))
+        world.tell()
+        world.tell()
+    assert caplog.messages == ["2 ranks, by torchrun, meet at head:1234"] * 2
+
+
 def test_cpu_is_taken_where_it_is_asked_for(join: Join) -> None:
     world, asked = join(torchrun(0, 2, 0), gpus=2, device="cpu")
     assert world.device == torch.device("cpu")
@@ -199,7 +252,7 @@ def test_meeting_point_that_is_set_is_kept(join: Join) -> None:
 
 
 def test_single_task_of_slurm_is_one_rank(join: Join) -> None:
-    world, _ = join(slurm("node1", SLURM_STEP_NUM_TASKS="1"))
+    world, _ = join(slurm("node1", SLURM_STEP_NUM_TASKS="1", SLURM_PROCID="0", SLURM_LOCALID="0"))
     assert world.size == 1
 
 

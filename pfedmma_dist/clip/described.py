@@ -55,6 +55,8 @@ def read_description(path: Path) -> dict[str, Any]:
         config = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"clip.model: {path} cannot be read as JSON: {error}") from error
+    if isinstance(config, dict) and "model_cfg" in config:  # as open_clip publishes weights
+        config = config["model_cfg"]
     if not isinstance(config, dict):
         raise ValueError(f"clip.model: {path} holds {quoted(config)}, not an object of sizes")
     missing = {"embed_dim", *SIZES} - set(config)
@@ -125,3 +127,23 @@ def _refuse_foreign_tower(vision: dict[str, Any], path: Path) -> None:
             f"clip.model: {path}: vision_cfg.timm_model_pretrained asks for weights from a "
             "network; leave it out, and give weights by clip.pretrained"
         )
+
+
+def read_scaling(path: Path) -> dict[str, Any]:
+    """Return what a description beside published weights says of pixels; empty for nothing."""
+    try:
+        config = from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"clip.model: {path} cannot be read as JSON: {error}") from error
+    told = config.get("preprocess_cfg", {}) if isinstance(config, dict) else {}
+    if not isinstance(told, dict):
+        raise ValueError(f"clip.model: preprocess_cfg in {path} is no group of numbers")
+    for name in ("mean", "std"):
+        three = told.get(name, (0.5, 0.5, 0.5))
+        sound = isinstance(three, list | tuple) and len(three) == 3
+        if not sound or not all(isinstance(x, int | float) and 0 < x < 1 for x in three):
+            raise ValueError(
+                f"clip.model: {path}: preprocess_cfg.{name} is {quoted(three)}, not three numbers "
+                "between 0 and 1"
+            )
+    return {name: tuple(x) if isinstance(x, list) else x for name, x in told.items()}

@@ -4,8 +4,6 @@ No method and no data set is known here by name: both tables are handed in. A me
 merged into the `Options` dataclass of its class as strictly as every other key.
 """
 
-import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields, make_dataclass
@@ -15,24 +13,24 @@ from typing import Any, get_type_hints
 from omegaconf import OmegaConf
 
 from pfedmma_dist.config.help import listing, manual
-from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.identity import flat, meaning
+from pfedmma_dist.config.keys import Config, Dealing
 from pfedmma_dist.config.limits import COOP, check
 from pfedmma_dist.config.merge import (
     Layer,
     Word,
     hint,
-    leaves,
     merged,
+    origins,
     parsed,
     place,
     plain,
-    read_yaml,
 )
-from pfedmma_dist.config.presets import alike, find
+from pfedmma_dist.config.presets import find
+from pfedmma_dist.config.words import OVERRIDE, file_layer, word_layer
 from pfedmma_dist.reading import FORMAT
 from pfedmma_dist.spelling import quoted, shortened
 
-OVERRIDE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
 LARGEST = 1_000_000
 """Whole number of a method's option: what is larger fits into no memory."""
 
@@ -40,6 +38,7 @@ FLAGS = ("--help", "-h", "--list", "--print-config")
 Sources = Mapping[str, Callable[..., Any]]
 """Name -> reader of the data set, which may have a prompt of its own as `template`."""
 
+NUM_CLIENTS = "data.num_clients"
 EMBEDDED_DATA = "configs/data/glyphs_base_to_novel.yaml"
 EMBEDDED_METHOD = "configs/method/glyphs/{}.yaml"
 
@@ -89,7 +88,20 @@ def read(
     sources: Sources,
 ) -> Config:
     """Return the configuration of YAML files and key=value words, each key typed and checked."""
-    return _configuration([_layer(word) for word in words], methods, sources)
+    return _configuration([word_layer(word) for word in words], methods, sources)
+
+
+def unread(words: Iterable[str], config: Config) -> dict[str, str]:
+    """Return key -> words of the keys given by key=value words that the configuration leaves
+    unread, and does not refuse."""
+    values = flat(config)
+    given = origins(Config, [word_layer(word) for word in words if OVERRIDE.fullmatch(word)])
+    meanings = {key: meaning(key) for key in given}
+    return {
+        key: f"{key} has no effect: it is read at {told.where} alone"
+        for key, told in meanings.items()
+        if not (told.refused or told.is_read(values))
+    }
 
 
 def resolve_method(method: Mapping[str, Any], methods: Mapping[str, type]) -> tuple[str, Any]:
@@ -111,7 +123,7 @@ def from_yaml(
     sources: Sources,
 ) -> Config:
     """Return the configuration in one file, for instance in a run folder."""
-    return _configuration([_layer_of(path)], methods, sources)
+    return _configuration([file_layer(path)], methods, sources)
 
 
 def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: Sources) -> Config:
@@ -120,6 +132,8 @@ def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: So
         **{item.name: getattr(tree, item.name) for item in fields(Config) if item.name != "method"},
         method={key: plain(value) for key, value in vars(tree.method).items()},
     )
+    if config.data.partition is Dealing.natural and NUM_CLIENTS not in origins(type(tree), layers):
+        config.data.num_clients = None  # 10 is the default of those that deal
     check(config, sources)
     if config.data.template == COOP:
         config.data.template = _own_template(config.data.name, sources)
@@ -220,44 +234,6 @@ def _last_name(words: list[str], section: str) -> str | None:
             if isinstance(tree, Mapping) and "name" in tree:
                 last = str(tree["name"])
     return last
-
-
-def _layer(word: str) -> Layer:
-    """Return one argument as a nested mapping of keys to values."""
-    found = OVERRIDE.fullmatch(word)
-    if found is None:
-        return _layer_of(_file(word))
-    key, value = found.groups()
-    if not value:
-        raise ValueError(
-            f"{key}: no value stands behind =; give one, or null where none is allowed"
-        )
-    tree: Any = Word(value)
-    for name in reversed(key.split(".")):
-        tree = {name: tree}
-    return Layer("", tree)
-
-
-def _layer_of(path: str | Path) -> Layer:
-    return Layer(str(path), read_yaml(path))
-
-
-def _file(word: str) -> Path:
-    """Return the YAML file that `word` names, or explain what it may have meant."""
-    path = find(word)
-    if path is not None:
-        return path
-    path = Path(word).expanduser()
-    if os.path.isfile(path / "config.yaml"):
-        raise ValueError(f"{word} is a folder; did you mean {path / 'config.yaml'}?")
-    near = alike(word)
-    meant = f"; did you mean {near}?" if near else ""
-    if path.suffix in (".yaml", ".yml"):
-        raise ValueError(f"there is no file {word}{meant}")
-    raise ValueError(
-        f"{quoted(word)} is neither a file nor key=value (without spaces around =){meant}"
-        + (hint(word, leaves(Config)) if not meant else "")
-    )
 
 
 def _unknown_flag(flag: str) -> str:

@@ -4,13 +4,18 @@ An alias costs a few bytes and stands for all that it names, so that a short fil
 than any memory holds; whoever builds the tree has to be sure of its size first.
 """
 
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pfedmma_dist.config.texts import LONGEST_TEXT
+from pfedmma_dist.config.texts import LONGEST_TEXT, refuse_odd_text
+from pfedmma_dist.reading import check_format
 from pfedmma_dist.spelling import quoted
 
 MOST_BYTES = 1_000_000
@@ -25,8 +30,60 @@ class Word(str):
     """A value as it was typed on the command line; its type is decided by its key."""
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One source of values. Later layers win."""
+
+    source: str  # file name; empty for the command line
+    tree: Mapping[Any, Any]
+    written: Any = None
+    """The same tree with each scalar as the text that stands in the file."""
+
+    def text_of(self, key: str) -> Any:
+        """Return what is written at a dotted key; None where that is not known."""
+        tree = self.written
+        for name in key.split("."):
+            tree = tree.get(name) if isinstance(tree, Mapping) else None
+        return tree
+
+
 class Unbounded(ValueError):
     """Say what of a YAML text is out of bounds, and a remedy; completes "NAME ..."."""
+
+
+def place(layer: Layer) -> str:
+    """Return ` (in FILE)`, or nothing for the command line."""
+    return f" (in {layer.source})" if layer.source else ""
+
+
+def read_yaml(path: str | Path) -> dict[Any, Any]:
+    """Return the mapping in a YAML file, interpolations unresolved; empty for an empty file.
+
+    Its `format`, where it has one, is checked and left out.
+    """
+    return dict(read_layer(path).tree)
+
+
+def read_layer(path: str | Path) -> Layer:
+    """Return a YAML file, see `read_yaml`, as a source of values."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(MOST_BYTES + 1).decode("utf-8-sig")
+        check_yaml(text)
+        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
+    except Unbounded as error:
+        raise ValueError(f"{path} {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError, OmegaConfBaseException) as error:
+        raise ValueError(f"{path} is not readable YAML: {error}") from error
+    except OSError as error:
+        if error.errno is None:  # OmegaConf's word for a file that holds a single number
+            raise ValueError(f"{path} holds no `key: value` lines") from error
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} holds a list; write `key: value` lines")
+    check_format(Path(path), tree.pop("format", 0))
+    refuse_odd_text("", tree, f" (in {path})")
+    return Layer(str(path), tree, as_written(text))
 
 
 def parsed(word: Word, key: str = "") -> Any:
@@ -42,6 +99,14 @@ def parsed(word: Word, key: str = "") -> Any:
         raise ValueError(f"{key}: {quoted(str(word))} {error}".removeprefix(": ")) from error
     except (yaml.YAMLError, ValueError, RecursionError, OmegaConfBaseException):
         return str(word)
+
+
+def as_written(text: str) -> Any:
+    """Read a checked YAML text with every scalar left as the text that stands there.
+
+    YAML itself takes an unquoted yes for true, 010 for 8 and 1e3 for 1000.0.
+    """
+    return yaml.load(text, yaml.BaseLoader)  # builds text, lists and mappings of them alone
 
 
 def check_yaml(text: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.meaning import MEANING, Meaning
 from pfedmma_dist.config.merge import Leaf, leaves, shown
 
 WIDTH = 96
@@ -19,8 +20,10 @@ usage: python -m pfedmma_dist.train [FILE.yaml ...] [key=value ...]
 
 Files and key=value words are read from left to right and the last one wins. In a file the keys
 are nested: `federation:` on one line, `  rounds: 50` on the next. Unknown keys and values of a
-wrong type are refused. A path under configs/ that is not below the working folder is taken from
-the presets installed with the program.
+wrong type are refused. A list is written [a,b], in a shell "data.classes=[dog,sea horse]", with
+quotes round what YAML takes for something else than text: "data.classes=['001','no']". A path
+under configs/ that is not below the working folder is taken from the presets installed with the
+program.
 
 Without a file and without data.name, training begins in the embedded world, that is with
   configs/data/glyphs_base_to_novel.yaml configs/method/glyphs/<method.name>.yaml
@@ -35,7 +38,7 @@ examples
   python -m pfedmma_dist.train method.name=promptfl federation.rounds=20
   python -m pfedmma_dist.train data.name=caltech101 data.root=DATA method.name=promptfl
   torchrun --nproc_per_node=2 -m pfedmma_dist.train my.yaml federation.rounds=50 method.rank=16
-  python -m pfedmma_dist.train runs/mine/config.yaml     # resume or repeat that run
+  python -m pfedmma_dist.train runs/mine/config.yaml run.folder=runs/mine    # resume that run
 """
 
 
@@ -47,7 +50,9 @@ def manual(methods: Mapping[str, type]) -> str:
         if item.name == "method":
             blocks.append(_heading("method", docs["method"]) + _methods(methods))
         elif is_dataclass(item.type):
-            blocks.append(_heading(item.name, item.type.__doc__) + keys(item.type, item.name))
+            table = _deciders() if item.name == "data" else ""
+            entries = keys(item.type, item.name)
+            blocks.append(_heading(item.name, item.type.__doc__) + table + entries)
         else:
             blocks.append(
                 _heading("keys", Config.__doc__) + _entry(known[item.name], docs[item.name])
@@ -106,7 +111,24 @@ def _heading(name: str, doc: str | None) -> str:
     return _wrap(f"{name}: {' '.join((doc or '').split())}", "", "  ")
 
 
+def _deciders() -> str:
+    """Return a table of the keys that a task, a partition or a data set alone reads."""
+    readers: dict[str, list[str]] = {}
+    for key, leaf in leaves(Config).items():
+        for other, values in leaf.metadata.get(MEANING, Meaning()).only.items():
+            for value in values:
+                readers.setdefault(f"{other}={value}", []).append(key)
+    lines = [
+        _wrap(f"  {reader:<30}{' '.join(names)}", "  ", " " * 34)
+        for reader, names in sorted(readers.items(), reverse=True)
+    ]
+    return "  keys that one choice reads and another does not:\n" + "".join(lines)
+
+
 def _entry(leaf: Leaf, doc: str) -> str:
+    told = leaf.metadata.get(MEANING, Meaning())
+    if told.where:
+        doc += f" Read at {told.where}{', refused elsewhere' if told.refused else ''}."
     title = f"  {leaf.key}={shown(leaf.default)}"
     return _wrap(f"{title:<48}{leaf.expected}", "", " " * 48) + _wrap(doc, " " * 6, " " * 6)
 

@@ -9,61 +9,24 @@ without a word on that decides the result.
 """
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
+from pfedmma_dist.config.choices import (
+    CacheMode,
+    Dealing,
+    Division,
+    Dtype,
+    Experiment,
+    Layout,
+    Statistics,
+)
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, PATH, POSITIVE, TEMPLATE, Limit
 from pfedmma_dist.config.meaning import Role, key
 
-
-class Dtype(Enum):
-    """Storage and arithmetic types of the frozen towers."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-
-
-class CacheMode(Enum):
-    """Where frozen image features are kept."""
-
-    auto = "auto"
-    ram = "ram"
-    disk = "disk"
-    off = "off"
-
-
-class Statistics(Enum):
-    """Mean and deviation that pixels are normalised by."""
-
-    clip = "clip"
-    own = "own"
-
-
-class Division(Enum):
-    """How base classes are dealt to clients."""
-
-    published = "published"
-    balanced = "balanced"
-
-
-class Dealing(Enum):
-    """How images are dealt to clients."""
-
-    dirichlet = "dirichlet"
-    pachinko = "pachinko"
-    classes = "classes"
-    superclass = "superclass"
-    iid = "iid"
-    natural = "natural"
-
-
-class Experiment(Enum):
-    """What makes clients differ, and what they are scored on."""
-
-    base_to_novel = "base_to_novel"
-    feature_shift = "feature_shift"
-    label_shift = "label_shift"
+GLYPHS = {"data.name": ("glyphs",)}
+NOVEL = {"data.task": ("base_to_novel",)}
+SHIFTS = {"data.task": ("label_shift", "feature_shift")}
 
 
 @dataclass(kw_only=True)
@@ -73,48 +36,69 @@ class DataConfig:
     name: str = "caltech101"
     """Data set; `--list` prints the known names. Where neither this nor a file is given, `train`
     begins with the presets of the embedded world, `glyphs`."""
-    root: str = key("data", by_content=True, limit=PATH)
+    root: str = key("data", by_content=True, limit=PATH, never=GLYPHS)
     """Folder that holds the data sets (for `folder`: the image folder itself)."""
-    classes: list[str] | None = None
-    """Classes to use, by name, in place of all; not for glyphs."""
-    class_names: str | None = key(None, by_content=True, limit=PATH)
+    classes: list[str] | None = key(None, never=GLYPHS, refused=True)
+    """Classes to use in place of all, such as [cat,sea horse]; each counts as it is written, as a
+    folder or in a prompt: [yes,no,001] are three texts."""
+    class_names: str | None = key(None, by_content=True, limit=PATH, never=GLYPHS, refused=True)
     """A .csv file of lines `folder,name`, or a .json object, of classes that a prompt shall call
-    otherwise than their folder; not for glyphs."""
+    otherwise than their folder. No two may be the same words to CLIP."""
     # The name hides the built-in one: annotations further down cannot be list[...].
-    list: str | None = key(None, by_content=True, limit=PATH)
-    """folder only: a .csv or .jsonl file with an image per line, in the columns path (relative to
-    root) and class, and where there are such, domain, client and split (train, val or test)."""
+    list: str | None = key(
+        None, by_content=True, limit=PATH, only={"data.name": ("folder",)}, refused=True
+    )
+    """A .csv, .tsv or .jsonl file with an image per line, in the columns path (from root) and
+    class, and where there are such, domain, client and split (train, val or test). Commas,
+    semicolons, tabs and bars separate. What is found only in another spelling is counted aloud:
+    with / for \\, without root before it, in other Unicode form or letter case."""
+    layout: Layout = key(Layout.auto, since=1, only={"data.name": ("folder",)}, refused=True)
+    """What the folders directly in root are: `halves` (train and test, in any
+    spelling, with class folders inside), `classes`, `domains` (with class folders inside), or
+    `auto`, which looks and refuses what it cannot tell."""
+    nested: bool = key(False, since=1)
+    """Read images in folders inside a class folder too, as images of that class; not for sets that
+    list their images."""
     task: Experiment = Experiment.base_to_novel
     """Experiment (pFedMMA, section 5.1): `base_to_novel` deals disjoint classes to clients,
     `label_shift` divides every class among them, `feature_shift` every class of one domain."""
     num_clients: int | None = key(10, limit=AT_LEAST_1, heading="Clients")
     """Clients of the federation; 10 in base-to-novel, 30 over 6 domains in feature shift, 100 in
-    label shift (pFedMMA, section 5.1). null means as many as the images come with."""
-    partition: Dealing = Dealing.dirichlet
+    label shift (pFedMMA, section 5.1). null means as many as the images come with, and is what
+    partition=natural begins with."""
+    partition: Dealing = key(Dealing.dirichlet, only=SHIFTS, refused=True)
     """How label_shift deals all images and feature_shift those of each domain: `dirichlet` divides
     every class by Dir(beta); `pachinko` has clients prefer superclasses by Dir(beta); `classes`
     gives each client classes_per_client classes; `superclass` gives it one superclass; `iid` deals
     at random; `natural` (label_shift only) leaves images with the clients they come with. Published
     as noniid-labeldir, noniid-labeldir100, noniid-labeluni, iid-label100 and homo."""
-    beta: float = key(0.5, limit=Limit(lambda x: 1e-6 <= x <= 1e6, "1e-6 to 1e6"))
-    """Dirichlet concentration of label_shift and feature_shift, smaller is more skewed; 0.5
-    (pFedMMA, section 5.1)."""
-    classes_per_client: int = key(2, limit=AT_LEAST_1)
-    """partition=classes only: classes of each client; 2 on CIFAR-10, 10 on CIFAR-100 (pFedMMA's
+    beta: float = key(
+        0.5,
+        limit=Limit(lambda x: 1e-6 <= x <= 1e6, "1e-6 to 1e6"),
+        only={**SHIFTS, "data.partition": ("dirichlet", "pachinko")},
+    )
+    """Dirichlet concentration, smaller is more skewed; 0.5 (pFedMMA, section 5.1)."""
+    classes_per_client: int = key(
+        2, limit=AT_LEAST_1, only={**SHIFTS, "data.partition": ("classes",)}
+    )
+    """Classes of each client; 2 on CIFAR-10, 10 on CIFAR-100 (pFedMMA's
     code)."""
-    held_out: str | None = None
-    """feature_shift only: a domain that no client has, and on whose test images every client is
+    held_out: str | None = key(None, only={"data.task": ("feature_shift",)}, refused=True)
+    """A domain that no client has, and on whose test images every client is
     scored besides (leave one domain out)."""
     compat: bool = False
     """Divide as the published code does, number for number: label_shift by dirichlet, pachinko,
-    classes or iid, feature_shift by dirichlet, and the shots of base_to_novel. Seeds are the run's
-    in label_shift (pachinko: 12345, the run's only numbers the clients), 0 in every domain of
-    feature_shift, 2023 in base_to_novel. Images must be listed in the published code's order."""
-    shots: int = key(16, limit=AT_LEAST_1)
-    """base_to_novel only: training images per class and client, all of them where a class has
+    classes or iid, feature_shift by dirichlet, and base_to_novel with its shots on the
+    seven sets of the paper (other sets draw them as six of these do). Seeds are the run's in
+    label_shift (pachinko: 12345, the run's only numbers the clients), 0 in every domain of
+    feature_shift; in base_to_novel 2023 deals the classes, and the run's draws the shots (Oxford
+    Pets: 2023). Images must be listed in the published code's order, all of them: those of CoOp's
+    split files are."""
+    shots: int = key(16, limit=AT_LEAST_1, only=NOVEL)
+    """Training images per class and client, all of them where a class has
     fewer; 16 (pFedMMA). The other experiments train on every training image."""
-    division: Division = Division.published
-    """base_to_novel only: how base classes are dealt, `published` (seed 2023, remainder to the
+    division: Division = key(Division.published, only=NOVEL)
+    """How base classes are dealt, `published` (seed 2023, remainder to the
     last client) or `balanced` (sizes differ by one at most)."""
     template: str = key("a photo of a {}.", limit=TEMPLATE)
     """Prompt of the fixed-text methods; `{}` stands for the class name (pFedMMA, MMA). `coop` is
@@ -127,16 +111,16 @@ class DataConfig:
     crops with flips drawn once, 0 draws a fresh one at every step and caches no training image."""
     skip_corrupt: bool = False
     """Leave out unreadable images and say how many, instead of refusing the data set."""
-    difficulty: float = key(0.4, limit=Limit(lambda x: 0 <= x <= 1, "0 to 1"))
-    """glyphs only: strength of rotation, scale, noise and clutter, 0 (easy) to 1 (hard); our
+    difficulty: float = key(0.4, limit=Limit(lambda x: 0 <= x <= 1, "0 to 1"), only=GLYPHS)
+    """Strength of rotation, scale, noise and clutter, 0 (easy) to 1 (hard); our
     choice."""
-    style_gap: float = key(1.0, limit=NOT_NEGATIVE)
-    """glyphs only: strength of the clients' style, which pretraining never saw; 0 is the style of
+    style_gap: float = key(1.0, limit=NOT_NEGATIVE, only=GLYPHS)
+    """Strength of the clients' style, which pretraining never saw; 0 is the style of
     pretraining; our choice."""
-    train_per_class: int = key(64, limit=AT_LEAST_1)
-    """glyphs only: training images drawn per class; our choice."""
-    test_per_class: int = key(32, limit=AT_LEAST_1)
-    """glyphs only: test images drawn per class; our choice."""
+    train_per_class: int = key(64, limit=AT_LEAST_1, only=GLYPHS)
+    """Training images drawn per class; our choice."""
+    test_per_class: int = key(32, limit=AT_LEAST_1, only=GLYPHS)
+    """Test images drawn per class; our choice."""
 
 
 @dataclass(kw_only=True)
@@ -144,11 +128,13 @@ class ClipConfig:
     """The frozen CLIP."""
 
     model: str = key("ViT-B-16", limit=PATH, by_content=True)
-    """open_clip model name, `mini-clip` (the embedded world's), or the path of a .json file in the
-    format of open_clip's model configs."""
+    """open_clip model name, `mini-clip` (the embedded world's), the path of a .json file in the
+    format of open_clip's model configs, or open_clip's `local-dir:FOLDER` or `hf-hub:OWNER/NAME`,
+    which bring weights too (used while clip.pretrained has its default)."""
     pretrained: str | None = key("openai", by_content=True, limit=PATH)
-    """open_clip tag, `glyphs` for mini-clip, or the path of a local file (.safetensors, OpenAI's
-    TorchScript .pt, or a state dict); null means random weights, drawn from the seed."""
+    """open_clip tag, `glyphs` for mini-clip, or the path of a local file, whatever its suffix:
+    safetensors, OpenAI's TorchScript, a state dict or a training checkpoint that holds one, in
+    open_clip's, OpenAI's or transformers' names; null means random weights, drawn from the seed."""
     dtype: Dtype = Dtype.float32
     """Arithmetic of the frozen towers; adapters, optimiser and sums are float32 whatever it is."""
     cache: CacheMode = key(

@@ -1,52 +1,15 @@
 """The sections of the configuration that say how clients and the server learn."""
 
 from dataclasses import dataclass
-from enum import Enum
 
+from pfedmma_dist.config.choices import CorrectionName, Optimiser, Schedule, ServerRule, Unit
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SHARE, Limit
 from pfedmma_dist.config.meaning import key
 
-
-class Optimiser(Enum):
-    """Rules of a local step, as torch.optim has them."""
-
-    sgd = "sgd"
-    adam = "adam"
-    adamw = "adamw"
-
-
-class Schedule(Enum):
-    """How the learning rate runs."""
-
-    constant = "constant"
-    cosine = "cosine"
-    step = "step"
-
-
-class Unit(Enum):
-    """What a schedule counts."""
-
-    rounds = "rounds"
-    steps = "steps"
-
-
-class ServerRule(Enum):
-    """What the server does with the mean of a round."""
-
-    average = "average"
-    momentum = "momentum"
-    adagrad = "adagrad"
-    adam = "adam"
-    yogi = "yogi"
-
-
-class CorrectionName(Enum):
-    """What is changed in local training."""
-
-    none = "none"
-    scaffold = "scaffold"
-    feddyn = "feddyn"
-    fedrep = "fedrep"
+SGD = {"optim.name": ("sgd",)}
+ADAM = {"optim.name": ("adam", "adamw")}
+SQUARED = {"server.name": ("adagrad", "adam", "yogi")}
+STEP = {"optim.schedule": ("step",)}
 
 
 @dataclass(kw_only=True)
@@ -58,16 +21,16 @@ class OptimConfig:
     it), each as in torch.optim."""
     lr: float = key(1e-3, limit=POSITIVE)
     """Learning rate at its highest; 1e-3 (pFedMMA)."""
-    momentum: float = key(0.9, limit=SHARE)
-    """sgd: momentum; 0.9 (Dassl default, used by all published code)."""
-    nesterov: bool = key(False, since=1)
-    """sgd: look ahead by one step of momentum (Nesterov)."""
-    beta1: float = key(0.9, limit=SHARE, since=1)
-    """adam, adamw: what is kept of the mean gradient at each step."""
-    beta2: float = key(0.999, limit=SHARE, since=1)
-    """adam, adamw: what is kept of the mean squared gradient at each step."""
-    eps: float = key(1e-8, limit=POSITIVE, since=1)
-    """adam, adamw: added to the root of the mean squared gradient."""
+    momentum: float = key(0.9, limit=SHARE, only=SGD)
+    """Momentum; 0.9 (Dassl default, used by all published code)."""
+    nesterov: bool = key(False, since=1, only=SGD)
+    """Look ahead by one step of momentum (Nesterov)."""
+    beta1: float = key(0.9, limit=SHARE, since=1, only=ADAM)
+    """What is kept of the mean gradient at each step."""
+    beta2: float = key(0.999, limit=SHARE, since=1, only=ADAM)
+    """What is kept of the mean squared gradient at each step."""
+    eps: float = key(1e-8, limit=POSITIVE, since=1, only=ADAM)
+    """Added to the root of the mean squared gradient."""
     weight_decay: float = key(5e-4, limit=NOT_NEGATIVE)
     """L2 decay of every trained number; 5e-4 (Dassl default)."""
     schedule: Schedule = key(Schedule.constant, since=1)
@@ -76,10 +39,12 @@ class OptimConfig:
     unit: Unit = key(Unit.rounds, since=1)
     """What schedule, step_size and warmup count: `rounds` of the federation, or the local `steps`
     of a client within each round, where every round begins anew."""
-    step_size: int = key(30, limit=AT_LEAST_1, since=1)
-    """schedule=step: rounds or steps between two falls of the rate."""
-    gamma: float = key(0.1, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"), since=1)
-    """schedule=step: factor of a fall."""
+    step_size: int = key(30, limit=AT_LEAST_1, since=1, only=STEP)
+    """Rounds or steps between two falls of the rate."""
+    gamma: float = key(
+        0.1, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"), since=1, only=STEP
+    )
+    """Factor of a fall."""
     warmup: int = key(0, limit=NOT_NEGATIVE, since=1)
     """Rounds or steps before the schedule begins; 1 in CoOp's recipe. The wave of `cosine` is not
     shortened by them (Dassl)."""
@@ -101,12 +66,14 @@ class ServerConfig:
     of Delta and v their running square, without bias correction."""
     lr: float = key(1.0, limit=POSITIVE, since=1, heading="Server rate")
     """Learning rate of the server."""
-    beta1: float | None = key(None, limit=SHARE, since=1)
+    beta1: float | None = key(None, limit=SHARE, since=1, never={"server.name": ("average",)})
     """What is kept of the running mean; null is 0.9, and 0 for adagrad."""
-    beta2: float = key(0.99, limit=SHARE, since=1)
-    """adam, yogi: what is kept of the running square."""
-    tau: float = key(1e-3, limit=POSITIVE, since=1)
-    """adagrad, adam, yogi: how little Delta counts as nothing; v begins at tau squared."""
+    beta2: float = key(0.99, limit=SHARE, since=1, only={"server.name": ("adam", "yogi")})
+    """What is kept of the running square."""
+    tau: float = key(
+        1e-3, limit=POSITIVE, since=1, only={"server.name": ("adagrad", "adam", "yogi")}
+    )
+    """How little Delta counts as nothing; v begins at tau squared."""
 
 
 @dataclass(kw_only=True)
@@ -117,8 +84,8 @@ class CorrectionConfig:
     name: CorrectionName = key(CorrectionName.none, since=1, heading="Correction")
     """`scaffold` (Karimireddy et al., ICML 2020), right under momentum too, `feddyn` (Acar et al.,
     ICLR 2021), whose server takes the plain mean, or `fedrep` (Collins et al., ICML 2021)."""
-    alpha: float = key(0.1, limit=POSITIVE, since=1)
-    """feddyn: weight of the square of the distance from the download; 0.1 (Acar et al.)."""
-    head_epochs: int = key(1, limit=AT_LEAST_1, since=1)
-    """fedrep: epochs of federation.local_epochs in which the private part trains alone; the shared
+    alpha: float = key(0.1, limit=POSITIVE, since=1, only={"correction.name": ("feddyn",)})
+    """Weight of the square of the distance from the download; 0.1 (Acar et al.)."""
+    head_epochs: int = key(1, limit=AT_LEAST_1, since=1, only={"correction.name": ("fedrep",)})
+    """Epochs of federation.local_epochs in which the private part trains alone; the shared
     part trains alone in the rest."""

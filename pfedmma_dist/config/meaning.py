@@ -11,6 +11,10 @@ MEANING = "meaning"
 """Under which a field's metadata holds its Meaning."""
 
 
+Where = Mapping[str, tuple[str, ...]]
+"""Dotted key -> some of its values, enums by name."""
+
+
 class Role(Enum):
     """What a key can reach."""
 
@@ -33,8 +37,27 @@ class Meaning:
     """A place: what lies there is compared in its stead, so that it may move."""
     counts_as: Mapping[str, str] = field(default_factory=dict)
     """Values that differ in no number, and the one that they all count as."""
+    only: Where = field(default_factory=dict)
+    """Another key -> the values of it, all keys alike, at which this key is read."""
+    never: Where = field(default_factory=dict)
+    """Another key -> the values of it at which this key is not read."""
+    refused: bool = False
+    """Where it is not read, another value than the default is refused."""
     since: int = 0
     """Format that brought the key; older runs were what its default is."""
+
+    def is_read(self, values: Mapping[str, Any]) -> bool:
+        """Whether the key is read where all keys have these values."""
+        return all(values[key] in at for key, at in self.only.items()) and not any(
+            values[key] in at for key, at in self.never.items()
+        )
+
+    @property
+    def where(self) -> str:
+        """Say where the key is read; nothing where it always is."""
+        told = [f"{key}={' or '.join(at)}" for key, at in self.only.items()]
+        told += [f"{key} other than {' or '.join(at)}" for key, at in self.never.items()]
+        return " and ".join(told)
 
     @property
     def decides(self) -> bool:

@@ -4,7 +4,6 @@ OmegaConf loads the YAML, types the leaves and resolves `${...}`. What it does n
 what a user may have meant by an unknown name, and what kind of value a key wants.
 """
 
-import io
 import math
 import re
 import shlex
@@ -13,37 +12,26 @@ from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
 from operator import attrgetter
-from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from pfedmma_dist.config.documents import MOST_BYTES, Unbounded, Word, check_yaml, parsed
+from pfedmma_dist.config.documents import Layer, Word, as_written, parsed, place
 from pfedmma_dist.config.texts import refuse_odd_text
-from pfedmma_dist.reading import check_format
 from pfedmma_dist.spelling import quoted, shortened
 
 T = TypeVar("T")
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name"}
+EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name", list[str]: "[cat,dog]"}
 SWITCHES = {True: "on", False: "off"}
 
 REFERENCE = re.compile(r"\$\{(?!oc\.env:)")
 MOST_REFERENCES = 24
 """Values that refer to values, `${data.root}`. Each may repeat another that repeats a third, so
 these alone multiply: 24 make at most 3^8 times the longest text, before that is refused."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One source of values. Later layers win."""
-
-    source: str  # file name; empty for the command line
-    tree: Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -73,7 +61,9 @@ class Leaf:
         """Say in words what the key holds."""
         kind, names = self.kind, ", ".join(members(self.kind))
         origin = get_origin(kind) or kind
-        collection = "a list" if origin in (list, tuple) else "a mapping"
+        inside = {str: " of text", int: " of whole numbers", float: " of numbers"}
+        of = "".join(inside.get(one, "") for one in get_args(kind)[:1])
+        collection = f"a list{of}" if origin in (list, tuple) else "a mapping"
         words = f"one of {names}" if names else WORDS.get(kind, collection)
         return f"{words}, or null" if self.optional else words
 
@@ -88,9 +78,17 @@ class Leaf:
     def refusal(self, value: Any, layer: Layer) -> ValueError:
         """Return the error for a value of the wrong type."""
         given = str(value) if isinstance(value, Word) else value
-        quote = "; quote it" if self.kind is str and isinstance(value, int | float) else ""
+        written, remedy = layer.text_of(self.key), ""
+        text = written if isinstance(written, str) else str(given)
+        if self.kind is str and isinstance(value, int | float):
+            remedy = f"; quote it, as in {quoted(text)}"
+        elif self.kind == list[str]:
+            if isinstance(value, list):
+                remedy = "; quote each of its items"
+            elif not set(text) & set("[]{}"):
+                given, remedy = text, f"; write [{shortened(text)}]"
         return ValueError(
-            f"{self.key}: {quoted(given)} is not {self.expected}{quote}; "
+            f"{self.key}: {quoted(given)} is not {self.expected}{remedy}; "
             f"for example {self.example}{place(layer)}"
         )
 
@@ -144,36 +142,6 @@ def hint(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
-def place(layer: Layer) -> str:
-    """Return ` (in FILE)`, or nothing for the command line."""
-    return f" (in {layer.source})" if layer.source else ""
-
-
-def read_yaml(path: str | Path) -> dict[Any, Any]:
-    """Return the mapping in a YAML file, interpolations unresolved; empty for an empty file.
-
-    Its `format`, where it has one, is checked and left out.
-    """
-    try:
-        with open(path, "rb") as file:
-            text = file.read(MOST_BYTES + 1).decode("utf-8-sig")
-        check_yaml(text)
-        tree = OmegaConf.to_container(OmegaConf.load(io.StringIO(text)), resolve=False)
-    except Unbounded as error:
-        raise ValueError(f"{path} {error}") from error
-    except (YAMLError, ValueError, RecursionError, OmegaConfBaseException) as error:
-        raise ValueError(f"{path} is not readable YAML: {error}") from error
-    except OSError as error:
-        if error.errno is None:  # OmegaConf's word for a file that holds a single number
-            raise ValueError(f"{path} holds no `key: value` lines") from error
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    if not isinstance(tree, dict):
-        raise ValueError(f"{path} holds a list; write `key: value` lines")
-    check_format(Path(path), tree.pop("format", 0))
-    refuse_odd_text("", tree, f" (in {path})")
-    return tree
-
-
 def merged(schema: type[T], layers: Iterable[Layer]) -> T:
     """Return `schema` with its defaults overridden by `layers`, left to right."""
     known = leaves(schema)
@@ -190,6 +158,12 @@ def merged(schema: type[T], layers: Iterable[Layer]) -> T:
     for key, layer in origin.items():  # as it is once `${...}` is resolved
         refuse_odd_text(key, plain(attrgetter(key)(tree)), place(layer))
     return tree
+
+
+def origins(schema: type, layers: Iterable[Layer]) -> dict[str, Layer]:
+    """Return the last layer that gives each key, for all keys that are given."""
+    known = leaves(schema)
+    return {key: layer for layer in layers for key, _ in _flat(layer.tree, known, layer)}
 
 
 def _flat(
@@ -228,6 +202,8 @@ def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
     if members(kind) and isinstance(value, bool):
         value = SWITCHES[value]  # YAML reads an unquoted `off` as false
     interpolated = isinstance(value, str) and "${" in value
+    if kind == list[str] and value is not None and not interpolated:
+        value = _texts(given, value, leaf, layer)
     # OmegaConf alone would take 2 for true, and 010 for the text "8"
     loose = isinstance(value, int | float) and (
         kind is str or (kind is bool and not isinstance(value, bool))
@@ -242,6 +218,17 @@ def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
         number = OmegaConf.select(config, leaf.key)
         if number is not None and not math.isfinite(number):
             raise leaf.refusal(given, layer)
+
+
+def _texts(given: Any, value: Any, leaf: Leaf, layer: Layer) -> list[str]:
+    """Return a list of texts as they are written, whatever else YAML takes one for."""
+    if not isinstance(value, list):
+        raise leaf.refusal(given, layer)
+    written = as_written(given) if isinstance(given, Word) else layer.text_of(leaf.key)
+    items = written if isinstance(written, list) else value
+    if not all(isinstance(item, str) for item in items):
+        raise leaf.refusal(items, layer)
+    return items
 
 
 def _refuse_many_references(config: DictConfig) -> None:

@@ -10,7 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pfedmma_dist.config.learning import OptimConfig, Optimiser
+from pfedmma_dist.config.choices import Optimiser
+from pfedmma_dist.config.learning import OptimConfig
 
 
 class Rule(Protocol):

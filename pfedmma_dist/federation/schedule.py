@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 
-from pfedmma_dist.config.learning import OptimConfig, Schedule, Unit
+from pfedmma_dist.config.choices import Schedule, Unit
+from pfedmma_dist.config.learning import OptimConfig
 
 
 class Rates:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pfedmma_dist.config.merge import read_yaml
+from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics

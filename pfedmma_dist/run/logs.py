@@ -1,9 +1,13 @@
-"""Send log lines to people: rank 0 to the terminal and log.txt, other ranks warnings only."""
+"""Send log lines to people: rank 0 to the terminal and log.txt, other ranks warnings only.
+
+log.txt is made once there is something to keep, with all lines so far.
+"""
 
 import contextlib
 import logging
 import sys
 import threading
+from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -17,7 +21,12 @@ log = logging.getLogger(__name__)
 SPEAKERS = ("pfedmma_dist", "__main__", "py.warnings")
 """Loggers we speak through; the root logger stays with whoever embeds us."""
 
-SAME_EVERYWHERE = ("pfedmma_dist.data", "pfedmma_dist.clip.load")
+SAME_EVERYWHERE = (
+    "pfedmma_dist.data",
+    "pfedmma_dist.clip.load",
+    "pfedmma_dist.clip.weights",
+    "pfedmma_dist.clip.fit",
+)
 """Loggers whose warnings are the same on every rank, and so rank 0's to speak."""
 
 PLAIN = "%(asctime)s %(levelname)s %(message)s"
@@ -26,7 +35,8 @@ PLAIN = "%(asctime)s %(levelname)s %(message)s"
 def configure_logging(world: World, folder: RunFolder | None) -> Console:
     """Set up logging and return the console on standard error, which `Progress` must share.
 
-    folder: a claimed run folder, or None for a command that has none. May be called again.
+    folder: a claimed run folder, or None for a command that has none; its log waits for
+    `begin_log`. May be called again.
     """
     console = Console(stderr=True)
     if world.first and interactive():
@@ -38,7 +48,7 @@ def configure_logging(world: World, folder: RunFolder | None) -> Console:
         prefix = "" if world.first else f"[rank {world.rank}] "
         handlers[0].setFormatter(logging.Formatter(prefix + PLAIN))
     if world.first and folder is not None:
-        handlers.append(_LogFile(folder.log, encoding="utf-8"))
+        handlers.append(_LogFile(folder.log))
         handlers[1].setFormatter(logging.Formatter(PLAIN))
     for handler in handlers:
         handler.addFilter(_spell)
@@ -58,8 +68,50 @@ def configure_logging(world: World, folder: RunFolder | None) -> Console:
     return console
 
 
+def begin_log() -> None:
+    """Write the lines so far to log.txt, and those to come; OSError where that cannot be."""
+    for handler in _log_files():
+        handler.begin()
+
+
+def drop_log() -> None:
+    """Let go of log.txt, which may then be removed."""
+    for handler in _log_files():
+        for name in SPEAKERS:
+            logging.getLogger(name).removeHandler(handler)
+        handler.close()
+
+
+def _log_files() -> "list[_LogFile]":
+    handlers = logging.getLogger(SPEAKERS[0]).handlers
+    return [handler for handler in handlers if isinstance(handler, _LogFile)]
+
+
 class _LogFile(logging.FileHandler):
-    """A log file that a full disk leaves incomplete; the run itself fails where it must save."""
+    """A log file that waits until its run has begun.
+
+    A full disk leaves it incomplete; the run itself fails where it must save.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", delay=True)
+        self.waiting: list[logging.LogRecord] | None = []  # None: they are written at once
+
+    def begin(self) -> None:
+        """Open the file and write what has waited."""
+        with self.lock:
+            records, self.waiting = self.waiting or [], None
+            if self.stream is None:
+                self.stream = self._open()
+            for record in records:
+                super().emit(record)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or keep it until there is a file."""
+        if self.waiting is None:
+            super().emit(record)
+        else:
+            self.waiting.append(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         """Stay silent, where logging would print a traceback for every line."""

@@ -24,6 +24,10 @@ ECHO_SECONDS = 2.0
 has already sent to every process."""
 
 
+TORCHRUN = ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE")
+"""All set where torchrun is our parent; a part of them is what it leaves in a shell. Not asked of
+world/, which loads torch: launch/ does without."""
+
 STDERR = 2
 
 SHOW_CURSOR = b"\x1b[?25h"
@@ -38,7 +42,7 @@ class StopSignal:
         self.patient = False
         self._before: dict[int, Any] = {}
         # Who starts a rank by other means (nohup, srun, a shell) may end before it.
-        self._torchrun = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
+        self._torchrun = os.getppid() if all(map(os.environ.get, TORCHRUN)) else None
 
     def __enter__(self) -> "StopSignal":
         for number in SIGNALS:

@@ -5,6 +5,8 @@ one rank and for eight.
 """
 
 from pfedmma_dist.world.fixed import LIMIT, from_fixed, to_fixed
+from pfedmma_dist.world.neighbours import side_by_side
+from pfedmma_dist.world.place import speaks
 from pfedmma_dist.world.threads import limit_threads, make_deterministic
 from pfedmma_dist.world.waiting import RankLost
 from pfedmma_dist.world.world import World
@@ -16,5 +18,7 @@ __all__ = [
     "from_fixed",
     "limit_threads",
     "make_deterministic",
+    "side_by_side",
+    "speaks",
     "to_fixed",
 ]

@@ -1,114 +1,176 @@
 """Where the ranks of one start meet: a store that all of them reach, with a note of each in it."""
 
-import os
 import socket
 import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import torch.distributed as dist
 
-from pfedmma_dist.world.roster import Roster
-from pfedmma_dist.world.waiting import NAME_SECONDS, RankLost, Vigil
+from pfedmma_dist.world.address import PAUSE_SECONDS, check_own, knock, listen, resolve
+from pfedmma_dist.world.place import Place
+from pfedmma_dist.world.roster import Roster, numbers
+from pfedmma_dist.world.waiting import NAME_SECONDS, RankLost, Vigil, watched
 
 START_SECONDS = 1800.0
 """How long ranks wait for each other to start."""
 
-STORE_SECONDS = 15.0
+STORE_SECONDS = 10.0
 """How long torchrun's store may take to answer; it is there before the ranks are."""
 
-PAUSE_SECONDS = 0.02
+STRANGER = "what listens there does not speak as rank 0 does"
 
 
-def meet(rank: int, size: int) -> tuple[dist.Store, Roster]:
+def meet(place: Place) -> tuple[dist.Store, Roster]:
     """Return the store of this start of the ranks, and their notes, once all of them are there.
 
-    RankLost where one does not come, or where the store goes, as it does with its torchrun.
+    RankLost where one does not come, or where the store goes, as it does with its torchrun;
+    ValueError where what the launcher or the user has set cannot bring them together.
     """
     try:
-        return _meet(rank, size)
+        return _meet(place)
     except dist.DistError as error:
         raise RankLost(
-            "the ranks' store does not answer, as where torchrun or rank 0 has ended; start the "
-            f"same command again ({error})"
+            f"the ranks' store at {place.host}:{place.port} does not answer, as where torchrun or "
+            f"rank 0 has ended; start the same command again ({_first_line(error)})"
         ) from error
 
 
-def _meet(rank: int, size: int) -> tuple[dist.Store, Roster]:
-    vigil = Vigil(
-        START_SECONDS, NAME_SECONDS, "look why they did not start, or what keeps hosts apart"
-    )
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+def _meet(place: Place) -> tuple[dist.Store, Roster]:
+    rank, size = place.rank, place.size
+    remedy = "look why they did not start, or what keeps hosts apart"
+    if place.by_hand:  # as a shell may still hold them
+        remedy += f", or for one rank alone: unset {place.to_unset}"
+    vigil = Vigil(START_SECONDS, NAME_SECONDS, remedy, advises=place.by_hand)
+    if place.store_of_torchrun:
         keeper = None
-        _knock(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+        _await_torchrun(place)
         limit = timedelta(seconds=START_SECONDS)
-        whole, *_ = next(dist.rendezvous("env://", rank, size, timeout=limit))
-        store = dist.PrefixStore(_fresh_name(whole, rank, size, vigil), whole)
+        whole = watched(
+            lambda: next(dist.rendezvous("env://", rank, size, timeout=limit))[0],
+            vigil,
+            lambda: f"torchrun's store at {_where(place)}, where something listens, to answer",
+        )
+        store = dist.PrefixStore(_fresh_name(whole, place, vigil), whole)
     else:
         keeper = 0
-        store = _own_store(rank, size, vigil)
-    roster = Roster(dist.PrefixStore("roster", store), rank, size, keeper)
-    _until(lambda: not roster.absent(), vigil, lambda: _not_started(roster.absent()))
+        store = _own_store(place, vigil)
+        _take_seat(store, place)
+    roster = Roster(dist.PrefixStore("roster", store), rank, size, keeper, _where(place))
+    _until(
+        lambda: not roster.absent(),
+        vigil,
+        lambda: _not_started(roster.absent(), place),
+        lambda: min(set(range(size)) - set(roster.absent()), default=rank) == rank,
+    )
     roster.read(roster.store)
     vigil.end()
     return dist.PrefixStore("group", store), roster
 
 
-def _knock(host: str, port: int) -> None:
+def _await_torchrun(place: Place) -> None:
     """Wait until torchrun's store answers; RankLost where it does not.
 
     torch's own client tries each address of the host for its whole limit, one after the other.
     """
+    resolve(
+        place.host,
+        "give torchrun on that host --local-addr, or --master-addr, with an address that all hosts "
+        "know",
+    )
     end = time.monotonic() + STORE_SECONDS
-    while True:
-        try:
-            socket.create_connection((host, port), timeout=STORE_SECONDS).close()
-            return
-        except OSError as error:
-            if time.monotonic() > end:
-                raise RankLost(
-                    f"torchrun's store at {host}:{port} does not answer ({error}), as where "
-                    "torchrun has ended; start the same command again"
-                ) from error
+    while problem := knock(place.host, place.port):
+        if time.monotonic() > end:
+            raise RankLost(
+                f"torchrun's store at {_where(place)} does not answer ({problem}), as where "
+                "torchrun has ended; start the same command again, or where no torchrun has "
+                f"started this: unset {place.to_unset} TORCHELASTIC_RUN_ID "
+                "TORCHELASTIC_USE_AGENT_STORE"
+            )
         time.sleep(PAUSE_SECONDS)
 
 
-def _own_store(rank: int, size: int, vigil: Vigil) -> dist.Store:
+def _own_store(place: Place, vigil: Vigil) -> dist.Store:
     """Return a store that rank 0 keeps."""
-    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
-    if missing:
-        raise ValueError(
-            f"{' and '.join(missing)}: not set, so ranks cannot meet; start them with torchrun or "
-            "srun, or set host and port of rank 0"
-        )
-    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    host, port, size = place.host, place.port, place.size
+    resolve(host, "set it to a name or address of rank 0's host that all hosts know")
+    if place.rank == 0:
+        door = listen(port)
+        check_own(host, port)
+        limit = timedelta(seconds=START_SECONDS)
+        keep = partial(
+            dist.TCPStore, host, port, size, True, limit,
+            wait_for_workers=False, master_listen_fd=door.detach(),
+        )  # fmt: skip
+        return watched(keep, vigil, lambda: _silent(place, STRANGER))
+
+    def join() -> dist.Store:
+        limit = timedelta(seconds=NAME_SECONDS)
+        return dist.TCPStore(host, port, size, False, limit, wait_for_workers=False)
+
     while True:
-        try:
-            store = dist.TCPStore(
-                host, port, size, rank == 0, timedelta(seconds=NAME_SECONDS),
-                wait_for_workers=False, multi_tenant=True,
-            )  # fmt: skip
-        except dist.DistNetworkError:
-            if rank == 0:
-                raise
-            vigil.check(lambda: f"rank 0, which does not answer at {host}:{port}")
-        else:
-            store.set_timeout(timedelta(seconds=START_SECONDS))
-            return store
+        problem = knock(host, port)
+        if not problem:  # only now torch's client, which writes traces where nobody answers
+            problem = STRANGER
+            try:
+                store = watched(join, vigil, lambda: _silent(place, STRANGER))
+            except dist.DistNetworkError:
+                pass
+            else:
+                store.set_timeout(timedelta(seconds=START_SECONDS))
+                return store
+        vigil.check(partial(_silent, place, problem))
+        time.sleep(5 * PAUSE_SECONDS)
 
 
-def _fresh_name(store: dist.Store, rank: int, size: int, vigil: Vigil) -> str:
+def _silent(place: Place, problem: str) -> str:
+    return (
+        f"rank 0, which does not answer at {_where(place)} ({problem}), as rank {place.rank} of "
+        f"{place.known_by} on host {socket.gethostname()} tries"
+    )
+
+
+def _take_seat(store: dist.Store, place: Place) -> None:
+    """Refuse a start whose ranks do not agree how many they are, or that has one of them twice.
+
+    Two starts at one port are such a start: the second's rank 1 finds the first's rank 0.
+    """
+    size = store.compare_set("size", "", str(place.size)).decode()
+    if size != str(place.size):
+        raise ValueError(
+            f"{place.launcher.size}: {place.size} on rank {place.rank}, but {size} on the rank "
+            f"that came first to {_where(place)}; give all ranks the same, or another MASTER_PORT "
+            "where these are two starts"
+        )
+    if store.add(f"seat/{place.rank}", 1) > 1:
+        raise ValueError(
+            f"{place.launcher.rank}: {place.rank} has come to {_where(place)} already; give each "
+            "process a rank of its own, or another MASTER_PORT where these are two starts"
+        )
+
+
+def _where(place: Place) -> str:
+    return f"{place.host}:{place.port}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _fresh_name(store: dist.Store, place: Place, vigil: Vigil) -> str:
     """Return a name for a part of torchrun's store that is new to this start of the ranks.
 
     torchrun keeps its store over restarts, addresses of dead ranks included: whoever comes first
     calls one of them and hangs. Its restart count cannot tell starts apart, since hosts count for
     themselves (pytorch issue 135712). So rank 0 hands out a name to whoever has started last.
     """
+    rank, size = place.rank, place.size
     if rank > 0:
         start = store.add(f"starts/{rank}", 1)
         key = f"name/{rank}/{start}"
-        _until(lambda: store.check([key]), vigil, lambda: _not_started([0]))
+        _until(lambda: store.check([key]), vigil, lambda: _not_started([0], place))
         name = store.get(key).decode()
         store.set(f"taken/{rank}/{name}", "")
         return name
@@ -123,15 +185,20 @@ def _fresh_name(store: dist.Store, rank: int, size: int, vigil: Vigil) -> str:
             store.set(f"name/{other}/{store.add(f'starts/{other}', 0)}", name)
         return not others
 
-    _until(handed_out, vigil, lambda: _not_started(without_it()))
+    _until(handed_out, vigil, lambda: _not_started(without_it(), place))
     return name
 
 
-def _until(holds: Callable[[], bool], vigil: Vigil, missing: Callable[[], str]) -> None:
+def _until(
+    holds: Callable[[], bool],
+    vigil: Vigil,
+    missing: Callable[[], str],
+    speaks: Callable[[], bool] = lambda: True,
+) -> None:
     while not holds():
-        vigil.check(missing)
+        vigil.check(missing, speaks)
         time.sleep(PAUSE_SECONDS)
 
 
-def _not_started(ranks: list[int]) -> str:
-    return f"{', '.join(f'rank {rank}' for rank in ranks)}, not started yet"
+def _not_started(ranks: list[int], place: Place) -> str:
+    return f"{numbers(ranks)} (of {place.known_by}), not started yet, at {_where(place)}"

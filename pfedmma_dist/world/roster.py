@@ -16,7 +16,7 @@ import torch.distributed as dist
 LOOK_SECONDS = 1.0
 """Between two looks at the notes."""
 
-SILENT_SECONDS = 15.0
+SILENT_SECONDS = 8.0
 """A rank, or the store, that gave no sign for so long while it should have hangs."""
 
 ANSWER_SECONDS = 2.0
@@ -50,9 +50,18 @@ class Note:
 class Roster:
     """The notes of all ranks, this one's and the others' as far as they were read."""
 
-    def __init__(self, store: dist.Store, rank: int, size: int, keeper: int | None = None) -> None:
-        """keeper: the rank with which the store ends; None where torchrun keeps it."""
+    def __init__(
+        self,
+        store: dist.Store,
+        rank: int,
+        size: int,
+        keeper: int | None = None,
+        address: str = "",
+    ) -> None:
+        """keeper: the rank with which the store ends; None where torchrun keeps it. address: of the
+        store, for people."""
         self.store, self.rank, self.size, self.keeper = store, rank, size, keeper
+        self.address = address
         self.sums, self.host, self.phase = 0, socket.gethostname(), "starting up"
         self.entered = time.monotonic()  # the phase
         self.notes: dict[int, Note] = {}
@@ -150,7 +159,10 @@ class Watch:
         roster = self.roster
         if self._blind():
             keeper = "torchrun" if roster.keeper is None else roster.names([roster.keeper])
-            return f"ranks that cannot be named: {keeper} keeps their store, and does not answer"
+            at = f" at {roster.address}" if roster.address else ""
+            return (
+                f"ranks that cannot be named: {keeper} keeps their store{at}, and does not answer"
+            )
         return roster.names(self._missing()) or "a network that stalls: all ranks have come"
 
     def speaks(self) -> bool:
@@ -201,3 +213,19 @@ def _apart(action: Callable[[], None], seconds: float) -> None:
     thread = threading.Thread(target=act, daemon=True)
     thread.start()
     thread.join(seconds)
+
+
+def numbers(ranks: list[int]) -> str:
+    """Name ranks by their numbers, those in a row by the first and the last of them."""
+    rows: list[list[int]] = []
+    for rank in ranks:
+        if rows and rank == rows[-1][-1] + 1:
+            rows[-1].append(rank)
+        else:
+            rows.append([rank])
+    words = []
+    for row in rows:
+        words += [f"{row[0]} to {row[-1]}"] if len(row) > 2 else map(str, row)
+    words = words[:NAMED] + ([f"{len(words) - NAMED} more"] if len(words) > NAMED else [])
+    listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else "no one"
+    return f"rank {listed}" if len(ranks) == 1 else f"ranks {listed}"

@@ -4,6 +4,7 @@ import os
 
 import torch
 
+from pfedmma_dist.world.place import tasks_cores
 from pfedmma_dist.world.world import World
 
 
@@ -20,10 +21,9 @@ def limit_threads(threads: int | None, world: World) -> int:
 
 def _own_cores(world: World) -> int:
     """Return this rank's share of the cores that it may run on."""
-    env = os.environ
-    per_task = int(env.get("SLURM_CPUS_PER_TASK", 0))
-    if per_task and int(env.get("SLURM_STEP_NUM_TASKS", 0)) == world.size:
-        return per_task  # one task a rank: srun may or may not have bound it to its own cores
+    per_task = tasks_cores(os.environ, world.size)
+    if per_task:
+        return per_task  # srun may or may not have bound the task to its own cores
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # not on macOS
         cores = len(os.sched_getaffinity(0))

@@ -1,23 +1,30 @@
 """Wait for other ranks: name those that do not come, hear a stop signal meanwhile, end at last."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pfedmma_dist.stopped import Stopped
 from pfedmma_dist.world.roster import Roster, Watch
 
 log = logging.getLogger(__name__)
 
-NAME_SECONDS = 30.0
+T = TypeVar("T")
+
+NAME_SECONDS = 10.0
 """Ranks that others wait for are named after this, or after 5 times the last round."""
 
 LEAVE_SECONDS = 20.0
 """What a rank that was asked to stop grants the others, or twice what a round takes. Slurm and
 torchrun both kill 30 s after they have asked."""
+
+PAUSE_SECONDS = 0.02
+"""Between two looks at what a thread does."""
 
 QUIET_SECONDS = 1.0
 """Most sums need no longer, and no watch."""
@@ -52,9 +59,12 @@ class Work(Protocol):
 class Vigil:
     """Paces one wait: tells at growing intervals who is missing, and gives up after `patience`."""
 
-    def __init__(self, patience: float, first: float, remedy: str) -> None:
-        """first: seconds until the first telling. remedy: what to do when all is given up."""
-        self.patience, self.remedy = patience, remedy
+    def __init__(self, patience: float, first: float, remedy: str, advises: bool = False) -> None:
+        """first: seconds until the first telling. remedy: what to do when all is given up.
+
+        advises: say that at once, where a wait is more likely in vain than not.
+        """
+        self.patience, self.remedy, self.advises = patience, remedy, advises
         self.began = time.monotonic()
         self._next, self._told = first, False
 
@@ -68,8 +78,8 @@ class Vigil:
             if speaks():
                 self._told = True
                 log.warning(
-                    "waiting for %s, for %.0f s so far; gives up after %.0f s",
-                    missing(), waited, self.patience,
+                    "waiting for %s, for %.0f s so far; gives up after %.0f s%s",
+                    missing(), waited, self.patience, f"; {self.remedy}" if self.advises else "",
                 )  # fmt: skip
 
     def end(self) -> None:
@@ -136,3 +146,41 @@ def wait_for_ranks(
     finally:
         watch.end()
     vigil.end()
+
+
+def watched(action: Callable[[], T], vigil: Vigil, missing: Callable[[], str]) -> T:
+    """Return what an action returns that hangs where a stranger listens at the port.
+
+    torch's client knows no limit for the first answer, and hears no signal meanwhile.
+    """
+    under_way: Future[T] = Future()
+
+    def act() -> None:
+        try:
+            under_way.set_result(action())
+        except BaseException as error:  # raised again by who waits, who would wait for ever
+            under_way.set_exception(error)
+
+    threading.Thread(target=act, daemon=True).start()
+    while not under_way.done():
+        vigil.check(missing)
+        time.sleep(PAUSE_SECONDS)
+    return under_way.result()
+
+
+@contextmanager
+def told_meanwhile(words: str) -> Iterator[None]:
+    """Say at growing intervals what is being waited for inside, where nothing can be looked at."""
+    over, began = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        pause = NAME_SECONDS
+        while not over.wait(pause):
+            pause = time.monotonic() - began
+            log.warning("%s, for %.0f s so far", words, pause)
+
+    threading.Thread(target=tell, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()

@@ -1,5 +1,6 @@
 """One rank among all: its device, the exact sum over all of them, and what it says of itself."""
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -12,10 +13,13 @@ import torch.distributed as dist
 from torch import Tensor
 
 from pfedmma_dist.stopped import Stopped
+from pfedmma_dist.world.address import INTERFACES, check_interfaces, check_reachable
 from pfedmma_dist.world.meeting import meet
-from pfedmma_dist.world.place import find_place
+from pfedmma_dist.world.place import Remark, find_place
 from pfedmma_dist.world.roster import Roster, Watch
-from pfedmma_dist.world.waiting import QUIET_SECONDS, RankLost, doze, wait_for_ranks
+from pfedmma_dist.world.waiting import QUIET_SECONDS, RankLost, doze, told_meanwhile, wait_for_ranks
+
+log = logging.getLogger(__name__)
 
 BEYOND_PATIENCE = 600.0
 """Seconds that torch's own limit lies beyond ours, which can say more."""
@@ -45,6 +49,7 @@ class World:
     round_seconds: float = 0.0  # of the last round: what is long is measured by it
     asked_to_stop: Callable[[], float | None] = lambda: None  # when this process was
     broken: bool = False  # a sum has failed or was left
+    remarks: tuple[Remark, ...] = ()  # on how the ranks were started
 
     @classmethod
     def alone(cls, device: str = "cpu") -> "World":
@@ -53,10 +58,11 @@ class World:
 
     @classmethod
     def connect(cls, device: str = "auto", patience: float = 7200.0) -> "World":
-        """Join the ranks that torchrun or SLURM started, or stand alone.
+        """Join the ranks that a launcher started, or stand alone.
 
         device: auto, cpu or cuda. A rank takes the GPU of its local rank, modulo the visible ones:
-        torchrun shows all of them to every rank, submitit only its own.
+        torchrun shows all of them to every rank, submitit only its own. A launcher that gives no
+        local rank leaves the place among the ranks of the host.
         """
         place = find_place()
         cuda = torch.cuda.is_available()
@@ -67,24 +73,61 @@ class World:
                 "run.device: 'cuda' was asked for, but torch sees no CUDA device here; "
                 "set run.device=cpu, or install a CUDA build of torch and check nvidia-smi"
             )
-        if device == "cpu" or not cuda:
-            chosen = torch.device("cpu")
-        else:
-            chosen = torch.device("cuda", place.local_rank % torch.cuda.device_count())
-            torch.cuda.set_device(chosen)
-        world = cls(place.rank, place.size, chosen, patience=patience)
+        on_gpu = cuda and device != "cpu"
+        world = cls(place.rank, place.size, torch.device("cpu"), patience=patience)
+        world.remarks = place.remarks
+        store = None
         if world.size > 1:
-            store, world.roster = meet(world.rank, world.size)
+            backend = "nccl" if on_gpu else "gloo"
+            check_interfaces(backend)
+            store, world.roster = meet(place)
             world.host_ranks = world.roster.host_mates()
-            dist.init_process_group(
-                "nccl" if chosen.type == "cuda" else "gloo",
-                store=store,
-                rank=world.rank,
-                world_size=world.size,
-                timeout=timedelta(seconds=patience + BEYOND_PATIENCE),
-                device_id=chosen if chosen.type == "cuda" else None,
-            )
+        if on_gpu:
+            local = world.host_rank if place.local_rank is None else place.local_rank
+            world.device = torch.device("cuda", local % torch.cuda.device_count())
+            torch.cuda.set_device(world.device)
+        if store is not None:
+            world._join(store, backend)
         return world
+
+    def _join(self, store: dist.Store, backend: str) -> None:
+        """Make the process group of the ranks that have met."""
+        first = store.compare_set("backend", "", backend).decode()
+        if first != backend:
+            raise ValueError(
+                f"run.device: rank {self.rank}, on host {self.roster.host}, computes on "
+                f"{self.device.type}, and other ranks do not; set run.device=cpu, or look for CUDA "
+                "on each host"
+            )
+        words = (
+            f"rank {self.rank} still joins the others over {backend}; where this does not end, let "
+            f"the hosts' firewalls pass, or set {INTERFACES[backend]} to the interface by which "
+            "they reach each other"
+        )
+        try:
+            with told_meanwhile(words):
+                if backend == "gloo":
+                    check_reachable(store, self.rank, self.size)
+                dist.init_process_group(
+                    backend,
+                    store=store,
+                    rank=self.rank,
+                    world_size=self.size,
+                    timeout=timedelta(seconds=self.patience + BEYOND_PATIENCE),
+                    device_id=self.device if backend == "nccl" else None,
+                )
+        except RuntimeError as error:
+            raise RankLost(
+                f"rank {self.rank} cannot join the others over {backend} ({_reason(error)}); look "
+                f"whether one has ended, else set {INTERFACES[backend]} to the interface by which "
+                "the hosts reach each other"
+            ) from error
+
+    def tell(self) -> None:
+        """Say how the ranks were started, and what is odd about it; logging must be set up."""
+        for level, words in self.remarks if self.first else ():
+            log.log(level, "%s", words)
+        self.remarks = ()
 
     @property
     def first(self) -> bool:
@@ -177,9 +220,13 @@ class World:
         if watch.leaving is not None:
             raise Stopped(f"stopped by a signal to rank {watch.leaving}, which has left") from error
         gone = self.roster.names(self.roster.behind())
-        reason = SOURCE.sub("", str(error)).partition("\n")[0]
+        reason = _reason(error)
         raise RankLost(
             "stopped, because another rank has gone: what it said last, if anything, is the "
             "reason; the same command goes on from the last checkpoint "
             f"({'did not come: ' + gone + '; ' if gone else ''}{reason})"
         ) from error
+
+
+def _reason(error: RuntimeError) -> str:
+    return SOURCE.sub("", str(error)).partition("\n")[0]

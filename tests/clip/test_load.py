@@ -35,17 +35,6 @@ def test_random_weights_leave_the_global_generator_alone(describe: Describe) -> 
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(ValueError, match=r"clip\.model: .*'ViT-B/16'; did you mean ViT-B-16 or"):
-        loaded("ViT-B/16")
-
-
-@pytest.mark.parametrize("model", ["hf-hub:some/model", "local-dir:some/model"])
-def test_a_model_outside_open_clips_list_is_refused_without_asking_the_hub(model: str) -> None:
-    with pytest.raises(ValueError, match=r"clip\.model: open_clip knows no model"):
-        loaded(model)
-
-
 def test_an_unknown_tag_is_refused_with_the_known_ones() -> None:
     with pytest.raises(
         ValueError, match=r"clip\.pretrained: 'opnai' .*; known tags: openai, laion"
@@ -54,7 +43,7 @@ def test_an_unknown_tag_is_refused_with_the_known_ones() -> None:
 
 
 def test_a_missing_file_is_refused_by_its_name(describe: Describe, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"absent\.pt' is neither a file nor a tag .* tags: none"):
+    with pytest.raises(ValueError, match=r"absent\.pt' is neither a file nor a tag .* not exist"):
         loaded(describe(), tmp_path / "absent.pt")
 
 

@@ -10,8 +10,9 @@ from tiny import golden, on_ranks, tiny_federation
 from torch import Tensor
 from toy import NO_TEXT, Linear, Table
 
+from pfedmma_dist.config.choices import CorrectionName, Optimiser
 from pfedmma_dist.config.keys import FederationConfig
-from pfedmma_dist.config.learning import CorrectionConfig, CorrectionName, OptimConfig, Optimiser
+from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
 from pfedmma_dist.federation.corrections.correction import Correction
 from pfedmma_dist.federation.corrections.feddyn import FedDyn

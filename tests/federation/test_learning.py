@@ -6,14 +6,8 @@ import pytest
 import torch
 from tiny import SIZES, on_ranks, tiny_federation
 
-from pfedmma_dist.config.learning import (
-    OptimConfig,
-    Optimiser,
-    Schedule,
-    ServerConfig,
-    ServerRule,
-    Unit,
-)
+from pfedmma_dist.config.choices import Optimiser, Schedule, ServerRule, Unit
+from pfedmma_dist.config.learning import OptimConfig, ServerConfig
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP

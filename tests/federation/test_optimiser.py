@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pfedmma_dist.config.learning import OptimConfig, Optimiser
+from pfedmma_dist.config.choices import Optimiser
+from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.optimiser import rule_of
 
 WIDTH, STEPS, CLIENTS = 40, 50, 3

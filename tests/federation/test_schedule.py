@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfedmma_dist.config.learning import OptimConfig, Schedule, Unit
+from pfedmma_dist.config.choices import Schedule, Unit
+from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.schedule import Rates, rate
 
 LENGTHS = st.integers(1, 60)

@@ -70,6 +70,7 @@ def test_variables_of_another_job_are_found_and_the_address_of_slurm_is_kept() -
     names = [
         "SLURM_JOB_ID", "SLURM_CPU_BIND", "SBATCH_ACCOUNT", "PMIX_RANK", "PMI_RANK", "RANK",
         "LOCAL_WORLD_SIZE", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "SUBMITIT_EXECUTOR",
+        "OMPI_COMM_WORLD_RANK", "MPI_LOCALRANKID",
     ]  # fmt: skip
     kept = ["SLURM_CONF", "PATH", "HOME", "CUDA_VISIBLE_DEVICES", "MY_RANK", "PYTHONPATH"]
     assert inherited(dict.fromkeys(names + kept, "1")) == names

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from launch.plan import PlannedRun, plan
-from pfedmma_dist.config.merge import read_yaml
+from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.methods import METHODS
 
 SWEEPS = Path(__file__).parents[2] / "configs" / "sweep"

@@ -90,6 +90,17 @@ def test_folder_of_neither_kind_is_refused(tmp_path: Path, capsys: pytest.Captur
     )
 
 
+@pytest.mark.parametrize("left", [".lock", "submitit/1.yaml"], ids=["killed", "queued"])
+def test_run_that_has_not_begun_is_passed_over(
+    left: str, sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    file = tmp_path / "waits" / left
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert main([str(sweep), str(tmp_path / "waits")]) == 0
+    assert capsys.readouterr().err == f"skipped  {tmp_path / 'waits'} holds no run yet\n"
+
+
 def test_folder_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert refused([tmp_path / "no"], capsys).startswith("error: there is no folder ")
 

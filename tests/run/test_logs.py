@@ -2,11 +2,13 @@
 
 import logging
 import threading
+from pathlib import Path
 
 import pytest
 from runs import alone
 
-from pfedmma_dist.run.logs import configure_logging
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.logs import begin_log, configure_logging, drop_log
 from pfedmma_dist.world import World
 
 
@@ -54,3 +56,28 @@ def test_line_holds_no_control_characters_of_a_name(capsys: pytest.CaptureFixtur
         logging.getLogger("pfedmma_dist.anything").warning("%s, 100%%", "a\x1b[2J\udcffb")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("WARNING a\\x1b[2J\\udcffb, 100%")
+
+
+def test_lines_before_there_is_something_to_keep_are_written_with_their_times(
+    tmp_path: Path,
+) -> None:
+    folder = RunFolder(tmp_path)
+    with alone():
+        configure_logging(World.alone(), folder)
+        speaker = logging.getLogger("pfedmma_dist.anything")
+        speaker.info("early %d", 1)
+        assert not folder.log.exists()
+        begin_log()
+        speaker.info("late")
+    early, late = folder.log.read_text().splitlines()
+    assert early.endswith("INFO early 1") and late.endswith("INFO late")
+
+
+def test_log_that_is_dropped_is_never_made(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with alone():
+        configure_logging(World.alone(), folder)
+        logging.getLogger("pfedmma_dist.anything").info("a line")
+        drop_log()
+        logging.getLogger("pfedmma_dist.anything").info("another")
+    assert not folder.log.exists()

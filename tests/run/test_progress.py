@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pfedmma_dist.run import progress as progress_module
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.logs import SPEAKERS, configure_logging
+from pfedmma_dist.run.logs import SPEAKERS, begin_log, configure_logging
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import RoundRecord
 from pfedmma_dist.world import World
@@ -93,6 +93,7 @@ def test_first_rank_writes_the_log_file(tmp_path: Path, speakers: None) -> None:
     folder = RunFolder(tmp_path)
     for _ in range(2):  # a second call replaces the first
         configure_logging(World.alone(), folder)
+    begin_log()
     logging.getLogger("pfedmma_dist.train").info("ready")
     assert folder.log.read_text().count("INFO ready") == 1
 

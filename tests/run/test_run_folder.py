@@ -25,15 +25,12 @@ ROW = {
 
 def test_folders_are_made_and_a_probe_leaves_nothing(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a" / "b")
+    folder.claim(World.alone())
+    assert [path.name for path in folder.path.iterdir()] == [".lock"]
     folder.create()
+    folder.release()
     made = sorted(path.name for path in folder.path.iterdir())
-    assert made == ["checkpoints", "figures"]
-
-
-def test_unwritable_folder_names_key_and_remedy(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"run\.folder: cannot write to .*; set run\.folder to"):
-        RunFolder(tmp_path / "file" / "run").create()
+    assert made == [".lock", "checkpoints", "figures"]
 
 
 def test_claim_reports_the_unwritable_folder_too(tmp_path: Path) -> None:
@@ -105,7 +102,7 @@ def test_json_takes_numpy_and_turns_nan_into_null(tmp_path: Path) -> None:
 def test_folder_that_holds_only_dot_files_belongs_to_somebody(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(ValueError) as error:
-        RunFolder(tmp_path).create()
+        RunFolder(tmp_path).claim(World.alone())
     assert str(error.value) == (
         f"run.folder: {tmp_path} holds no run, but something else ({name}); set run.folder "
         "to a new or empty folder"
@@ -116,12 +113,16 @@ def test_folder_that_holds_only_dot_files_belongs_to_somebody(tmp_path: Path, na
 @pytest.mark.parametrize("name", [".probe", ".config.yaml.tmp", "..probe.tmp", ".nfs00ab"])
 def test_what_a_start_that_was_cut_off_leaves_is_no_stranger(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    RunFolder(tmp_path).create()
-    assert (tmp_path / "figures").is_dir()
+    folder = RunFolder(tmp_path)
+    folder.claim(World.alone())
+    folder.release()
+    assert not folder.lock_file.exists()
 
 
 def test_copy_of_a_run_that_lost_its_lock_is_no_stranger(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     (tmp_path / f"{EVENTS}1700000000.host").touch()
-    RunFolder(tmp_path).create()
-    assert (tmp_path / "figures").is_dir()
+    folder = RunFolder(tmp_path)
+    folder.claim(World.alone())
+    folder.release()
+    assert len([*tmp_path.iterdir()]) == 2

@@ -11,7 +11,8 @@ from pfedmma_dist.stopped import Stopped
 
 @pytest.fixture
 def under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    for name, value in {"TORCHELASTIC_RUN_ID": "none", "RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.mark.usefixtures("under_torchrun")
@@ -55,3 +56,14 @@ def test_hang_up_that_nohup_ignores_stays_ignored() -> None:
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_torchrun_has_left_in_a_shell_makes_that_no_torchrun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    stop = StopSignal()
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert not stop()

@@ -12,7 +12,8 @@ FEDBN = "FedBN's README (github.com/med-air/FedBN)"
 DOMAINNET_PAGE = "http://ai.bu.edu/M3SDA (take the cleaned version)"
 DOMAINS = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")
 DOMAINNET = tuple(
-    Piece(f"{domain}.zip, unpacked", "the page above", f"DomainNet/{domain}") for domain in DOMAINS
+    Piece("the .zip of each, unpacked", "the page above", f"DomainNet/{domain}")
+    for domain in DOMAINS
 )
 OXFORD = "https://www.robots.ox.ac.uk/~vgg/data"
 
@@ -216,7 +217,7 @@ ORIGINS: dict[str, Origin] = {
         pieces=(
             *(
                 Piece(
-                    f"the list {domain}_{part}.txt",
+                    "the lists of each domain",
                     "the page above",
                     f"DomainNet/{domain}_{part}.txt",
                 )
@@ -234,14 +235,14 @@ ORIGINS: dict[str, Origin] = {
     "pacs": Origin(
         "https://domaingeneralization.github.io",
         pieces=tuple(
-            Piece(f"the folder {domain} of its images", "the page above", f"pacs/{domain}")
+            Piece("a folder of images for each domain", "the page above", f"pacs/{domain}")
             for domain in ("art_painting", "cartoon", "photo", "sketch")
         ),
     ),
     "office_home": Origin(
         "https://www.hemanthdv.org/officeHomeDataset.html",
         pieces=tuple(
-            Piece(f"the folder {domain!r} of its images", "the page above", f"office_home/{domain}")
+            Piece("a folder of images for each domain", "the page above", f"office_home/{domain}")
             for domain in ("Art", "Clipart", "Product", "Real World")
         ),
     ),

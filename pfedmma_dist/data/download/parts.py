@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path, PurePosixPath
+from textwrap import wrap
+
+WIDTH = 100
+"""Columns of a screen, of which a guide fills at most 24 rows."""
+INDENT = 11 * " "
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Archive:
 class Piece:
     """Something that people have to get themselves."""
 
-    what: str
+    what: str  # where several of a folder have the same, it is told once for all of them
     source: str
     place: str  # under data.root
     pattern: str = ""  # of all places under data.root that do, where there are several
@@ -60,20 +66,37 @@ class Origin:
 
 
 def guide(root: Path, name: str, origin: Origin) -> str:
-    """Say what belongs to a data set, what of it is missing, and how to get that."""
-    lines = [f"{name} consists of the following; its page is {origin.page}."]
+    """Say what belongs to a data set, what of it is missing, and how to get that: one screen."""
+    lines = [f"{name} consists of the following, below {root}", f"(its page: {origin.page})"]
     for archive in origin.archives:
         missing = archive.missing(root)
+        lines += _entry(
+            True, [archive.moves[part] for part in archive.moves if part not in missing]
+        )
+        lines += _entry(False, list(missing.values()))
         sure = f"md5 {archive.md5}" if archive.md5 else "of which no md5 sum is published"
-        lines += [_line(root, place, part not in missing) for part, place in archive.moves.items()]
-        lines.append(f"{'':11}in {archive.url} ({archive.size}, {sure})")
-        if missing:
-            lines.append(f"{'':11}--download fetches it and puts it there")
-    for piece in (*origin.pieces, *([origin.split] if origin.split else [])):
-        lines.append(_line(root, piece.place, piece.there(root)))
-        lines.append(f"{'':11}{piece.what}; see {piece.source}")
+        fetch = "; --download fetches it and puts it there" if missing else ""
+        lines += [f"{INDENT}{archive.url}", f"{INDENT}{archive.size}, {sure}{fetch}"]
+    pieces = (*origin.pieces, *([origin.split] if origin.split else []))
+    kinds = groupby(pieces, lambda piece: (piece.there(root), piece.what, piece.source))
+    for (is_there, what, source), alike in kinds:
+        lines += _entry(is_there, [piece.place for piece in alike])
+        lines += _wrapped(f"{what}; see {source}", INDENT)
     return "\n".join(lines)
 
 
-def _line(root: Path, place: str, there: bool) -> str:
-    return f"  {'there' if there else 'MISSING':<9}{root / place}"
+def _entry(is_there: bool, places: list[str]) -> list[str]:
+    """Return the lines of places that are in the same state; those of one folder share its name."""
+    lines = []
+    for folder, own in groupby(map(PurePosixPath, places), lambda place: place.parent):
+        names = [place.name for place in own]
+        told = str(folder / names[0]) if len(names) == 1 else f"{folder}/: {', '.join(names)}"
+        lines += _wrapped(told, f"  {'there' if is_there else 'MISSING':<9}")
+    return lines
+
+
+def _wrapped(text: str, first: str) -> list[str]:
+    return wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=INDENT, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip

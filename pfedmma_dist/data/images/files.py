@@ -3,8 +3,10 @@
 import os
 import struct
 import zlib
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +14,19 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from pfedmma_dist.data.images.images import Inspection, short_digest
+from pfedmma_dist.spelling import spelled_path
+
+AVIF = find_spec("PIL._avif") is not None
+"""Whether this Pillow decodes AVIF, as 11.3 and newer do unless they were built without it."""
 
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".png", ".apng", ".webp", ".bmp"}
+    | {".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff"}
+    | ({".avif"} if AVIF else set())
 )
 """Files that count as images, by lower-case suffix."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "PPM", "TIFF", *(["AVIF"] if AVIF else []))
 """Decoders that are tried, whatever the suffix says. Naming them keeps interpreters such as
 PostScript's out, and makes Pillow's lazy plugin loading safe when threads open the first file."""
 
@@ -42,6 +50,9 @@ the published code does and we do; at twice that it refuses. The warning is an e
 who ask Python for that.
 """
 
+HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+"""Brands of files that phones, too, may call .jpg."""
+
 HIGH_BYTE = 8  # bits to shift 16-bit grey down by
 
 CHECK_SPAN = 16
@@ -56,8 +67,8 @@ class UnreadableImage(ValueError):
 
     def __init__(self, path: Path, reason: str):
         super().__init__(
-            f"data.root: {path} cannot be read as an image: {reason}; replace the file, or set "
-            "data.skip_corrupt=true to leave out such images"
+            f"data.root: {spelled_path(path)} cannot be read as an image: {reason}; replace the "
+            "file, or set data.skip_corrupt=true to leave out such images"
         )
         self.reason = reason
 
@@ -68,6 +79,10 @@ class Files:
 
     root: Path
     paths: tuple[str, ...]  # [N] relative to root, with forward slashes
+    home: str = ""  # folder below root that holds the data set, where root holds others too
+    source: str = ""  # the list that names the paths; empty: they were found in folders
+    left: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Path, or folder with a slash at its end -> why its reader left it out."""
 
     span = 1  # a file shares nothing with the next one, so threads take them one by one
 
@@ -85,8 +100,8 @@ class Files:
         return [self._decode(row) for row in rows]
 
     def name(self, row: int) -> str:
-        """Return the path of a file."""
-        return str(self.root / self.paths[row])
+        """Return the path of a file, as people can read it."""
+        return spelled_path(self.root / self.paths[row])
 
     def label(self, row: int) -> str:
         """Return the path of a file within the folder."""
@@ -155,6 +170,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def _reason(path: Path, error: BaseException) -> str:
     """Say in a few words what is wrong with a file that did not decode."""
     if isinstance(error, UnidentifiedImageError):
-        empty = path.stat().st_size == 0
-        return "the file is empty" if empty else f"not an image in one of {', '.join(FORMATS)}"
+        with open(path, "rb") as file:
+            start = file.read(12)
+        if not start:
+            return "the file is empty"
+        if start[4:8] == b"ftyp" and start[8:] in HEIC:
+            return "it is HEIC by its content, which pillow-heif can convert to JPEG"
+        return f"not an image in one of {', '.join(FORMATS)}"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -76,6 +76,7 @@ class Images:
     owner_names: tuple[str, ...] = ()  # empty where images do not come with a client
     superclasses: np.ndarray | None = None  # [C] int64, the coarse class of each class
     scaling: Scaling | None = None  # None: CLIP's
+    fixed_shots: bool = False  # the published code draws them by a seed of its own
     content: np.ndarray | None = None  # [N, 2] int64 digests, zeros where not inspected yet
 
     def __len__(self) -> int:

@@ -15,11 +15,7 @@ def natural(deck: Deck, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
     own; one without a training image is refused.
     """
     if deck.train_owner is None or deck.test_owner is None:
-        raise ValueError(
-            f"data.partition: natural needs images that come with a client each, and {deck.place} "
-            "has none such; choose another data.partition, or a list of images with a column of "
-            "clients"
-        )
+        raise without_owners(deck.place)
     num_owners = len(deck.owner_names)
     if rules.num_clients != num_owners:
         raise ValueError(
@@ -44,3 +40,11 @@ def natural(deck: Deck, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
         dealt = follow(deck, deck.train_owner, rules, "natural-test", everybody=False)
         return deck.train_owner, dealt
     return deck.train_owner, deck.test_owner
+
+
+def without_owners(place: str) -> ValueError:
+    """Return the error for images that do not come with clients."""
+    return ValueError(
+        f"data.partition: natural needs images that come with a client each, and {place} has none "
+        "such; choose another data.partition, or a list of images with a column of clients"
+    )

@@ -9,6 +9,7 @@ import numpy as np
 from pfedmma_dist.config.keys import DataConfig, Statistics
 from pfedmma_dist.data.images.arrays import Arrays
 from pfedmma_dist.data.images.images import Images, Scaling
+from pfedmma_dist.data.sets.folders import refuse_misplaced
 from pfedmma_dist.data.sets.names import prompt_names
 from pfedmma_dist.data.sets.pickles import load_plain
 
@@ -66,6 +67,8 @@ def cifar100(cfg: DataConfig, seed: int, splits: Path) -> Images:
 
 def _read(kind: Cifar, cfg: DataConfig) -> Images:
     root = Path(cfg.root).expanduser()
+    homes = (kind.home, "")
+    refuse_misplaced(root, homes, lambda home: (home / kind.folder).is_dir(), cfg.name, kind.folder)
     places = [root / kind.home / kind.folder, root / kind.folder]
     folder = next((place for place in places if place.is_dir()), None)
     if folder is None:

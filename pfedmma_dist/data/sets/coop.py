@@ -5,6 +5,7 @@ set is a declaration in `SETS`; where its split file is missing, `fallback` says
 are, and a seeded split of the same sizes takes its place.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +15,18 @@ from typing import NamedTuple
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
-from pfedmma_dist.data.sets.folders import class_entries, class_folders, find
-from pfedmma_dist.data.sets.listing import Entry, Part, check_paths, to_images
+from pfedmma_dist.data.sets.account import SKIPPED
+from pfedmma_dist.data.sets.coop_names import CALTECH_NAMES, CALTECH_SKIP, EUROSAT_NAMES
+from pfedmma_dist.data.sets.entry import Entry, Part
+from pfedmma_dist.data.sets.folders import class_entries, class_folders, find, refuse_misplaced
+from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.matlab import load_labels
+from pfedmma_dist.data.sets.paths import slashed
+from pfedmma_dist.data.sets.presence import check_paths
 from pfedmma_dist.data.sets.split import COOP_SHARES, TRAINVAL_SHARES, draw, read_split
 from pfedmma_dist.reading import from_json
+
+log = logging.getLogger(__name__)
 
 
 class Unsplit(NamedTuple):
@@ -42,7 +50,13 @@ class CoopSet:
     template: str = "a photo of a {}."  # CoOp's zero-shot prompt
     renamed: Mapping[str, str] = field(default_factory=dict)  # CLIP's names of some classes
     skip: tuple[str, ...] = ()  # class folders that are left out
-    fallback: "Callable[[CoopSet, Path, str], Unsplit] | None" = None
+    fixed_shots: bool = False  # the published few-shot draw passes over the pool of the run's seed
+    fallback: "Callable[[CoopSet, Path, str, bool], Unsplit] | None" = None
+
+    def is_home(self, folder: Path) -> bool:
+        """Say whether a folder looks like the set's own."""
+        known = (f"split_zhou_{self.split}.json", self.images)
+        return any((folder / name).exists() for name in known if name)
 
 
 def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
@@ -50,35 +64,40 @@ def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
     kind = SETS[name]
 
     def read(cfg: DataConfig, seed: int, splits: Path) -> Images:
-        home = find(Path(cfg.root).expanduser(), kind.homes)
+        root = Path(cfg.root).expanduser()
+        refuse_misplaced(root, kind.homes, kind.is_home, name, kind.images)
+        home = find(root, kind.homes)
         published = home / f"split_zhou_{kind.split}.json"
         if published.exists():
+            if cfg.nested:
+                log.warning("data.nested: %s names every image itself", published)
             return read_split(published, home / kind.images, cfg, kind.renamed)
         if kind.fallback is None:
             raise ValueError(
                 f"data.root: {published} is missing; get split_zhou_{kind.split}.json by the link "
                 f"in CoOp's DATASETS.md, put it there, and the images in {home / kind.images}"
             )
-        found = kind.fallback(kind, home, f"{name} expects {home / kind.images}")
+        found = kind.fallback(kind, home, f"{name} expects {home / kind.images}", cfg.nested)
         drawn = draw(name, found.strata, found.shares, splits) if found.strata else []
-        return to_images([*drawn, *found.given], home / kind.images, found.source, cfg, found.names)
+        entries, left = [*drawn, *found.given], {f"{folder}/": SKIPPED for folder in kind.skip}
+        return to_images(entries, home / kind.images, found.source, cfg, found.names, left=left)
 
     read.__doc__ = f"Read {kind.title} in CoOp's layout."
-    read.template = kind.template
+    read.template, read.fixed_shots = kind.template, kind.fixed_shots
     return read
 
 
-def _folders(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _folders(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return the images of the class folders."""
     root, layout = home / kind.images, f"{layout}/<class>/*.jpg"
     folders = class_folders(root, layout, kind.skip)
     names = [kind.renamed.get(folder, folder) for folder in folders]
-    found = zip(names, class_entries(root, "", folders, layout), strict=True)
+    found = zip(names, class_entries(root, "", folders, layout, nested=nested), strict=True)
     strata = [[entry._replace(name=name) for entry in own] for name, own in found]
     return Unsplit(names, strata, COOP_SHARES, [], root)
 
 
-def _pets(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _pets(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return what annotations/{trainval,test}.txt list, as `Abyssinian_100 1 1 1`."""
 
     def read(part: Part) -> list[Entry]:
@@ -93,16 +112,16 @@ def _pets(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return _trainval(names, trainval, read(Part.test), kind, home)
 
 
-def _sun397(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _sun397(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return what {Training,Testing}_01.txt list, as `/a/apse/indoor/sun_x.jpg`: an indoor apse."""
 
     def named(path: str) -> str:
-        return " ".join(reversed(path.strip("/").split("/")[1:]))
+        return " ".join(reversed(slashed(path).strip("/").split("/")[1:]))
 
     def read(part: Part) -> list[Entry]:
         file = home / ("Testing_01.txt" if part is Part.test else "Training_01.txt")
         return [
-            Entry(path.strip("/"), named(path.rpartition("/")[0]), part, "", "", file, line)
+            Entry(path.strip("/\\"), named(path).partition(" ")[2], part, "", "", file, line)
             for line, [path, *_] in _lines(file, 1, kind, home)
         ]
 
@@ -110,7 +129,7 @@ def _sun397(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return _trainval(names, read(Part.train), read(Part.test), kind, home)
 
 
-def _ucf101(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _ucf101(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return the middle frames of the videos that {train,test}list01.txt list."""
     lists = home / "ucfTrainTestlist"
 
@@ -122,7 +141,7 @@ def _ucf101(kind: CoopSet, home: Path, layout: str) -> Unsplit:
         file = lists / f"{part.value}list01.txt"
         found = []
         for line, words in _lines(file, 1, kind, home):
-            action, _, video = words[0].partition("/")
+            action, _, video = slashed(words[0]).partition("/")
             path = f"{named(action)}/{Path(video).stem}.jpg"
             found.append(Entry(path, named(action), part, "", "", file, line))
         return found
@@ -131,7 +150,7 @@ def _ucf101(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return _trainval(names, read(Part.train), read(Part.test), kind, home)
 
 
-def _flowers(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _flowers(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return what imagelabels.mat labels, image_00001.jpg first, named by cat_to_name.json."""
     labels, file = home / "imagelabels.mat", home / "cat_to_name.json"
     missing = [str(path) for path in (labels, file) if not path.is_file()]
@@ -155,7 +174,7 @@ def _flowers(kind: CoopSet, home: Path, layout: str) -> Unsplit:
     return Unsplit(list(map(titles.get, strata)), own, COOP_SHARES, [], labels)
 
 
-def _aircraft(kind: CoopSet, home: Path, layout: str) -> Unsplit:
+def _aircraft(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return the official split, which is also CoOp's: lines of `1025794 707-320`."""
     given: list[Entry] = []
     for part in Part:
@@ -198,23 +217,6 @@ def _lines(file: Path, least: int, kind: CoopSet, home: Path) -> Iterator[tuple[
         yield number, words
 
 
-EUROSAT_NAMES = {
-    "AnnualCrop": "Annual Crop Land",
-    "HerbaceousVegetation": "Herbaceous Vegetation Land",
-    "Highway": "Highway or Road",
-    "Industrial": "Industrial Buildings",
-    "Pasture": "Pasture Land",
-    "PermanentCrop": "Permanent Crop Land",
-    "Residential": "Residential Buildings",
-    "SeaLake": "Sea or Lake",
-}
-CALTECH_NAMES = {
-    "airplanes": "airplane",
-    "Faces": "face",
-    "Leopards": "leopard",
-    "Motorbikes": "motorbike",
-}
-CALTECH_SKIP = ("BACKGROUND_Google", "Faces_easy")  # the second is another copy of the faces
 SETS = {
     "caltech101": CoopSet(
         "Caltech-101 (100 classes)", ("caltech-101",), "101_ObjectCategories", "Caltech101",
@@ -243,6 +245,7 @@ SETS = {
     "oxford_pets": CoopSet(
         "Oxford-IIIT Pets (37 breeds)", ("oxford_pets",), "images", "OxfordPets",
         "a photo of a {}, a type of pet.", fallback=_pets,
+        fixed_shots=True,
     ),
     "stanford_cars": CoopSet(
         "Stanford Cars (196 models)", ("stanford_cars",), "", "StanfordCars",
@@ -255,3 +258,6 @@ SETS = {
         "a photo of a person doing {}.", fallback=_ucf101,
     ),
 }  # fmt: skip
+
+FOLDERS = tuple(name for name, kind in SETS.items() if kind.fallback is _folders)
+"""Sets that may be read from class folders."""

@@ -12,8 +12,10 @@ import numpy as np
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
-from pfedmma_dist.data.sets.folders import class_entries, class_folders, find
-from pfedmma_dist.data.sets.listing import Entry, Part, to_images
+from pfedmma_dist.data.sets.entry import Entry, Part
+from pfedmma_dist.data.sets.folders import class_entries, class_folders, find, refuse_misplaced
+from pfedmma_dist.data.sets.listing import to_images
+from pfedmma_dist.data.sets.paths import slashed
 from pfedmma_dist.data.sets.pickles import load_plain
 from pfedmma_dist.data.sets.split import OWN_SHARES, draw
 from pfedmma_dist.spelling import quoted
@@ -35,7 +37,10 @@ def office_caltech10(cfg: DataConfig, seed: int, splits: Path) -> Images:
 
 def domainnet345(cfg: DataConfig, seed: int, splits: Path) -> Images:
     """Read all of DomainNet by its official lists; data.classes chooses among the 345."""
-    home = find(Path(cfg.root).expanduser(), ("DomainNet", "domainnet"))
+    root, homes = Path(cfg.root).expanduser(), ("DomainNet", "domainnet")
+    first = f"{DOMAINNET[0]}_train.txt"
+    refuse_misplaced(root, homes, lambda home: (home / first).is_file(), cfg.name, first)
+    home = find(root, homes)
     entries: list[Entry] = []
     for domain in DOMAINNET:
         for part in HALVES:
@@ -60,6 +65,10 @@ class Tree:
     homes: tuple[str, ...]  # below data.root
     domains: tuple[tuple[str, ...], ...]  # spellings of each, the first is its name
 
+    def is_home(self, folder: Path) -> bool:
+        """Say whether a folder looks like the set's own."""
+        return all(find(folder, names).is_dir() for names in self.domains)
+
 
 PACS = Tree(
     homes=("pacs", "PACS"),
@@ -81,19 +90,24 @@ def domain_tree(
     strata: list[list[Entry]] = []
     for domain, folder in folder_of.items():
         names = class_folders(root / folder, layout)
-        strata.extend(class_entries(root, f"{folder}/", names, layout, domain=domain))
+        strata.extend(
+            class_entries(root, f"{folder}/", names, layout, domain=domain, nested=cfg.nested)
+        )
     return to_images(draw(cfg.name, strata, OWN_SHARES, splits), root, root, cfg)
 
 
 def _tree(cfg: DataConfig, kind: Tree, splits: Path) -> Images:
-    home = find(Path(cfg.root).expanduser(), kind.homes)
+    root = Path(cfg.root).expanduser()
+    refuse_misplaced(root, kind.homes, kind.is_home, cfg.name, kind.domains[0][0])
+    home = find(root, kind.homes)
     layout = f"{cfg.name} expects {home}/<domain>/<class>/*"
     folder_of = {names[0]: find(home, names).name for names in kind.domains}
     return domain_tree(cfg, home, folder_of, layout, splits)
 
 
 def _fedbn(cfg: DataConfig, homes: tuple[str, ...], domains: tuple[str, ...]) -> Images:
-    root = Path(cfg.root).expanduser()
+    root, first = Path(cfg.root).expanduser(), f"{domains[0]}_train.pkl"
+    refuse_misplaced(root, homes, lambda home: (home / first).is_file(), cfg.name, first)
     home = find(root, homes)
     entries: list[Entry] = []
     for domain in domains:
@@ -107,7 +121,7 @@ def _fedbn(cfg: DataConfig, homes: tuple[str, ...], domains: tuple[str, ...]) ->
                        if cfg.name == "domainnet" else "")
                 )  # fmt: skip
             entries.extend(_pickled(file, domain, part))
-    return to_images(entries, root, home / "*.pkl", cfg)
+    return to_images(entries, root, home / "*.pkl", cfg, home=home.name)
 
 
 def _pickled(file: Path, domain: str, part: Part) -> Iterator[Entry]:
@@ -144,9 +158,12 @@ def _official(file: Path, domain: str, part: Part) -> Iterator[Entry]:
         ) from error
     label_of: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        path, _, label = line.strip().rpartition(" ")
+        path, _, label = line.strip().replace("\t", " ").rpartition(" ")
+        path = path.rstrip()
         folders = path.split("/")
-        if len(folders) != 3 or folders[0] != domain or not label.isdecimal():
+        if len(folders) != 3 or folders[0] != domain:  # spelled otherwise, or wrong
+            folders = slashed(path).split("/")[-3:]
+        if len(folders) != 3 or folders[0].lower() != domain or not label.isdecimal():
             if not line.strip():
                 continue
             raise ValueError(

@@ -4,6 +4,11 @@ from pathlib import Path
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets.account import BESIDE
+from pfedmma_dist.data.sets.entry import Part
+from pfedmma_dist.data.sets.folders import folders, refuse_misplaced
+from pfedmma_dist.data.sets.halves import parts_of
+from pfedmma_dist.data.sets.layout import half_folders
 from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.own import halves
 
@@ -14,17 +19,32 @@ apart, so one of each pair goes by its name in WordNet."""
 
 def imagenet(cfg: DataConfig, seed: int, splits: Path) -> Images:
     """Read ImageNet in CoOp's layout (1,000 classes), named by CoOp's classnames.txt."""
-    home = Path(cfg.root).expanduser() / "imagenet"
-    root, file = home / "images", home / "classnames.txt"
-    entries = halves(cfg.name, root, "val")
+    data = Path(cfg.root).expanduser()
+    refuse_misplaced(
+        data, ("imagenet",), lambda home: (home / "images").is_dir(), cfg.name, "images"
+    )
+    root, file = data / "imagenet" / "images", data / "imagenet" / "classnames.txt"
+    train, test = _halves(root)
+    entries = halves(cfg, root, train, test)
     titles = _titles(file)
     for name in sorted({entry.name for entry in entries}):
         if name not in titles:
             raise ValueError(f"data.root: {file} has no name for {name}, a folder of {root}")
-    return to_images(entries, root, root, cfg, published=titles)
+    left = {f"{name}/": BESIDE for name in folders(root) if name not in (train, test)}
+    return to_images(entries, root, root, cfg, published=titles, left=left)
 
 
 imagenet.template = "a photo of a {}."  # CoOp's zero-shot prompt
+
+
+def _halves(root: Path) -> tuple[str, str]:
+    """Return the folders of training and validation images; an official test folder has no labels.
+
+    Where one is missing, its usual name.
+    """
+    parts = parts_of(folders(root)) if root.is_dir() else {}
+    usual = {Part.train: ["train"], Part.val: ["val"]}
+    return half_folders(root, {part: parts.get(part, names) for part, names in usual.items()})
 
 
 def _titles(file: Path) -> dict[str, str]:

@@ -1,51 +1,23 @@
-"""Listing: images by name, as a reader found them, and the checks that all of them must pass.
+"""Listing: images by name, as a reader found them, numbered, with the checks all must pass."""
 
-Links are followed: what a user has linked into a folder belongs to it. Names from lists are not
-trusted that far, so an absolute path, or one that climbs out with `..`, is refused.
-"""
-
-import os
-import posixpath
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import Enum
+import logging
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.files import Files
 from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.sets.account import CLASS, VAL
+from pfedmma_dist.data.sets.entry import Entry, Part
 from pfedmma_dist.data.sets.names import prompt_names
+from pfedmma_dist.data.sets.paths import caseless, slashed
+from pfedmma_dist.data.sets.presence import check_paths
 from pfedmma_dist.spelling import control_in, quoted
 
-
-class Part(Enum):
-    """What an image is for; `val` images are left out."""
-
-    train = "train"
-    val = "val"
-    test = "test"
-
-
-class Entry(NamedTuple):
-    """One image, by name."""
-
-    path: str  # relative to the image folder, with forward slashes
-    name: str  # of its class, as the source spells it
-    part: Part | None  # None: yet to be drawn
-    domain: str = ""
-    client: str = ""
-    file: Path | None = None  # the list that names it
-    line: int = 0  # in that list; 0: it has no lines
-
-    @property
-    def place(self) -> str:
-        """Say where it is listed."""
-        if self.file is None:
-            return self.path
-        return f"{self.file}, line {self.line}" if self.line else f"{self.file}: {self.path}"
+log = logging.getLogger(__name__)
 
 
 def to_images(
@@ -55,11 +27,17 @@ def to_images(
     cfg: DataConfig,
     names: Sequence[str] | None = None,
     published: Mapping[str, str] = MappingProxyType({}),
+    left: Mapping[str, str] = MappingProxyType({}),
+    home: str = "",
+    *,
+    by_path: bool = False,
 ) -> Images:
     """Number the entries of the chosen classes, training ones first, or say what is wrong where.
 
     root: the image folder. source: the file or folder that the entries come from. names: classes in
-    the order of their labels; None sorts those that there are. published: see `prompt_names`.
+    the order of their labels; None sorts those that there are. published: see `prompt_names`. left,
+    home: see `Files`. by_path: entries come sorted by path, and shall be so by what they are called
+    on disk.
     """
     entries = list(entries)
     label_of, titles = prompt_names(
@@ -72,7 +50,9 @@ def to_images(
         [entry for entry in entries if entry.part is part and entry.name in label_of]
         for part in (Part.train, Part.test)
     )
-    entries = check_paths(train + test, root, source)
+    unused = _unused(entries, label_of) if len(train) + len(test) < len(entries) else {}
+    entries = check_paths(train + test, root, source, by_path=by_path, num_train=len(train))
+    train, test = entries[: len(train)], entries[len(train) :]
     labels = np.array([label_of[entry.name] for entry in entries], np.int64)
     _refuse_empty_classes(labels, train, test, titles, source)
     domains, domain_names = _numbered(entries, lambda entry: entry.domain)
@@ -82,9 +62,17 @@ def to_images(
     )
     _refuse_odd_names("domain", domain_names, source)
     _refuse_odd_names("client", owner_names, source)
+    _warn_of_alike("domains", domain_names, source)
+    _warn_of_alike("clients", owner_names, source)
     rows = np.arange(len(entries), dtype=np.int64)
     return Images(
-        Files(root, tuple(entry.path for entry in entries)),
+        Files(
+            root,
+            tuple(entry.path for entry in entries),
+            home,
+            "" if source == root else str(source),
+            {**unused, **left},
+        ),
         labels,
         titles,
         rows[: len(train)],
@@ -96,26 +84,13 @@ def to_images(
     )
 
 
-def check_paths(entries: Iterable[Entry], root: Path, source: Path) -> list[Entry]:
-    """Return the entries with tidy paths; each must exist below `root`, and stand there once."""
-    entries = [_inside(entry) for entry in entries]
-    _refuse_duplicates(entries)
-    if source != root:  # else the entries were found there
-        _refuse_missing(entries, root, source)
-    return entries
-
-
-def _inside(entry: Entry) -> Entry:
-    """Return the entry with a tidy path, if that stays below the image folder."""
-    if "\0" in entry.path:
-        raise ValueError(f"data.root: {entry.file}: {quoted(entry.path)} holds NUL; no path does")
-    path = posixpath.normpath(entry.path)
-    if posixpath.isabs(path) or path == ".." or path.startswith("../"):
-        raise ValueError(
-            f"data.root: {entry.place}: {entry.path} leads out of the image folder; write paths "
-            "relative to it"
-        )
-    return entry if path == entry.path else entry._replace(path=path)
+def _unused(entries: Iterable[Entry], chosen: Container[str]) -> dict[str, str]:
+    """Return the path of each entry that no half holds, and why that is so."""
+    return {
+        slashed(entry.path): VAL if entry.name in chosen else CLASS
+        for entry in entries
+        if entry.part is Part.val or entry.name not in chosen
+    }
 
 
 def _refuse_empty_classes(
@@ -141,39 +116,6 @@ def _refuse_empty_classes(
         )
 
 
-def _refuse_duplicates(entries: Sequence[Entry]) -> None:
-    """Name the first path that stands twice, and both places."""
-    if len({entry.path for entry in entries}) == len(entries):
-        return
-    first: dict[str, Entry] = {}
-    for entry in entries:
-        other = first.setdefault(entry.path, entry)
-        if other is not entry:
-            raise ValueError(
-                f"data.root: {entry.path} is listed twice, at {other.place} as {other.name!r} and "
-                f"at {entry.place} as {entry.name!r}; keep one of them"
-            )
-
-
-def _refuse_missing(entries: Sequence[Entry], root: Path, source: Path) -> None:
-    """Name the first path that does not exist; each folder is listed once, no file is asked for."""
-    listed: dict[str, set[str]] = {}
-    missing = []
-    for entry in entries:
-        folder, _, name = entry.path.rpartition("/")
-        if folder not in listed:
-            inside = root / folder
-            listed[folder] = set(os.listdir(inside)) if inside.is_dir() else set()
-        if name not in listed[folder]:
-            missing.append(entry)
-    if missing:
-        raise ValueError(
-            f"data.root: {source} names {len(entries)} images, of which {len(missing)} are not in "
-            f"{root}, the first is {missing[0].path} ({missing[0].place}); complete the folder, or "
-            "correct the list"
-        )
-
-
 def _writable(name: str) -> str:
     """Return the name of a folder, which need not be UTF-8, as text that a table can hold."""
     return name.encode("utf-8", "backslashreplace").decode()
@@ -187,6 +129,20 @@ def _refuse_odd_names(what: str, names: Sequence[str], source: Path) -> None:
             raise ValueError(
                 f"data.root: {source} has a {what} {quoted(name)}, which holds {held}; rename it"
             )
+
+
+def _warn_of_alike(what: str, names: Sequence[str], source: Path) -> None:
+    """Name two that are told apart, and may well be one: differences nobody makes on purpose."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(" ".join(caseless(name).replace("_", " ").split()), name)
+        if other != name:
+            log.warning(
+                "data.root: %s has the %s %s and %s, which differ in spelling alone and count as "
+                "two; write them alike if they are one",
+                source, what, ascii(other), ascii(name),
+            )  # fmt: skip
+            return
 
 
 def _numbered(

@@ -1,22 +1,31 @@
 """Lists: the user's own images, one per line of a CSV or JSON-lines file."""
 
-import csv
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
-from pfedmma_dist.data.sets.listing import Entry, Part, check_paths, to_images
+from pfedmma_dist.data.sets.entry import Entry, Part
+from pfedmma_dist.data.sets.halves import part_of
+from pfedmma_dist.data.sets.listing import to_images
+from pfedmma_dist.data.sets.presence import check_paths
 from pfedmma_dist.data.sets.split import OWN_SHARES, draw
+from pfedmma_dist.data.sets.tables import encoding_of, lines_of
 from pfedmma_dist.reading import from_json
-from pfedmma_dist.spelling import control_in, quoted
+from pfedmma_dist.spelling import control_in, quoted, shortened
 
 log = logging.getLogger(__name__)
 
 NEEDED, OPTIONAL = ("path", "class"), ("domain", "client", "split")
+
+OTHERS = {
+    "path": "file filename filepath file_name file_path image images image_path img img_path",
+    "class": "label labels class_name classname category target species",
+}
+"""What others call the columns that are needed; they are not taken for these unasked."""
 
 Row = tuple[int, dict[str, Any]]  # line, values by column
 
@@ -32,9 +41,9 @@ def read_list(cfg: DataConfig, root: Path, splits: Path) -> Images:
     if not entries:
         raise ValueError(f"data.list: {file} lists no image")
     if any(entry.part is None for entry in entries):
-        entries = check_paths(entries, root, file)  # before a split of them is kept
+        entries = check_paths(entries, root, file, by_path=True)  # before a split of them is kept
         entries = draw(cfg.name, _strata(entries), OWN_SHARES, splits)
-    return to_images(entries, root, file, cfg)
+    return to_images(entries, root, file, cfg, by_path=True)
 
 
 def _strata(entries: list[Entry]) -> list[list[Entry]]:
@@ -49,6 +58,7 @@ def _strata(entries: list[Entry]) -> list[list[Entry]]:
 def _entries(file: Path) -> Iterator[Entry]:
     """Yield the images of a list, each value checked."""
     columns: tuple[str, ...] = ()
+    spelled: dict[str, Part] = {}
     for line, row in _rows(file):
         place = f"{file}, line {line}"
         own = tuple(name for name in (*NEEDED, *OPTIONAL) if name in row)
@@ -58,19 +68,32 @@ def _entries(file: Path) -> Iterator[Entry]:
                 f"{', '.join(columns)}; give all lines the same columns"
             )
         if not columns and len(row) > len(own):
-            log.warning("data.list: not looked at in %s: %s", file, ", ".join(set(row) - set(own)))
+            log.warning(
+                "data.list: not looked at in %s: %s (the columns that are used are called %s)",
+                file, ", ".join(quoted(name) for name in row if name not in own),
+                ", ".join((*NEEDED, *OPTIONAL)),
+            )  # fmt: skip
         columns = own
         values = {name: _text(row[name], name, place) for name in own}
-        part = None
-        if "split" in values:
-            if values["split"] not in Part.__members__:
-                raise ValueError(
-                    f"data.list: {place}: split {quoted(values['split'])} is not one of "
-                    f"{', '.join(Part.__members__)}"
-                )
-            part = Part[values["split"]]
+        part = _part(values["split"], place, spelled) if "split" in values else None
         domain, client = values.get("domain", ""), values.get("client", "")
         yield Entry(values["path"], values["class"], part, domain, client, file, line)
+    others = [f"{name!r} as {part.value}" for name, part in spelled.items() if name != part.value]
+    if others:
+        log.info("data.list: %s: read the split %s", file, ", ".join(others))
+
+
+def _part(value: str, place: str, spelled: dict[str, Part]) -> Part:
+    """Return the part that a value of `split` means. spelled: those met before, and this one."""
+    if value not in spelled:
+        part = part_of(value)
+        if part is None:
+            raise ValueError(
+                f"data.list: {place}: split {quoted(value)} is not one of "
+                f"{', '.join(Part.__members__)}, in any spelling"
+            )
+        spelled[value] = part
+    return spelled[value]
 
 
 def _text(value: Any, name: str, place: str) -> str:
@@ -88,51 +111,76 @@ def _text(value: Any, name: str, place: str) -> str:
     return value.strip()
 
 
-def _need_columns(names: Collection[str], place: str) -> None:
-    """Refuse a list that does not say where its images are, and what."""
-    for name in NEEDED:
-        if name not in names:
-            raise ValueError(
-                f"data.list: {place} has no {name!r}; a list has the columns path and class and "
-                f"may have domain, client and split, this one has {', '.join(names) or 'none'}"
-            )
+def _headings(names: Sequence[str], place: str) -> dict[str, str]:
+    """Return the name of ours of each column, by its own; refuse a list without path and class.
+
+    Ours in another letter case are taken for them, where nothing else is called so.
+    """
+    ours = {name: name for name in names}
+    for name in names:
+        lower = name.strip().lower()
+        if lower in (*NEEDED, *OPTIONAL) and lower not in ours.values():
+            ours[name] = lower
+    lacking = [name for name in NEEDED if name not in ours.values()]
+    if lacking:
+        meant = [
+            f"{name} by {other!r}"
+            for name in lacking
+            for other in names
+            if other.strip().lower() in OTHERS[name].split()
+        ]
+        hint = f"; did you mean {' and '.join(meant)}? then call it so" if meant else ""
+        raise ValueError(
+            f"data.list: {place} has no {lacking[0]!r}{hint}; a list has the columns path and "
+            "class and may have domain, client and split, this one has "
+            f"{shortened(', '.join(names), 200) or 'none'}"
+        )
+    renamed = [f"{own!r} as {name}" for own, name in ours.items() if own != name]
+    if renamed:
+        log.info("data.list: %s: read the column %s", place, ", ".join(renamed))
+    return ours
 
 
 def _rows(file: Path) -> Iterator[Row]:
     """Yield the rows of a CSV or JSON-lines file."""
-    readers = {".csv": _csv, ".jsonl": _json_lines}
+    readers = {".csv": _csv, ".tsv": _csv, ".jsonl": _json_lines}
     if file.suffix.lower() not in readers:
-        raise ValueError(f"data.list: {file} is neither .csv nor .jsonl (an object on each line)")
+        raise ValueError(
+            f"data.list: {file} is neither .csv nor .jsonl (an object on each line) nor .tsv; "
+            "give it the suffix of what it holds"
+        )
     try:
         yield from readers[file.suffix.lower()](file)
     except OSError as error:
         raise ValueError(f"data.list: cannot read {file}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"data.list: {file} is not UTF-8 text ({error})") from error
+    except UnicodeError as error:
+        raise ValueError(
+            f"data.list: {file} is not UTF-8 text ({error}); save it as UTF-8"
+        ) from error
 
 
 def _csv(file: Path) -> Iterator[Row]:
-    with open(file, encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, strict=True)
-        try:
-            head = [name.strip() for name in next(reader, [])]
-            if len(set(head)) < len(head):
-                raise ValueError(f"data.list: {file}, line 1 names a column twice")
-            _need_columns(head, f"{file}, line 1")
-            for row in reader:
-                if len(row) == len(head):
-                    yield reader.line_num, dict(zip(head, row, strict=True))
-                elif row:
-                    raise ValueError(
-                        f"data.list: {file}, line {reader.line_num} has {len(row)} values for "
-                        f"{len(head)} columns ({', '.join(head)})"
-                    )
-        except csv.Error as error:
-            raise ValueError(f"data.list: {file}, line {reader.line_num}: {error}") from error
+    lines = lines_of(file, NEEDED, "data.list")
+    number, names = next(lines, (1, []))
+    names = [name.strip() for name in names]
+    place = f"{file}, line {number}"
+    if len(set(names)) < len(names):
+        raise ValueError(f"data.list: {place} names a column twice")
+    ours = _headings(names, place)
+    head = [ours[name] for name in names]
+    for line, row in lines:
+        if len(row) == len(head):
+            yield line, dict(zip(head, row, strict=True))
+        elif row:
+            raise ValueError(
+                f"data.list: {file}, line {line} has {len(row)} values for "
+                f"{len(head)} columns ({', '.join(head)})"
+            )
 
 
 def _json_lines(file: Path) -> Iterator[Row]:
-    with open(file, encoding="utf-8-sig") as stream:
+    known: dict[tuple[str, ...], dict[str, str]] = {}
+    with open(file, encoding=encoding_of(file, "data.list")) as stream:
         for line, text in enumerate(stream, 1):
             if not text.strip():
                 continue
@@ -142,5 +190,7 @@ def _json_lines(file: Path) -> Iterator[Row]:
                 raise ValueError(f"data.list: {file}, line {line} is no JSON: {error}") from error
             if not isinstance(row, dict):
                 raise ValueError(f"data.list: {file}, line {line} is no JSON object: {quoted(row)}")
-            _need_columns(row, f"{file}, line {line}")
-            yield line, row
+            names = tuple(row)
+            if names not in known:
+                known[names] = _headings(names, f"{file}, line {line}")
+            yield line, {known[names][name]: value for name, value in row.items()}

@@ -8,6 +8,7 @@ only a declaration in coop.py. A source may carry a prompt of its own as the att
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pfedmma_dist.config.keys import DataConfig, Statistics
@@ -45,6 +46,11 @@ SOURCES: dict[str, Source] = {
 USERS: dict[str, tuple[set[Source], str]] = {
     "list": ({folder}, "set data.name=folder to read the list"),
     "classes": ({*SOURCES.values()} - {glyph_images}, "its classes are fixed"),
+    "layout": ({folder}, "its layout is fixed"),
+    "nested": (
+        {folder, imagenet, office_home, pacs, *(SOURCES[name] for name in coop.FOLDERS)},
+        "its images are listed one by one",
+    ),
     "class_names": ({*SOURCES.values()} - {glyph_images}, "its classes have fixed names"),
 }
 """Key of a reader -> who looks at it, and what to say to others."""
@@ -61,8 +67,9 @@ def read(cfg: DataConfig, seed: int, cache_folder: Path) -> Images:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"data.name: {cfg.name!r} is none of {', '.join(sorted(SOURCES))}{hint}")
     source = SOURCES[cfg.name]
+    usual = DataConfig()
     for key, (users, remedy) in USERS.items():
-        if getattr(cfg, key) is not None and source not in users:
+        if getattr(cfg, key) != getattr(usual, key) and source not in users:
             raise ValueError(f"data.{key}: {cfg.name} makes no use of it; {remedy}")
     images = source(cfg, seed, cache_folder.expanduser() / "splits")
     if cfg.statistics is Statistics.own and images.scaling is None:
@@ -70,4 +77,4 @@ def read(cfg: DataConfig, seed: int, cache_folder: Path) -> Images:
             f"data.statistics: {cfg.name} has no pixel statistics of its own, as cifar10 and "
             "cifar100 have; set data.statistics=clip"
         )
-    return images
+    return replace(images, fixed_shots=getattr(source, "fixed_shots", False))

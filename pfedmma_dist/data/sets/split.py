@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,7 +18,8 @@ import numpy as np
 from pfedmma_dist import rng
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
-from pfedmma_dist.data.sets.listing import Entry, Part, to_images
+from pfedmma_dist.data.sets.entry import Entry, Part
+from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.reading import from_json
 from pfedmma_dist.spelling import quoted
 
@@ -71,6 +72,8 @@ def read_split(
         ends = f"from {quoted(min(name_of))} to {quoted(max(name_of))}" if name_of else ""
         told = f"{len(name_of)} labels {ends}" if name_of else "none"
         raise ValueError(f"data.root: {file} has {told}; labels must be 0, 1, 2, ... without a gap")
+    for path, name in _validation(content):
+        entries.append(Entry(path, renamed.get(name, name), Part.val, file=file))
     names = [renamed.get(name_of[label], name_of[label]) for label in range(len(name_of))]
     return to_images(entries, root, file, cfg, _distinct(names, file))
 
@@ -162,6 +165,15 @@ def _labelled(content: object, part: Part, file: Path) -> list[Labelled]:
                     "name]"
                 )
     return [(path, label, name) for path, label, name in entries]
+
+
+def _validation(content: object) -> Iterator[tuple[str, str]]:
+    """Yield path and class name of what is for validation: left out, so nothing else is asked."""
+    listed = content.get(Part.val.value) if isinstance(content, dict) else None
+    for entry in listed if isinstance(listed, list) else ():
+        match entry:
+            case [str(path), _, str(name)]:
+                yield path, name
 
 
 def _write(path: Path, text: str) -> None:

@@ -37,7 +37,12 @@ def base_to_novel(images: Images, cfg: DataConfig, seed: int) -> Task:
     train_of = _rows_by_label(images, images.train)
     test_of = _rows_by_label(images, images.test)
     if cfg.compat:
-        shots_of = published_shots(train_of[:num_base], owned, cfg)
+        _refuse_other_division(cfg)
+        shots_of = (
+            fixed_shots(train_of[:num_base], owned, cfg.shots)
+            if images.fixed_shots
+            else pooled_shots(images, cfg.shots, seed)
+        )
     else:
         shots_of = [
             _draw(rows, cfg.shots, rng.generator(seed, "shots", label))
@@ -85,27 +90,42 @@ def deal_classes(num_classes: int, num_clients: int, division: Division) -> list
     return [np.sort(part) for part in parts]
 
 
-def published_shots(
-    rows_of: list[np.ndarray], owned: list[np.ndarray], cfg: DataConfig
-) -> list[np.ndarray]:
-    """Return the training rows of each base label as published, or all where there are fewer.
+def pooled_shots(images: Images, shots: int, seed: int) -> list[np.ndarray]:
+    """Return the training rows of each label as published, or all where there are fewer.
+
+    All labels, novel ones too, read one generator of the run's seed, in the order in which the list
+    of training images first names them. (The published code draws once more, by 2023 and from these
+    rows alone, which permutes them. Seed 0 is no seed there.)
+    """
+    rows_of, picker = _rows_by_label(images, images.train), random.Random(seed)
+    for label in dict.fromkeys(images.labels[np.sort(images.train)].tolist()):
+        if len(rows_of[label]) >= shots:
+            rows_of[label] = np.array(picker.sample(rows_of[label].tolist(), shots), np.int64)
+    return rows_of
+
+
+def fixed_shots(rows_of: list[np.ndarray], owned: list[np.ndarray], shots: int) -> list[np.ndarray]:
+    """Return the same where the published code passes over the run's seed, as for Oxford Pets.
 
     rows_of: ascending, of each base label. The generator that shuffled the labels goes on, client
-    by client. Six of the seven published data sets come here with a pool drawn before by the run's
-    seed, of which nothing is recorded: the shots are theirs only where all rows are the pool.
+    by client, and of each through its labels as the list names them first.
     """
+    picker = random.Random(DEAL_SEED)
+    _shuffled(len(rows_of), picker)
+    shots_of = list(rows_of)
+    for own in owned:
+        for label in sorted(own, key=lambda label: rows_of[label][:1].tolist()):
+            if len(rows_of[label]) >= shots:
+                shots_of[label] = np.array(picker.sample(rows_of[label].tolist(), shots), np.int64)
+    return shots_of
+
+
+def _refuse_other_division(cfg: DataConfig) -> None:
     if cfg.division is not Division.published:
         raise ValueError(
             f"data.compat: base_to_novel as published needs data.division="
             f"{Division.published.value}, not {cfg.division.value}; set one of the two"
         )
-    picker = random.Random(DEAL_SEED)
-    _shuffled(len(rows_of), picker)
-    shots_of = list(rows_of)
-    for label in np.concatenate(owned):
-        if len(rows_of[label]) >= cfg.shots:
-            shots_of[label] = np.array(picker.sample(rows_of[label].tolist(), cfg.shots), np.int64)
-    return shots_of
 
 
 def _shuffled(count: int, picker: random.Random) -> list[int]:

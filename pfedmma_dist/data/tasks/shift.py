@@ -21,8 +21,8 @@ def label_shift(images: Images, cfg: DataConfig, seed: int) -> Task:
     What `cfg.partition` leaves over is nobody's (pFedMMA, section 5.1, on CIFAR).
     """
     refuse_held_out(cfg)
-    rules = Rules(cfg, count_clients(images, cfg), seed)
     deal = _dealer(cfg, DEALERS, published.LABEL_SHIFT)
+    rules = Rules(cfg, count_clients(images, cfg), seed)
     train_client, test_client = deal(Deck.of(images, images.train, images.test), rules)
     return same_classes(images, train_client, test_client, rules.num_clients)
 
@@ -39,6 +39,7 @@ def feature_shift(images: Images, cfg: DataConfig, seed: int) -> Task:
             "has none; choose another data set, or data.task=label_shift"
         )
     names = _with_clients(images, cfg)
+    deal = _dealer(cfg, IN_DOMAIN, published.FEATURE_SHIFT)
     num_clients = count_clients(images, cfg)
     if num_clients % len(names):
         raise ValueError(
@@ -46,7 +47,6 @@ def feature_shift(images: Images, cfg: DataConfig, seed: int) -> Task:
             f"{len(names)} domains ({', '.join(names)}); set a multiple of {len(names)}"
         )
     share = num_clients // len(names)
-    deal = _dealer(cfg, IN_DOMAIN, published.FEATURE_SHIFT)
     train_client, test_client = (np.full(len(r), NOBODY) for r in (images.train, images.test))
     for place, name in enumerate(names):
         domain = images.domain_names.index(name)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pfedmma_dist.config.keys import DataConfig
+from pfedmma_dist.config.keys import DataConfig, Dealing
 from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.partitioners.natural import without_owners
 from pfedmma_dist.data.partitioners.partition import Partition
 
 
@@ -98,6 +99,8 @@ def count_clients(images: Images, cfg: DataConfig) -> int:
     """Return the configured number of clients, or that which the images come with."""
     if cfg.num_clients is not None:
         return cfg.num_clients
+    if not images.owner_names and cfg.partition is Dealing.natural:
+        raise without_owners(images.place)
     if not images.owner_names:
         raise ValueError(
             f"data.num_clients: null means as many as the images come with, and {images.place} "

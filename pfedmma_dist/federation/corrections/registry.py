@@ -4,7 +4,8 @@ To add one, write its class in a file here, name it in `CorrectionName` (config/
 give it a line in `corrections_of`.
 """
 
-from pfedmma_dist.config.learning import CorrectionConfig, CorrectionName, OptimConfig, Optimiser
+from pfedmma_dist.config.choices import CorrectionName, Optimiser
+from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
 from pfedmma_dist.federation.corrections.correction import Correction
 from pfedmma_dist.federation.corrections.feddyn import FedDyn
 from pfedmma_dist.federation.corrections.fedrep import FedRep

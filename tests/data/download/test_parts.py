@@ -15,12 +15,26 @@ def test_guide_says_what_is_there_and_how_to_get_what_is_missing(tmp_path: Path)
         Piece("the split", "a friend", "mine/split.json"),
     )
     assert guide(root, "mine", origin).splitlines() == [
-        "mine consists of the following; its page is https://page.",
-        f"  MISSING  {root}/mine/images",
-        "           in https://host/a.zip (1 kB, of which no md5 sum is published)",
-        "           --download fetches it and puts it there",
-        f"  there    {root}/mine/images",
+        f"mine consists of the following, below {root}",
+        "(its page: https://page)",
+        "  MISSING  mine/images",
+        "           https://host/a.zip",
+        f"{'':11}1 kB, of which no md5 sum is published; --download fetches it and puts it there",
+        "  there    mine/images",
         "           frames; see a friend",
-        f"  MISSING  {root}/mine/split.json",
+        "  MISSING  mine/split.json",
         "           the split; see a friend",
+    ]
+
+
+def test_pieces_of_one_kind_are_told_together_by_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "lists" / "b").mkdir(parents=True)
+    pieces = tuple(Piece("a list", "a friend", f"lists/{name}") for name in "abcd")
+    assert guide(tmp_path, "mine", Origin("https://page", pieces=pieces)).splitlines()[2:] == [
+        "  MISSING  lists/a",
+        "           a list; see a friend",
+        "  there    lists/b",
+        "           a list; see a friend",
+        "  MISSING  lists/: c, d",
+        "           a list; see a friend",
     ]

@@ -174,3 +174,17 @@ def test_content_is_that_of_the_bytes_wherever_and_whenever_they_were_written(tm
 def test_label_names_a_file_wherever_the_folder_lies_and_whatever_its_bytes(tmp_path):
     assert Files(tmp_path, ("dog/1.png",)).label(0) == "dog/1.png"
     assert Files(tmp_path, (os.fsdecode(b"caf\xe9.png"),)).label(0) == "caf\\xe9.png"
+
+
+def test_photo_of_a_phone_in_disguise_is_recognised(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
+    with pytest.raises(ValueError, match=r"a\.jpg .* HEIC by its content, .* pillow-heif"):
+        decoded(tmp_path, "a.jpg")
+
+
+def test_name_of_a_file_is_written_on_one_line(tmp_path):
+    path = os.fsdecode(b"caf\xe9\n.jpg")
+    (tmp_path / path).touch()
+    with pytest.raises(ValueError, match=r"data.root: .*/caf\\xe9\\n\.jpg cannot be read"):
+        decoded(tmp_path, path)
+    assert Files(tmp_path, (path,)).name(0) == rf"{tmp_path}/caf\xe9\n.jpg"

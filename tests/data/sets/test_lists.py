@@ -1,4 +1,5 @@
 import json
+import logging
 from collections import Counter
 from pathlib import Path
 
@@ -73,6 +74,70 @@ def test_file_from_a_spreadsheet_is_read(read_rows):
     assert read_rows(text + "\r\n").owner_names == ("Charité", "St. Mary")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+@pytest.mark.parametrize("separator, word", {";": "semicolons", "\t": "tabs", "|": "bars"}.items())
+def test_other_separators_are_read_and_said(read_rows, caplog, separator, word, suffix):
+    quoted = comma_separated().replace(",", separator).replace("scan", '"sc, ;|an"')
+    with caplog.at_level(logging.INFO):
+        images = read_rows(quoted, suffix)
+    assert images.domain_names == ("photo", "sc, ;|an")
+    assert images.store.paths == read_rows(comma_separated()).store.paths
+    assert f"has its values separated by {word}" in caplog.text
+
+
+def test_separator_that_excel_declares_is_taken_and_lines_keep_their_numbers(read_rows):
+    text = comma_separated().replace(",", ";")
+    assert len(read_rows(f"sep=;\r\n{text}")) == 4
+    with pytest.raises(ValueError, match="line 3 has 1 values for 2 columns .path, class."):
+        read_rows("sep=;\npath;class\na/1.jpg\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_encodings_of_spreadsheets_are_read(read_rows, encoding):
+    text = comma_separated().replace(",", "\t").encode(encoding)
+    assert read_rows(text).owner_names == ("Charité", "St. Mary")
+
+
+@pytest.mark.parametrize("form, suffix", [(comma_separated, "csv"), (json_lines, "jsonl")])
+def test_columns_and_splits_may_be_written_in_any_case(read_rows, caplog, form, suffix):
+    head = ("Path", "CLASS", "domain", "Client", "Split")
+    words = {"train": "Training", "test": "TEST", "val": "validation"}
+    rows = [(*row[:4], words[row[4]]) for row in ROWS]
+    with caplog.at_level(logging.INFO):
+        images = read_rows(form(rows, head), suffix)
+    assert images.store.paths == ("a/1.jpg", "a/3.jpg", "a/2.jpg", "b/4.jpg")
+    assert images.owner_names == ("Charité", "St. Mary")
+    assert "read the column 'Path' as path, 'CLASS' as class" in caplog.text
+    assert "read the split 'Training' as train, 'TEST' as test" in caplog.text
+
+
+def test_column_in_another_case_is_left_alone_beside_one_of_the_name(read_rows, caplog):
+    rows = [(*row, "x") for row in ROWS]
+    images = read_rows(comma_separated(rows, (*COLUMNS, "Class")))
+    assert images.class_names == ("flat mole", "scar")
+    assert "not looked at in" in caplog.text and "'Class'" in caplog.text
+
+
+def test_paths_from_windows_give_the_same_images_in_the_same_order(tmp_path, touch, read_from):
+    paths = [f"{c}/{i}.jpg" for c in ("a-b", "a", "B") for i in range(9)]
+    touch(*paths)
+    file, found = tmp_path / "list.csv", []
+    for shape in (str, lambda path: path.replace("/", "\\"), str.upper, lambda path: f"./{path}"):
+        rows = [(shape(path), path[0]) for path in paths]
+        file.write_text(comma_separated(rows, ("path", "class")))
+        found.append(read_from("folder", list=str(file)))
+    for images in found[1:]:
+        assert images.store.paths == found[0].store.paths
+        assert np.array_equal(images.train, found[0].train)
+    assert len(list((tmp_path / "cache" / "splits").iterdir())) == 1
+
+
+def test_clients_that_differ_in_spelling_alone_are_said(read_rows, caplog):
+    rows = [(*row[:3], client, row[4]) for row, client in zip(ROWS, "Aabab", strict=True)]
+    assert read_rows(comma_separated(rows)).owner_names == ("A", "a", "b")
+    assert "has the clients 'A' and 'a', which differ in spelling alone" in caplog.text
+
+
 def test_every_client_gets_test_images_where_no_split_is_given(tmp_path, touch, read_from):
     paths = [f"{i:03}.jpg" for i in range(60)]
     touch(*paths)
@@ -91,6 +156,12 @@ SPLIT = "path,class,split\n"
 BAD = {
     "no class": ("csv", "path,label\na/1.jpg,x\n", "line 1 has no 'class'; .* has path, label"),
     "empty file": ("csv", "", "line 1 has no 'path'; .* this one has none"),
+    "other names": (
+        "csv",
+        "filename;label\na/1.jpg;x\n",
+        "line 1 has no 'path'; did you mean path by 'filename' and class by 'label'. then call",
+    ),
+    "zero bytes": ("csv", "path,class\n".encode("utf-16-be"), "begins with a zero byte"),
     "no path": ("jsonl", '\n{"class": "x"}\n', "line 2 has no 'path'; .* has class"),
     "head alone": ("csv", HEAD, "lists no image"),
     "twice named": ("csv", "path,class,path\n", "line 1 names a column twice"),
@@ -99,7 +170,7 @@ BAD = {
     "quote": ("csv", HEAD + 'a/1.jpg,"x\n', "line 2: unexpected end of data"),
     "empty class": ("csv", HEAD + "a/1.jpg,x\na/2.jpg, \n", "line 3: class is empty"),
     "empty client": ("csv", "path,class,client\na/1.jpg,x,\n", "line 2: client is empty"),
-    "split": ("csv", SPLIT + "a/1.jpg,x,dev\n", "line 2: split 'dev' is not one of train, val"),
+    "split": ("csv", SPLIT + "a/1.jpg,x,hold\n", "line 2: split 'hold' is not one of train, val"),
     "escape": ("csv", HEAD + "a/1.jpg,x\n../1.jpg,x\n", "line 3: ../1.jpg leads out"),
     "absolute": ("csv", HEAD + "/etc/passwd,x\n", "line 2: /etc/passwd leads out"),
     "missing": ("csv", HEAD + "a/1.jpg,x\na/9.jpg,x\n", "1 are not in .*a/9.jpg .*line 3"),

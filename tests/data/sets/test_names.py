@@ -1,4 +1,5 @@
 import json
+import logging
 
 import pytest
 
@@ -78,6 +79,93 @@ def test_two_classes_of_one_name_are_refused(tmp_path):
         prompt_names(["Cat", "cat"], DataConfig(), "the set")
     with pytest.raises(ValueError, match="class '__', which has no name"):
         prompt_names(["__"], DataConfig(), "the set")
+
+
+SAME = {
+    "form": ("caf\xe9", "cafe\u0301"),
+    "entity": ("salt & pepper", "salt &amp; pepper"),
+    "entity of an entity": ("salt & pepper", "salt &amp;amp; pepper"),
+    "number": ("A", "&#65;"),
+    "quote": ("lady's slipper", "lady\u2019s slipper"),
+    "width": ("cat", "\uff43\uff41\uff54"),
+    "ligature": ("fish", "\ufb01sh"),
+    "spaces": ("sea horse", "sea\u00a0 horse"),
+    "case": ("Cat", "cat"),
+    "underscore": ("sea_horse", "sea horse"),
+    "mark": ("cat", "\ufeffcat"),
+}
+
+
+@pytest.mark.parametrize("one, other", SAME.values(), ids=SAME)
+def test_names_that_are_the_same_words_to_clip_are_refused_naming_both(one, other):
+    with pytest.raises(ValueError) as error:
+        prompt_names(["dog", one, other], DataConfig(), "the set")
+    text = str(error.value)
+    assert "two classes for the name" in text and "join them, or give one another" in text
+    shown = {f"{show(one)} and {show(other)}" for show in (repr, ascii)}
+    assert any(pair in text for pair in shown)
+    assert len({part.strip("'") for part in text.split(", ")[1].split(" and ")}) > 1
+
+
+def test_names_in_two_unicode_forms_are_shown_so_that_they_differ():
+    with pytest.raises(ValueError, match=r"'caf.xe9' and 'cafe.u0301'"):
+        prompt_names(["caf\xe9", "cafe\u0301"], DataConfig(), "the set")
+
+
+def test_names_that_differ_for_clip_are_left_alone(caplog):
+    names = [
+        "m2",
+        "m\xb2",
+        "\u2014",
+        "-",
+        "strasse",
+        "stra\xdfe",
+        "\U0001f431",
+        "resum",
+        "r\xe9sum",
+    ]
+    assert prompt_names(names, DataConfig(), "the set")[1] == tuple(names)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("empty", ["&nbsp;", "\ufeff", "\u200b", "\u200d\u200b"], ids=ascii)
+def test_name_that_shows_nothing_is_refused(empty):
+    with pytest.raises(ValueError, match="which has no name to put in a prompt; give it one"):
+        prompt_names(["cat", empty], DataConfig(), "the set")
+
+
+def test_names_that_differ_only_in_what_nobody_sees_are_said(caplog):
+    prompt_names(["cat", "cat\u200b"], DataConfig(), "the set")
+    assert r"the classes 'cat' and 'cat\u200b', which differ only in" in caplog.text
+
+
+def test_class_in_the_other_unicode_form_is_found_and_said(tmp_path, caplog):
+    names, file = ["cafe\u0301", "ant"], tmp_path / "names.csv"
+    file.write_text("caf\xe9;coffee house\n")
+    with caplog.at_level(logging.INFO):
+        found = prompt_names(names, DataConfig(classes=["caf\xe9"], class_names=str(file)), "set")
+    assert found == ({"cafe\u0301": 0}, ("coffee house",))
+    assert r"data.classes: 1 of 1 names are those of set in another Unicode form" in caplog.text
+    assert "data.class_names: 1 of 1 names" in caplog.text
+    assert "has its values separated by semicolons" in caplog.text
+
+
+def test_class_that_differs_in_letter_case_is_refused_with_the_right_one():
+    with pytest.raises(ValueError, match="no class 'SEA_HORSE' among its 3; did you mean 'sea_ho"):
+        named(classes=["SEA_HORSE"])
+
+
+def test_class_that_is_named_twice_is_said(caplog):
+    assert named(classes=["sea_horse", "sea horse"])[1] == ("sea horse",)
+    assert "data.classes: 'sea_horse' is named twice" in caplog.text
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_mapping_file_from_a_spreadsheet_is_read(tmp_path, separator, encoding):
+    file = tmp_path / "names.csv"
+    file.write_text(f'sea_horse{separator}"a, ; | b"\n', encoding=encoding)
+    assert named(class_names=str(file))[1][0] == "a, ; | b"
 
 
 @pytest.mark.parametrize("odd", ["a\0b", "a\x1b[2Jb", "a\udcffb"], ids=ascii)

@@ -8,7 +8,7 @@ import pytest
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets import split
-from pfedmma_dist.data.sets.listing import Entry, Part
+from pfedmma_dist.data.sets.entry import Entry, Part
 from pfedmma_dist.data.sets.split import COOP_SHARES, OWN_SHARES, draw, read_split
 
 GOOD = {
@@ -97,7 +97,7 @@ BAD = {
     ),
 }
 for word in ("../x.jpg", "a/../../x.jpg", "/etc/passwd", ".."):
-    BAD[word] = ({**GOOD, "test": [*GOOD["test"], [word, 0, "big_cat"]]}, "leads out of the image")
+    BAD[word] = ({**GOOD, "test": [*GOOD["test"], [word, 0, "big_cat"]]}, "leads out of data.root")
 
 
 @pytest.mark.parametrize("content, message", BAD.values(), ids=BAD)

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,12 @@ import pytest
 from pfedmma_dist.config.keys import DataConfig, Dealing, Division
 from pfedmma_dist.data.images.files import Files
 from pfedmma_dist.data.images.images import Images, without
-from pfedmma_dist.data.tasks.base_to_novel import base_to_novel, deal_classes, published_shots
+from pfedmma_dist.data.tasks.base_to_novel import (
+    base_to_novel,
+    deal_classes,
+    fixed_shots,
+    pooled_shots,
+)
 from pfedmma_dist.data.tasks.task import Task
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -63,20 +69,44 @@ def test_published_shots_equal_the_reference():
     with np.load(GOLDEN / "partitions.npz") as golden:
         expected = golden["fewshot/ncls19_users10_shots4/chosen_item_ids"]  # of 24 in each class
     owned = deal_classes(19, 10, Division.published)
-    shots_of = published_shots([np.arange(24)] * 19, owned, DataConfig(shots=4))
+    shots_of = fixed_shots([np.arange(24)] * 19, owned, 4)
     for label, shots in enumerate(shots_of):
         assert shots.tolist() == expected[expected[:, 0] == label, 1].tolist()
 
 
-def test_compat_takes_the_published_shots_whatever_the_seed():
-    images = listed(38, train=24)
+def test_compat_takes_fixed_shots_whatever_the_seed():
+    images = replace(listed(38, train=24), fixed_shots=True)
     changes = {"num_clients": 10, "shots": 4, "compat": True}
     task = task_of(images, seed=1, **changes)
     rows_of = [np.flatnonzero(images.labels[images.train] == label) for label in range(19)]
     owned = deal_classes(19, 10, Division.published)
-    shots_of = published_shots(rows_of, owned, DataConfig(shots=4))
+    shots_of = fixed_shots(rows_of, owned, 4)
     assert sorted(task.train.members) == sorted(np.concatenate(shots_of))
     assert task_of(images, seed=2, **changes).train.members.tolist() == task.train.members.tolist()
+
+
+def test_pool_is_drawn_label_after_label_as_the_list_names_them_first():
+    images = listed(4, train=6)
+    order = np.array([2, 5, 0, 1, 2, 2, 5, 0, 4, 4, 1, 3])  # of labels in the list
+    images = replace(
+        images, labels=order, class_names=tuple("abcdef"), train=np.arange(12), test=np.arange(12)
+    )
+    picker, wanted = random.Random(7), {}
+    for label in (2, 5, 0, 1, 4, 3):
+        rows = [row for row in range(12) if order[row] == label]
+        wanted[label] = picker.sample(rows, 2) if len(rows) >= 2 else rows
+    found = pooled_shots(images, 2, 7)
+    assert {label: rows.tolist() for label, rows in enumerate(found)} == wanted
+
+
+def test_compat_takes_the_pool_of_the_seed():
+    images = listed(38, train=24)
+    changes = {"num_clients": 10, "shots": 4, "compat": True}
+    for seed in (1, 2):
+        task = task_of(images, seed, **changes)
+        pool = pooled_shots(images, 4, seed)[:19]
+        assert sorted(task.train.members) == sorted(np.concatenate(pool))
+    assert not np.array_equal(task.train.members, task_of(images, 1, **changes).train.members)
 
 
 def test_compat_with_another_division_is_refused():

@@ -1,0 +1,103 @@
+"""Choices: the values of keys that take one of a few names."""
+
+from enum import Enum
+
+
+class Dtype(Enum):
+    """Storage and arithmetic types of the frozen towers."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class CacheMode(Enum):
+    """Where frozen image features are kept."""
+
+    auto = "auto"
+    ram = "ram"
+    disk = "disk"
+    off = "off"
+
+
+class Layout(Enum):
+    """What the folders directly in the image folder are."""
+
+    auto = "auto"
+    halves = "halves"
+    classes = "classes"
+    domains = "domains"
+
+
+class Statistics(Enum):
+    """Mean and deviation that pixels are normalised by."""
+
+    clip = "clip"
+    own = "own"
+
+
+class Division(Enum):
+    """How base classes are dealt to clients."""
+
+    published = "published"
+    balanced = "balanced"
+
+
+class Dealing(Enum):
+    """How images are dealt to clients."""
+
+    dirichlet = "dirichlet"
+    pachinko = "pachinko"
+    classes = "classes"
+    superclass = "superclass"
+    iid = "iid"
+    natural = "natural"
+
+
+class Experiment(Enum):
+    """What makes clients differ, and what they are scored on."""
+
+    base_to_novel = "base_to_novel"
+    feature_shift = "feature_shift"
+    label_shift = "label_shift"
+
+
+class Optimiser(Enum):
+    """Rules of a local step, as torch.optim has them."""
+
+    sgd = "sgd"
+    adam = "adam"
+    adamw = "adamw"
+
+
+class Schedule(Enum):
+    """How the learning rate runs."""
+
+    constant = "constant"
+    cosine = "cosine"
+    step = "step"
+
+
+class Unit(Enum):
+    """What a schedule counts."""
+
+    rounds = "rounds"
+    steps = "steps"
+
+
+class ServerRule(Enum):
+    """What the server does with the mean of a round."""
+
+    average = "average"
+    momentum = "momentum"
+    adagrad = "adagrad"
+    adam = "adam"
+    yogi = "yogi"
+
+
+class CorrectionName(Enum):
+    """What is changed in local training."""
+
+    none = "none"
+    scaffold = "scaffold"
+    feddyn = "feddyn"
+    fedrep = "fedrep"
