@@ -48,6 +48,14 @@ class Ranks:
     def send(self, rank: int, number: signal.Signals) -> None:
         os.kill(self.processes[rank].pid, number)
 
+    def wake(self, rank: int) -> None:
+        """Let a rank that has stopped itself go on; one that is waited for may still be on its way
+        there."""
+        status, end = Path(f"/proc/{self.processes[rank].pid}/stat"), time.monotonic() + PATIENCE
+        while status.read_text().rpartition(") ")[2][0] != "T" and time.monotonic() < end:
+            time.sleep(0.05)
+        self.send(rank, signal.SIGCONT)
+
     def wait_for(self, rank: int, words: str) -> str:
         """Wait until a rank has said this, and return all that it has said."""
         end = time.monotonic() + PATIENCE

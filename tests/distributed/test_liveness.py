@@ -23,9 +23,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 def test_rank_that_hangs_is_named_and_may_still_come(lab: Lab, tmp_path: Path) -> None:
     with ranks(lab.words("hangs"), tmp_path / "logs", ("hang", 1, 1)) as started:
-        told = started.wait_for(0, "waiting for rank")
-        assert f"waiting for rank 1 (host {HOST}, round 2), for " in told
-        started.send(1, signal.SIGCONT)
+        started.wait_for(0, f"waiting for rank 1 (host {HOST}, round 2), for ")
+        started.wake(1)
         assert [started.code(rank) for rank in (0, 1)] == [0, 0]
         assert "all ranks have come, after" in started.logs[0].read_text()
     assert outcome(lab.folder("hangs")) == outcome(lab.folder("whole"))
@@ -35,7 +34,7 @@ def test_first_rank_that_hangs_is_named_by_the_next(lab: Lab, tmp_path: Path) ->
     with ranks(lab.words("first"), tmp_path / "logs", ("hang", 0, 1)) as started:
         told = started.wait_for(1, "waiting for")
         assert f"rank 0 (host {HOST}, " in told
-        started.send(0, signal.SIGCONT)
+        started.wake(0)
         assert [started.code(rank) for rank in (0, 1)] == [0, 0]
 
 

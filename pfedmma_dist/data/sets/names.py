@@ -29,7 +29,7 @@ def heard(title: str) -> str:
     Unicode form, HTML entities, curly quotes, full width, ligatures, spaces and letter case are
     lost on it. What else it takes for equal is known from the tokens alone (`clip.alike`).
     """
-    if not title.isascii():
+    if not title.isascii() or "&" in title:
         import ftfy  # takes a while, and few names need it
 
         title = ftfy.fix_text(title)
