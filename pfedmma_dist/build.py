@@ -60,7 +60,9 @@ def assemble(cfg: Config, world: World) -> Federation:
 
     def built() -> Federation:
         name, options = resolve_method(cfg.method, METHODS)
-        federation = Federation(cfg, task, METHODS[name](options, clip.dims), clip, world)
+        num_classes = len(task.class_sets[task.train_classes].names)
+        method = METHODS[name].build(options, clip.dims, num_classes)
+        federation = Federation(cfg, task, method, clip, world)
         federation.rehearse()
         return federation
 

@@ -138,7 +138,7 @@ def tiny_federation(
 ) -> Federation:
     """Return a federation of a method with its default options on the tiny task."""
     clip = tiny_clip()
-    built = method(options or method.Options(), clip.dims)
+    built = method.build(options or method.Options(), clip.dims, NUM_BASE)
     cfg = tiny_config(**federation)
     cfg.optim, cfg.server = optim or cfg.optim, server or cfg.server
     cfg.correction = correction or cfg.correction

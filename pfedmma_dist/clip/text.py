@@ -53,9 +53,12 @@ class Tree:
 class ClassText:
     """The text side of C classes. Holds frozen inputs only, each computed at its first use."""
 
-    def __init__(self, clip: FrozenCLIP, names: tuple[str, ...], template: str) -> None:
-        """template: prompt of the fixed-text methods, `{}` standing for the name."""
-        self.clip = clip
+    def __init__(
+        self, clip: FrozenCLIP, names: tuple[str, ...], template: str, is_trained: bool = True
+    ) -> None:
+        """template: prompt of the fixed-text methods, `{}` standing for the name. is_trained:
+        whether these are the classes of the training softmax."""
+        self.clip, self.is_trained = clip, is_trained
         self.names = names
         self.template = template
         self._prompts: dict[int, Tree] = {}
@@ -218,6 +221,8 @@ class PlainText(ClassText):
         return embedding.token[ids].to(self.clip.wide) + embedding.position
 
 
-def class_text(clip: FrozenCLIP, names: tuple[str, ...], template: str) -> ClassText:
+def class_text(
+    clip: FrozenCLIP, names: tuple[str, ...], template: str, is_trained: bool = True
+) -> ClassText:
     """Return the text side of these classes, in the form that the CLIP runs in."""
-    return (PlainText if clip.plain else ClassText)(clip, names, template)
+    return (PlainText if clip.plain else ClassText)(clip, names, template, is_trained)

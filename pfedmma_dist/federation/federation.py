@@ -65,7 +65,7 @@ class Federation:
         self.cfg, self.task, self.method, self.clip, self.world = cfg, task, method, clip, world
         self.on_cohort: Callable[[int], None] = lambda num_clients: None  # told of progress
         self.texts = {
-            name: class_text(clip, classes.names, cfg.data.template)
+            name: class_text(clip, classes.names, cfg.data.template, name == task.train_classes)
             for name, classes in task.class_sets.items()
         }
         self.layout = Layout(method.specs)
@@ -141,7 +141,11 @@ class Federation:
         rates = Rates(cfg.optim, round_index, cfg.federation.rounds, counts)
         pace = Pace(rates.at, counts // cfg.federation.local_epochs)
         memory = self.clients.gather(clients)[:, self.layout.num_private :]
-        result = self.trainer.train(theta, memory, prepared, steps, pace)
+        if self.method.counts:
+            labels = [task.labels(task.train_classes, own) for own in rows]
+            result = self.trainer.count(theta, memory, prepared, labels, steps)
+        else:
+            result = self.trainer.train(theta, memory, prepared, steps, pace)
         check_finite(result, clients, round_index, cfg.optim)
         return result
 

@@ -6,6 +6,7 @@ from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.lora import LoRA
 from pfedmma_dist.methods.method import Method
+from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.promptfl import PromptFL
@@ -13,6 +14,8 @@ from pfedmma_dist.methods.zero_shot import ZeroShot
 
 ALL: tuple[type[Method], ...] = (
     ZeroShot,
+    OwnPrior,
+    CountedPrior,
     PromptFL,
     FedPGP,
     FedOTP,

@@ -29,6 +29,7 @@ A whole toy method, one bias per class on top of the untouched CLIP, averaged by
             return clip.scale * final @ classes.mT + params["bias"][:, None]
 '''
 
+import inspect
 from typing import Any, ClassVar
 
 import torch
@@ -56,9 +57,17 @@ class Method:
     """Whether the published protocol trains every client in round 0, whatever the fraction."""
     specs: tuple[ParamSpec, ...] = ()
     images: ImageFeatures = FINAL
+    counts: bool = False
+    """Whether a client's row comes from `counted`, without a step."""
 
     def __init__(self, options: Any, dims: Dims) -> None:
         """options: an instance of `Options`. dims: the sizes of the CLIP; no weights are needed."""
+
+    @classmethod
+    def build(cls, options: Any, dims: Dims, num_classes: int) -> "Method":
+        """Return the method for a training softmax of so many classes; most do not ask."""
+        takes = "num_classes" in inspect.signature(cls.__init__).parameters
+        return cls(options, dims, num_classes) if takes else cls(options, dims)
 
     def exchange(
         self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
@@ -97,6 +106,10 @@ class Method:
     ) -> Tensor:
         """Return logits [G, B, C] of image features [G, B, *record_shape]."""
         return cosine_logits(encode(clip, images, self.images), classes, clip.scale)
+
+    def counted(self, labels: Tensor) -> Tensor:
+        """Return a client's row [P + S] from its labels [n] int64, where `counts` says so."""
+        raise TypeError(f"{type(self).__name__} does not count")
 
     def penalty(self, params: dict[str, Tensor], classes: Any, text: ClassText) -> Tensor | None:
         """Return a term [G] to add to each client's cross-entropy in training, or None."""

@@ -55,7 +55,8 @@ class Setting:
 
     def __post_init__(self) -> None:
         self.clip = tiny_clip(self.dtype, plain=self.plain)
-        self.method = METHODS[self.name](METHODS[self.name].Options(**self.chosen), self.clip.dims)
+        kind = METHODS[self.name]
+        self.method = kind.build(kind.Options(**self.chosen), self.clip.dims, NUM_BASE)
         self.layout = Layout(self.method.specs)
         self.text = class_text(self.clip, CLASSES[:NUM_BASE], "a photo of a {}.")
         self.features = NoiseFeatures(self.clip)

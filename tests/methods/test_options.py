@@ -59,7 +59,9 @@ def test_option_changes_what_is_trained_sent_or_computed(
         return [(s.name, s.shape, s.shared, s.lr_scale, s.grad_scale) for s in setting.method.specs]
 
     def computed(setting: Setting) -> Tensor:
-        return setting.losses(setting.theta[:1], ONE, CLIENTS[:1])  # off the start: LoRA's B is 0
+        losses = setting.losses(setting.theta[:1], ONE, CLIENTS[:1])  # off the start: LoRA's B is 0
+        counted = [setting.method.counted(torch.arange(3))] if setting.method.counts else []
+        return torch.cat([losses, *counted])
 
     same = told(default) == told(changed) and torch.equal(computed(default), computed(changed))
     assert not same
