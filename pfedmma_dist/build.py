@@ -19,11 +19,11 @@ from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
-from pfedmma_dist.federation.evaluate import Scores, rows_of, score
+from pfedmma_dist.federation.evaluate import Scores, rows_of
+from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
-from pfedmma_dist.params import Layout
 from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
 
@@ -141,21 +141,7 @@ def attach_features(
 
 def zero_shot(federation: Federation) -> Scores:
     """Score the untouched CLIP on every test set: the reference line of a run. Collective."""
-    reference = ZeroShot(ZeroShotOptions(), federation.clip.dims)
-    task = federation.task
-    return score(
-        reference,
-        Layout(reference.specs),
-        lambda clients: (torch.zeros(len(clients), 0), None),
-        federation.cohorts(np.arange(task.num_clients)),
-        True,
-        task,
-        list(task.scopes),
-        federation.texts,
-        federation.sources.test,
-        federation.cfg.evaluate.batch_size,
-        federation.world,
-    )
+    return Examiner(federation).reference(ZeroShot(ZeroShotOptions(), federation.clip.dims))
 
 
 def used_rows(task: Task) -> np.ndarray:

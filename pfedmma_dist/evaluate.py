@@ -91,7 +91,7 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
             cfg.method["name"],
             summary(scores.percent, domains),
             federation.layout.num_trained,
-            federation.exchange.cost(),
+            federation.cost(),
         ),
     ]
     if world.first:

@@ -10,6 +10,7 @@ from pfedmma_dist.config.command_line import to_yaml
 from pfedmma_dist.config.identity import identity
 from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.evaluate import Scores
+from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.ownership import Owner
@@ -56,7 +57,7 @@ class Rounds:
             lambda client: task.labels(task.train_classes, task.train.rows(client)),
             task.domains,
         )
-        scopes = [scope.name for scope in task.scopes]
+        scopes = Examiner(federation).scope_names
         first_row = self.done - (self.unscored is not None)
         with writing(self.folder.path):
             self.report = Report(
@@ -91,9 +92,7 @@ class Rounds:
         """Score everything once more where that is missing, and write the result."""
         federation = self.federation
         scores = self.scores
-        if scores is None or any(
-            scope.name not in scores.percent for scope in federation.task.scopes
-        ):
+        if scores is None or set(Examiner(federation).scope_names) - set(scores.percent):
             scores = federation.evaluate(full=True)
         cfg, cost = federation.cfg, federation.cost()
         results = [

@@ -21,7 +21,15 @@ from pfedmma_dist.config.choices import (
     Statistics,
 )
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
-from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, PATH, POSITIVE, TEMPLATE, Limit
+from pfedmma_dist.config.limits import (
+    AT_LEAST_1,
+    NOT_NEGATIVE,
+    PATH,
+    POSITIVE,
+    SHARE,
+    TEMPLATE,
+    Limit,
+)
 from pfedmma_dist.config.meaning import Role, key
 
 GLYPHS = {"data.name": ("glyphs",)}
@@ -159,6 +167,10 @@ class FederationConfig:
     """Communication rounds; 100 in base-to-novel (pFedMMA scripts)."""
     fraction: float = key(1.0, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"))
     """Share of clients that train in a round, max(int(fraction * K), 1) of them."""
+    unseen: float = key(0.0, limit=SHARE, since=1, heading="Unseen")
+    """Share of clients that never train, int(unseen * K) of them, drawn by the seed. They are
+    scored as they would join: as downloaded, and after evaluate.unseen_epochs (what averaging buys
+    those who come later)."""
     first_round_all: bool | None = key(None, is_open=True)
     """Whether every client trains in round 0; null means as published for the method."""
     local_epochs: int = key(1, limit=AT_LEAST_1)
@@ -190,6 +202,9 @@ class EvaluateConfig:
     full_every: int = key(0, role=Role.REPORT, limit=NOT_NEGATIVE)
     """Rounds between scores on all test sets (Base and Novel too); 0 scores them only at the
     end."""
+    unseen_epochs: int = key(1, limit=AT_LEAST_1, since=1)
+    """Local epochs after which clients of federation.unseen are scored again, once with the shared
+    part at rest and once with all of it trained; nothing of it is kept."""
     batch_size: int = key(128, role=Role.BITS, limit=AT_LEAST_1)
     """Images per forward pass."""
 

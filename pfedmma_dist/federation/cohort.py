@@ -40,6 +40,18 @@ def participants(
     return np.sort(draw)
 
 
+def unseen_clients(cfg: FederationConfig, seed: int, num_clients: int) -> np.ndarray:
+    """Return the sorted clients that never train, int(unseen * K); none at all where it is 0."""
+    count = int(cfg.unseen * num_clients)
+    if cfg.unseen and not 0 < count < num_clients:
+        raise ValueError(
+            f"federation.unseen: {cfg.unseen:g} of {num_clients} clients is {count}; some must "
+            f"train and some must not, so set {1 / num_clients:g} or more, and below 1"
+        )
+    draw = generator(seed, "unseen").choice(num_clients, count, replace=False)
+    return np.sort(draw)
+
+
 def steps_per_epoch(sizes: np.ndarray, cfg: FederationConfig) -> np.ndarray:
     """Return the steps of one epoch of clients with these many images."""
     whole = sizes // cfg.batch_size

@@ -24,9 +24,11 @@ from pfedmma_dist.federation.cohort import (
     cut_cohorts,
     participants,
     steps_per_epoch,
+    unseen_clients,
 )
 from pfedmma_dist.federation.corrections.registry import corrections_of
-from pfedmma_dist.federation.evaluate import Scores, score
+from pfedmma_dist.federation.evaluate import Scores
+from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.schedule import Rates
 from pfedmma_dist.federation.tally import RoundStats, Tally
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Pace, check_finite
@@ -78,6 +80,8 @@ class Federation:
             self.layout,
         )  # fmt: skip
         self.sizes = task.train.sizes()
+        self.unseen = unseen_clients(cfg.federation, cfg.seed, task.num_clients)
+        self.seen = np.setdiff1d(np.arange(task.num_clients), self.unseen)
         self.steps = steps_per_epoch(self.sizes, cfg.federation) * cfg.federation.local_epochs
         self.shards = assign_shards(self.steps, cfg.federation.num_shards)
         self.hosted = [s for s in range(len(self.shards)) if s % world.size == world.rank]
@@ -109,7 +113,7 @@ class Federation:
         self.world.entering(f"round {round_index + 1}")
         started, reduced = time.perf_counter(), self.world.bytes_reduced
         chosen = self.participants(round_index)
-        tally = Tally(self.sizes, chosen, self.corrections)
+        tally = Tally(self.sizes, self.seen, chosen, self.corrections)
         for cohort in self.cohorts(chosen):
             result = self._train(cohort, round_index)
             self._keep(cohort, result, tally.of_mean[cohort.clients])
@@ -119,7 +123,7 @@ class Federation:
         riders = tally.riders(stop())
         riders = self.exchange.sync(self.world, riders, chosen)  # the round's only collective
         loss, num_samples, stops, sent = tally.read(riders)
-        self._settle(before, sent, len(chosen) / len(self.sizes))
+        self._settle(before, sent, len(chosen) / len(self.seen))
         return RoundStats(
             loss=loss,
             num_participants=len(chosen),
@@ -142,7 +146,7 @@ class Federation:
         pace = Pace(rates.at, counts // cfg.federation.local_epochs)
         memory = self.clients.gather(clients)[:, self.layout.num_private :]
         if self.method.counts:
-            labels = [task.labels(task.train_classes, own) for own in rows]
+            labels = [self.label_of(own) for own in rows]
             result = self.trainer.count(theta, memory, prepared, labels, steps)
         else:
             result = self.trainer.train(theta, memory, prepared, steps, pace)
@@ -178,26 +182,13 @@ class Federation:
     def evaluate(self, full: bool, stop: Callable[[], bool] = lambda: False) -> Scores:
         """Score every client with its own numbers: on its own images, if `full` on all test
         sets."""
-        uniform = self.exchange.uniform and self.layout.num_private == 0
-        return score(
-            self.method,
-            self.layout,
-            lambda clients: self.start(clients, training=False),
-            self.cohorts(np.arange(self.task.num_clients)),
-            uniform,
-            self.task,
-            [scope for scope in self.task.scopes if full or not scope.full],
-            self.texts,
-            self.sources.test,
-            self.cfg.evaluate.batch_size,
-            self.world,
-            stop,
-        )
+        return Examiner(self).exam(full, stop)
 
     def participants(self, round_index: int) -> np.ndarray:
         """Return the sorted clients that train in a round, over all ranks."""
         cfg = self.cfg
-        return participants(cfg.federation, cfg.seed, round_index, self.task.num_clients)
+        chosen = participants(cfg.federation, cfg.seed, round_index, len(self.seen))
+        return self.seen[chosen]
 
     def local_participants(self, round_index: int) -> np.ndarray:
         """Return those of them that are hosted here."""
@@ -207,11 +198,15 @@ class Federation:
     @property
     def trainer(self) -> LocalTrainer:
         """What all clients have in common when they train."""
-        cfg, task = self.cfg, self.task
+        cfg = self.cfg
         return LocalTrainer(
             self.method, self.layout, self.train_text, self.sources and self.sources.train,
-            lambda rows: task.labels(task.train_classes, rows), cfg.optim, self.corrections,
+            self.label_of, cfg.optim, self.corrections,
         )  # fmt: skip
+
+    def label_of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the columns of the training softmax of image rows."""
+        return self.task.labels(self.task.train_classes, rows)
 
     @property
     def train_text(self) -> ClassText:

@@ -37,11 +37,16 @@ class Tally:
     """The sums of one round on one rank. They travel behind the shared part, as its riders."""
 
     def __init__(
-        self, sizes: np.ndarray, chosen: np.ndarray, corrections: Sequence[Correction]
+        self,
+        sizes: np.ndarray,
+        seen: np.ndarray,
+        chosen: np.ndarray,
+        corrections: Sequence[Correction],
     ) -> None:
-        """sizes: training images of every client [K]. chosen: clients of the round."""
+        """sizes: training images of every client [K]. seen: clients that train at all. chosen:
+        clients of the round."""
         self.of_round = sizes / sizes[chosen].sum()  # [K] float64, a client's share of the round
-        self.of_all = sizes / sizes.sum()
+        self.of_all = sizes / sizes[seen].sum()
         evenly = any(each.even for each in corrections)
         self.of_mean = np.full(len(sizes), 1 / len(chosen)) if evenly else self.of_round
         self.loss, self.num_samples = torch.zeros((), dtype=torch.int64), 0

@@ -20,6 +20,7 @@ EVERYBODY = np.arange(len(SIZES))
 NUM_SHARED = 3 * 32 * 32
 HALF = {"fraction": 0.5}
 TRAINED = [method for method in METHODS.values() if tiny_federation(method).layout.num_trained]
+SHARING = [method for method in TRAINED if tiny_federation(method).layout.num_shared]
 
 
 def private_rows(federation: Federation) -> Tensor:
@@ -75,7 +76,7 @@ def test_shared_part_becomes_the_mean_by_sample_count(method: type) -> None:
     np.testing.assert_allclose(federation.exchange.shared.numpy(), mean, rtol=1e-7, atol=1e-14)
 
 
-@pytest.mark.parametrize("method", TRAINED)
+@pytest.mark.parametrize("method", SHARING)
 def test_proximal_term_holds_the_shared_part_of_any_method_near_the_download(method: type) -> None:
     moved, losses = [], []
     for mu in (0.0, 10.0):
