@@ -20,7 +20,7 @@ from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.evaluate import Scores, rows_of, score
-from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.federation.federation import Federation, Sources, check_ranks
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
@@ -44,6 +44,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     folder = Path(cfg.clip.cache_folder).expanduser()
 
     def listed() -> Images:
+        check_ranks(cfg, world)
         check(cfg.clip)
         return registry.read(cfg.data, cfg.seed, folder)
 

@@ -58,6 +58,16 @@ class Sources:
     test: Features
 
 
+def check_ranks(cfg: Config, world: World) -> None:
+    """Refuse more ranks than there are shards to host."""
+    if world.size > cfg.federation.num_shards:
+        raise ValueError(
+            f"federation.num_shards: {cfg.federation.num_shards} shards cannot be hosted by "
+            f"{world.size} ranks; set federation.num_shards={world.size} or more, or start "
+            "fewer ranks (a rank hosts whole shards: results do not depend on their number)"
+        )
+
+
 class Federation:
     """All clients, of which this rank hosts whole shards."""
 
@@ -70,12 +80,7 @@ class Federation:
         world: World,
     ) -> None:
         """cfg: with every null resolved."""
-        if world.size > cfg.federation.num_shards:
-            raise ValueError(
-                f"federation.num_shards: {cfg.federation.num_shards} shards cannot be hosted by "
-                f"{world.size} ranks; set federation.num_shards={world.size} or more, or start "
-                "fewer ranks (a rank hosts whole shards: results do not depend on their number)"
-            )
+        check_ranks(cfg, world)
         self.cfg, self.task, self.method, self.clip, self.world = cfg, task, method, clip, world
         self.on_cohort: Callable[[int], None] = lambda num_clients: None  # told of progress
         self.texts = {
