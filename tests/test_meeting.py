@@ -221,6 +221,9 @@ def test_process_with_the_same_words_and_start_is_a_neighbour(
 ) -> None:
     started = [subprocess.Popen(["sleep", words]) for words in ("60", "60", "61")]
     try:
+        for process in started:  # an exec that is under way has no words yet
+            while not Path(f"/proc/{process.pid}/cmdline").read_bytes().startswith(b"sleep"):
+                pass
         same, own, other = (process.pid for process in started)
         monkeypatch.setattr(os, "getpid", lambda: own)
         told = side_by_side(f"process {same} on host {HOST}")

@@ -59,6 +59,16 @@ def steps_per_epoch(sizes: np.ndarray, cfg: FederationConfig) -> np.ndarray:
     return np.where(cfg.drop_last & (whole > 0), whole, ragged)
 
 
+def check_ranks(cfg: FederationConfig, num_ranks: int) -> None:
+    """Refuse more ranks than there are shards to host."""
+    if num_ranks > cfg.num_shards:
+        raise ValueError(
+            f"federation.num_shards: {cfg.num_shards} shards cannot be hosted by {num_ranks} "
+            f"ranks; set federation.num_shards={num_ranks} or more, or start fewer ranks (a rank "
+            "hosts whole shards: results do not depend on their number)"
+        )
+
+
 def assign_shards(steps: np.ndarray, num_shards: int) -> list[np.ndarray]:
     """Deal all clients to shards, the longest first, each to the emptiest; ties by number.
 

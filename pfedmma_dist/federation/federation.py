@@ -21,6 +21,7 @@ from pfedmma_dist.federation.cohort import (
     Cohort,
     assign_shards,
     batches,
+    check_ranks,
     cut_cohorts,
     participants,
     steps_per_epoch,
@@ -58,12 +59,7 @@ class Federation:
         world: World,
     ) -> None:
         """cfg: with every null resolved."""
-        if world.size > cfg.federation.num_shards:
-            raise ValueError(
-                f"federation.num_shards: {cfg.federation.num_shards} shards cannot be hosted by "
-                f"{world.size} ranks; set federation.num_shards={world.size} or more, or start "
-                "fewer ranks (a rank hosts whole shards: results do not depend on their number)"
-            )
+        check_ranks(cfg.federation, world.size)
         self.cfg, self.task, self.method, self.clip, self.world = cfg, task, method, clip, world
         self.on_cohort: Callable[[int], None] = lambda num_clients: None  # told of progress
         self.texts = {
