@@ -19,15 +19,10 @@ from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
-<<<<<<< HEAD
 from pfedmma_dist.federation.cohort import check_ranks
 from pfedmma_dist.federation.evaluate import Scores, rows_of
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation, Sources
-=======
-from pfedmma_dist.federation.evaluate import Scores, rows_of, score
-from pfedmma_dist.federation.federation import Federation, Sources
->>>>>>> main
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.run.together import TogetherError, together
