@@ -34,6 +34,9 @@ from pfedmma_dist.world import World
 SCORES = {
     "local": np.array([100.0, 80.0, 60.0]),
     "own": np.array([100.0, 90.0, 80.0]),
+    "unseen": np.array([70.0, 60.0, 50.0]),
+    "unseen_private": np.array([75.0, 65.0, 55.0]),
+    "unseen_all": np.array([80.0, 70.0, 60.0]),
     "base": np.array([40.0, 50.0, 60.0]),
     "novel": np.array([40.0, 40.0, 40.0]),
 }

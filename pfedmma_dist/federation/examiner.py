@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
 
 UNSEEN = ("unseen", "unseen_private", "unseen_all")
-"""Scopes of clients that never train: as downloaded, private part tuned, all tuned."""
+"""Scopes of clients that never train: as downloaded, private part tuned, all tuned (also in
+quantities/scores.py, which knows no federation)."""
 
 LOCAL = "local"
 

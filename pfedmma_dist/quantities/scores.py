@@ -16,6 +16,10 @@ LOCAL = "local"
 OWN = "own"
 """The scope of the same images, with the classes that the client trains on alone to choose from."""
 
+UNSEEN = ("unseen", "unseen_private", "unseen_all")
+"""The scopes of own test images of clients that never train: as downloaded, after local epochs with
+the shared part at rest, and after as many with all of it trained."""
+
 DOMAIN = "domain_"
 """Beginning of a domain's keys."""
 
@@ -86,6 +90,19 @@ OWN_DEVIATION = Quantity(
     key=f"{OWN}_std", unit="percent", heading="Own, deviation", of=(OWN,), make=deviation,
     meaning="Own, standard deviation over clients", axis="Own, deviation (points)",
 )  # fmt: skip
+UNSEEN_MEANS = tuple(
+    Quantity(
+        key=f"{scope}_mean", unit="percent", heading=heading, of=(scope,), make=mean,
+        meaning=f"Local of clients that never train, {how}, mean over them",
+        column=f"{scope}_mean_percent", tag=f"accuracy/{scope}", terminal=terminal,
+        places=HEADLINE, is_ranked=True,
+    )
+    for scope, heading, terminal, how in (
+        (UNSEEN[0], "Unseen", "Unseen", "with what they are handed"),
+        (UNSEEN[1], "Unseen, own tuned", "", "after local epochs of their private part"),
+        (UNSEEN[2], "Unseen, tuned", "", "after local epochs of all"),
+    )
+)  # fmt: skip
 SCOPE_MEAN = Quantity(
     each="scope", key="{name}_mean", unit="percent", heading="{Name}", of=("{name}",), make=mean,
     meaning="accuracy on the test images of {name}, mean over clients",
@@ -129,6 +146,7 @@ SCORES: tuple[Quantity, ...] = (
     OWN_MEAN,
     OWN_WORST_DECILE,
     OWN_DEVIATION,
+    *UNSEEN_MEANS,
     SCOPE_MEAN,
     SCOPE_WORST_DECILE,
     SCOPE_DEVIATION,
@@ -142,7 +160,7 @@ SCORES: tuple[Quantity, ...] = (
 def scores(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quantity]:
     """Return the scores of a run with these test sets and domains."""
     scopes = list(scopes)
-    others = [scope for scope in scopes if scope not in (LOCAL, OWN)]
+    others = [scope for scope in scopes if scope not in (LOCAL, OWN, *UNSEEN)]
     names = {"scope": others, "domain": list(domains)}
     found: list[Quantity] = []
     for each, group in groupby(SCORES, lambda entry: entry.each):
@@ -169,7 +187,7 @@ def scores_beside(keys: Iterable[str]) -> list[Quantity]:
     domains = [name.removeprefix(DOMAIN) for name in means if name.startswith(DOMAIN)]
     scopes = [name for name in means if not name.startswith(DOMAIN)]
     # What is made from own scores alone may be there without their mean in recorded results.
-    return scores([LOCAL, OWN, *scopes], domains)
+    return scores([LOCAL, OWN, *UNSEEN, *scopes], domains)
 
 
 def summary(
