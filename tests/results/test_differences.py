@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from scipy.stats import binomtest, ttest_rel
 
 from launch.table import main
 from pfedmma_dist.results.differences import CLIENT_MEANS, CLIENTS, RUNS
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.result import write
 
 ONE = {1: (60.0, 80.0, None), 2: (64.0, 70.0, 50.0), 3: (90.0, 20.0, 55.0)}
 OTHER = {1: (50.0, 80.0, None), 2: (50.0, 71.0, None), 3: (80.0, 10.0, 40.0)}
@@ -187,6 +190,17 @@ def test_damaged_clients_are_left_out_by_name(
     assert f"Left out: the clients of 1 pair (pets, base to novel): seed 2: {path} {what}" in text
     assert "| 2 of 3 |" in text
     assert "Local    |             runs" in text  # whole runs are compared all the same
+
+
+def test_clients_that_are_not_as_the_run_left_them_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder = rows(tmp_path, {"a": ONE, "b": OTHER})
+    run = RunFolder(folder / "b-2-pets")
+    write(run, json.loads(run.result.read_text()))  # sealed, and with the digests of its files
+    run.clients.write_text(run.clients.read_text().replace("71.0", "17.0"))
+    text, _ = answer(capsys, folder, code=1)
+    assert f"seed 2: {run.clients} is not as the run left it; restore it from a copy." in text
 
 
 def test_clients_of_the_same_number_that_differ_are_told(
