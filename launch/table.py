@@ -1,6 +1,8 @@
 """The paper's tables: `python -m launch.table RUN...|FOLDER [--format markdown|csv|latex]`.
 
---columns KEY,KEY prints any quantity of the runs in their place.
+--columns KEY,KEY prints any quantity of the runs in their place. --compare A B prints the
+differences A - B of two rows in place of the tables: over pairs of runs and over their clients,
+with 95 % intervals and a sign test.
 
 Of run folders and folders of sweeps, several at once; runs that have not finished show as missing,
 and so does what is damaged, which is named. Exit codes: 0, 1 where a file is damaged, 2 something
@@ -13,8 +15,10 @@ import sys
 from collections.abc import Iterable
 
 from launch.runs import named_runs
+from pfedmma_dist.results import compared
 from pfedmma_dist.results.columns import ALL, known_quantities
 from pfedmma_dist.results.comma_separated import comma_separated
+from pfedmma_dist.results.differences import compare
 from pfedmma_dist.results.latex import latex
 from pfedmma_dist.results.markdown import markdown
 from pfedmma_dist.results.outcome import Outcome
@@ -23,6 +27,11 @@ from pfedmma_dist.run.labels import printable
 from pfedmma_dist.spelling import spelled
 
 FORMATS = {"markdown": markdown, "csv": comma_separated, "latex": latex}
+COMPARED = {
+    "markdown": compared.markdown,
+    "csv": compared.comma_separated,
+    "latex": compared.latex,
+}
 HELP = "help"
 
 
@@ -37,6 +46,12 @@ def main(argv: list[str] | None = None) -> int:
         metavar="KEY,KEY",
         help=f"in place of the usual columns; {ALL}: whatever the runs have; {HELP}: list the keys",
     )
+    parser.add_argument(
+        "--compare",
+        metavar=("A", "B"),
+        nargs=2,
+        help="names of two rows of the tables, or of lines of them: 'pFedMMA, clients 10'",
+    )
     words = parser.parse_args(argv)
     # As CSV: the name of a domain may hold a comma, and its key is quoted then.
     keys = next(csv.reader([words.columns or ""], skipinitialspace=True), [])
@@ -46,12 +61,26 @@ def main(argv: list[str] | None = None) -> int:
         if keys == [HELP]:
             print(manual(runs), end="")
             return 0
+        if words.compare:
+            return comparison(runs, words, keys)
         found = tables(runs, paper=words.paper, keys=keys)
     except ValueError as error:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
     print(FORMATS[words.format](found), end="")
     return 1 if any(run.problems for run in runs) else 0
+
+
+def comparison(runs: list[Outcome], words: argparse.Namespace, keys: list[str]) -> int:
+    """Print the differences of two rows and return the exit code."""
+    if words.paper:
+        raise ValueError("--paper: published figures have no runs to pair with; leave it out")
+    found = compare(runs, words.compare, keys)
+    print(COMPARED[words.format](found), end="")
+    if words.format == "csv":  # it has no place for words
+        for words_left in found.left:
+            print(printable(words_left), file=sys.stderr)
+    return 1 if found.damaged or any(run.problems for run in runs) else 0
 
 
 def manual(runs: Iterable[Outcome]) -> str:

@@ -25,6 +25,7 @@ def record(
     config: Mapping[str, Any] | None = None,  # dotted key -> value
     zero_shot: Mapping[str, float] | None = None,
     rounds: Sequence[Mapping[str, float]] = (),
+    clients: Mapping[str, Sequence[float | None]] | None = None,  # scope -> percent of each
     **row: int,  # of `result_row`
 ) -> Path:
     """Write the folder of a run."""
@@ -45,6 +46,11 @@ def record(
             writer = csv.DictWriter(file, list(rounds[0]))
             writer.writeheader()
             writer.writerows(rounds)
+    if clients:
+        table = {"client": range(len(next(iter(clients.values())))), **clients}
+        heads = [name if name in ("client", "classes") else f"{name}_percent" for name in table]
+        with open(folder / "clients.csv", "w", newline="") as file:
+            csv.writer(file).writerows([heads, *zip(*table.values(), strict=True)])
     return folder
 
 

@@ -28,7 +28,7 @@ ROOMS = {
     "methods.method params rng world",
     "run": "exchange quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
-    "results": "config quantities reading run",
+    "results": "config quantities reading run spelling",
     "start": "config data methods reading run world",
     "command": "config data methods run spelling stopped world",
     "build": "clip config data federation methods params run world",

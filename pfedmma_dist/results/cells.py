@@ -1,11 +1,13 @@
 """A table before it is written: rows of cells, each a mean over seeds with its deviation."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
+from typing import Any
 
 from pfedmma_dist.quantities.quantity import Quantity
 from pfedmma_dist.quantities.units import DECIMALS
+from pfedmma_dist.results.noise import is_above
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,23 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean over the seeds that are there."""
+    """A mean over the seeds that are there, or a number that all runs agree on."""
 
     mean: float | None = None  # None: missing
     deviation: float | None = None  # of a sample; None where there are not two seeds
-    num: int = 0  # seeds
-    planned: int = 0
+    num: int = 0  # seeds, or runs that agree
+    planned: int = 0  # seeds; 0: it is no mean over seeds
+    values: Mapping[Any, float] = field(default_factory=dict, compare=False, repr=False)
+    """Seed -> value, by which cells of a column pair; {} where they do not."""
 
     @classmethod
-    def of(cls, values: Sequence[float], planned: int) -> "Cell":
+    def of(cls, values: Mapping[Any, float], planned: int) -> "Cell":
         """Return the mean and the sample standard deviation of a value per seed."""
         if not values:
             return cls(planned=planned)
-        deviation = stdev(values) if len(values) > 1 else None
-        return cls(fmean(values), deviation, len(values), planned)
+        found = list(values.values())
+        deviation = stdev(found) if len(found) > 1 else None
+        return cls(fmean(found), deviation, len(found), planned, dict(values))
 
     @property
     def is_partial(self) -> bool:
@@ -58,13 +63,14 @@ class Row:
 
     @property
     def seeds(self) -> str:
-        """Return how many seeds the cells are over: `3`, `1 of 3`, `1-3 of 3`."""
+        """Return how many runs the cells are of: `3`, `1 of 3`, `1-3 of 3`; empty if published."""
+        if self.is_published:
+            return ""
         planned = max(cell.planned for cell in self.cells)
-        counts = {cell.num for cell in self.cells if cell.planned > 0}
+        counts = {cell.num for cell in self.cells if cell.planned > 0 or not planned}
         low, high = min(counts), max(counts)
-        if low == planned:
-            return f"{planned}"
-        return f"{low} of {planned}" if low == high else f"{low}-{high} of {planned}"
+        found = f"{low}" if low == high else f"{low}-{high}"
+        return found if not planned or low == planned else f"{found} of {planned}"
 
 
 @dataclass(frozen=True)
@@ -84,21 +90,33 @@ class Table:
         """Whether its cells are means over seeds."""
         return any(cell.planned > 0 for row in self.rows for cell in row.cells)
 
-    def best(self, column: int) -> list[bool]:
-        """Return for each row whether its mean is the column's highest; ties all are.
+    def compared(self, column: int) -> dict[int, float]:
+        """Return row -> mean as it is shown, of the rows that compete for the best of a column.
 
-        Nothing is best where nothing else is there to compare it with. A mean over fewer seeds than
-        planned is not compared: it may have got the easy ones.
+        A mean over fewer seeds than planned does not: it may have got the easy ones.
         """
-        shown = [
-            None if row.is_published or cell.is_partial or cell.mean is None
-            else round(cell.mean, DECIMALS)
-            for row in self.rows
-            for cell in [row.cells[column]]
-        ]  # fmt: skip
-        found = [value for value in shown if value is not None]
         head = self.columns[column]
-        ranked = self.is_ranked and head.is_ranked and head.unit == "percent"
-        if not ranked or len(found) < 2:
-            return [False] * len(shown)
-        return [value is not None and value == max(found) for value in shown]
+        if not (self.is_ranked and head.is_ranked and head.unit == "percent"):
+            return {}
+        return {
+            place: round(cell.mean, DECIMALS)
+            for place, row in enumerate(self.rows)
+            for cell in [row.cells[column]]
+            if not (row.is_published or cell.is_partial or cell.mean is None)
+        }
+
+    def best(self, column: int) -> list[bool]:
+        """Return for each row whether its mean is the column's highest, beyond noise.
+
+        That is decided by the seeds that it shares with the next best, or with each of those that
+        look alike. Nothing is best where nothing else is there, where two look alike, or where they
+        do not share two seeds.
+        """
+        found = self.compared(column)
+        first = max(found, key=found.__getitem__, default=-1)
+        next_mean = max((mean for row, mean in found.items() if row != first), default=None)
+        nexts = [row for row, mean in found.items() if row != first and mean == next_mean]
+        values = [row.cells[column].values for row in self.rows]
+        is_alone = bool(nexts) and found[first] != next_mean
+        is_best = is_alone and all(is_above(values[first], values[row]) for row in nexts)
+        return [is_best and place == first for place in range(len(self.rows))]

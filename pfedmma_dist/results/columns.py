@@ -80,8 +80,11 @@ def line_cells(line: Line, columns: Sequence[Column], **config: object) -> list[
     config: only of runs with those values of keys.
     """
     quantities = [column.quantity for column in columns]
-    found = [numbers(run, quantities) for run in line.seeds(**config).values()]
-    return [Cell.of([own[q.key] for own in found if q.key in own], len(found)) for q in quantities]
+    found = {seed: numbers(run, quantities) for seed, run in line.seeds(**config).items()}
+    return [
+        Cell.of({seed: own[q.key] for seed, own in found.items() if q.key in own}, len(found))
+        for q in quantities
+    ]
 
 
 def taking_part(run: Outcome, rounds: np.ndarray) -> np.ndarray:

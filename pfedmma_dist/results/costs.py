@@ -38,8 +38,14 @@ def cost_table(runs: Iterable[Outcome]) -> Table:
     ]  # fmt: skip
 
     def cells(line: Line) -> list[Cell]:
-        final = next((run.final for run in line.runs if run.final), {})
-        return [Cell(final.get(column.key)) for column in columns]
+        finals = [run.final for run in line.runs if run.final]
+        keys = [column.key for column in columns]
+        if not finals:
+            return [Cell()] * len(keys)
+        return [
+            Cell(finals[0].get(key), num=sum(own.get(key) == finals[0].get(key) for own in finals))
+            for key in keys
+        ]
 
     found = lines(runs, besides=free, apart=False)
     return table("Cost, per client and round", found, columns, cells, task=COST, is_ranked=False)

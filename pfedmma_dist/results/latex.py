@@ -1,6 +1,6 @@
 """Write tables as LaTeX, for papers; they need the package booktabs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pfedmma_dist.results.cells import Table
 from pfedmma_dist.results.markdown import notes, text
@@ -15,6 +15,7 @@ ESCAPES = {
     ">": r"\textgreater{}",
     "±": r"$\pm$",
     "–": "--",
+    "−": "$-$",
     "β": r"$\beta$",
     "†": r"$^{\dagger}$",
 }
@@ -32,20 +33,26 @@ def escaped(words: str) -> str:
     return "".join(ESCAPES.get(character, character) for character in printable(words))
 
 
+def tabular(title: str, heads: Sequence[str], lines: Iterable[str]) -> str:
+    """Return a table environment; lines: of the body, as LaTeX."""
+    aligned = "l" + "r" * (len(heads) - 1)
+    return (
+        "\n\\begin{table}\n\\centering\n"
+        f"\\caption{{{escaped(title)}}}\n"
+        f"\\begin{{tabular}}{{{aligned}}}\n\\toprule\n"
+        f"{' & '.join(map(escaped, heads))} \\\\\n\\midrule\n{''.join(lines)}\\bottomrule\n"
+        "\\end{tabular}\n\\end{table}\n"
+    )
+
+
 def _table(table: Table) -> str:
-    heads = [*table.heads, *(column.title for column in table.columns)]
+    heads = [*table.heads, *(column.title for column in table.columns), "n"]
     best = [table.best(index) for index in range(len(table.columns))]
-    body = ""
+    lines = []
     for place, row in enumerate(table.rows):
         cells = [escaped(text(*pair)) for pair in zip(row.cells, table.columns, strict=True)]
         cells = [rf"\textbf{{{c}}}" if best[i][place] else c for i, c in enumerate(cells)]
         rule = "\\midrule\n" if row.is_published and not table.rows[place - 1].is_published else ""
-        body += f"{rule}{' & '.join([*map(escaped, row.names), *cells])} \\\\\n"
-    aligned = "l" + "r" * (len(heads) - 1)
-    return (
-        "\n\\begin{table}\n\\centering\n"
-        f"\\caption{{{escaped(table.title)}}}\n"
-        f"\\begin{{tabular}}{{{aligned}}}\n\\toprule\n"
-        f"{' & '.join(map(escaped, heads))} \\\\\n\\midrule\n{body}\\bottomrule\n"
-        "\\end{tabular}\n\\end{table}\n"
-    )
+        names = map(escaped, row.names)
+        lines.append(f"{rule}{' & '.join([*names, *cells, escaped(row.seeds)])} \\\\\n")
+    return tabular(table.title, heads, lines)

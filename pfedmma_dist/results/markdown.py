@@ -1,6 +1,6 @@
 """Write tables as markdown, for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pfedmma_dist.quantities.scores import HM
 from pfedmma_dist.quantities.units import UNITS
@@ -14,6 +14,11 @@ PARTIAL = "†"
 ACCURACIES = "Accuracies in percent: mean ± sample standard deviation over n seeds"
 HARMONIC = "HM is taken in every run, then averaged"
 OF_MEANS = "HM of means is that of the averages beside it"
+COUNTED = "n beside costs: the runs that agree on them"
+BOLD = (
+    "In bold: the best of a column, where the 95 % interval (Student's t) of its difference from "
+    "the next best, seed by seed, is above zero; it takes two seeds that both have"
+)
 FEWER = f"{PARTIAL} over fewer seeds than planned, and never in bold"
 PAPER = "(paper): published figures, not measured here and never in bold"
 
@@ -31,6 +36,8 @@ def notes(tables: Iterable[Table]) -> list[str]:
     rows = [row for table in tables for row in table.rows]
     told = {
         ACCURACIES: any(table.has_seeds for table in tables),
+        COUNTED: any(cell.num and not cell.planned for row in rows for cell in row.cells),
+        BOLD: any(len(t.compared(i)) > 1 for t in tables for i in range(len(t.columns))),
         HARMONIC: HM.key in columns,
         OF_MEANS: "hm_of_means" in columns,
         FEWER: any(cell.is_partial for row in rows for cell in row.cells),
@@ -48,18 +55,20 @@ def text(cell: Cell, column: Column) -> str:
     return f"{show(cell.mean)}{spread}{PARTIAL if cell.is_partial else ''}"
 
 
+def grid(title: str, lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells, the first of them the heads, under a title; numbers to the right."""
+    lined = [[printable(cell).replace("|", r"\|") for cell in line] for line in lines]
+    widths = [max(3, *map(len, column)) for column in zip(*lined, strict=True)]
+    lined.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    padded = ([c[0].ljust(widths[0]), *map(str.rjust, c[1:], widths[1:])] for c in lined)
+    return f"### {printable(title)}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in padded)
+
+
 def _table(table: Table) -> str:
-    ends = ["n"] if table.has_seeds else []
-    lined = [[*table.heads, *(printable(column.title) for column in table.columns), *ends]]
+    lines = [[*table.heads, *(column.title for column in table.columns), "n"]]
     best = [table.best(index) for index in range(len(table.columns))]
     for place, row in enumerate(table.rows):
         cells = [text(*pair) for pair in zip(row.cells, table.columns, strict=True)]
         cells = [f"**{c}**" if best[i][place] else c for i, c in enumerate(cells)]
-        seeds = ["" if row.is_published else row.seeds] if ends else []
-        lined.append([*(printable(name).replace("|", r"\|") for name in row.names), *cells, *seeds])
-    widths = [max(3, *map(len, column)) for column in zip(*lined, strict=True)]
-    lined.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
-    padded = ([c[0].ljust(widths[0]), *map(str.rjust, c[1:], widths[1:])] for c in lined)
-    return f"### {printable(table.title)}\n\n" + "".join(
-        f"| {' | '.join(cells)} |\n" for cells in padded
-    )
+        lines.append([*row.names, *cells, row.seeds])
+    return grid(table.title, lines)

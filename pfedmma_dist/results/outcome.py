@@ -31,6 +31,7 @@ class Outcome:
     is_reference: bool = False  # the zero-shot scores beside a run, not its own
     problems: tuple[str, ...] = ()  # files that are damaged, and so left out
     has_metrics: bool = True  # metrics.csv is as the run left it
+    has_clients: bool = True  # and clients.csv
 
     @property
     def name(self) -> str:
@@ -100,7 +101,7 @@ def read_outcome(
         has_metrics = False
     return Outcome(
         path=path, row=row, config=config, result=finished, problems=tuple(problems),
-        has_metrics=has_metrics,
+        has_metrics=has_metrics, has_clients=folder.clients not in changed,
     )  # fmt: skip
 
 

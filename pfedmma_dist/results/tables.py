@@ -136,8 +136,14 @@ def _average(
         ]
         own = []
         for quantity in quantities:
-            scores = [[found.get(seed, {}).get(quantity.key) for found in known] for seed in seeds]
-            whole = [sum(values) / len(sets) for values in scores if None not in values]
+            scores = {
+                seed: [found.get(seed, {}).get(quantity.key) for found in known] for seed in seeds
+            }
+            whole = {
+                seed: sum(values) / len(sets)
+                for seed, values in scores.items()
+                if None not in values
+            }
             own.append(Cell.of(whole, len(seeds)))
         return own if asked else [*own, _of_means(columns, own)]
 
@@ -147,12 +153,18 @@ def _average(
 
 
 def _of_means(columns: list[Column], cells: list[Cell]) -> Cell:
-    """Return the harmonic mean of the mean accuracies in a row."""
+    """Return the harmonic mean of the mean accuracies in a row; of each seed, for pairs."""
     means = {column.key: cell for column, cell in zip(columns, cells, strict=True)}
     three = [means.get(key, Cell()) for key in THREE]
     if any(cell.mean is None for cell in three):
         return Cell(planned=max(cell.planned for cell in cells))
-    return replace(three[0], mean=harmonic_mean(cell.mean for cell in three), deviation=None)
+    mean = harmonic_mean(cell.mean for cell in three)
+    by_seed = {
+        seed: harmonic_mean(cell.values[seed] for cell in three)
+        for seed in three[0].values
+        if all(seed in cell.values for cell in three)
+    }
+    return replace(three[0], mean=mean, deviation=None, values=by_seed)
 
 
 def _one_set(words: str, runs: list[Outcome], columns: list[Column]) -> Table:

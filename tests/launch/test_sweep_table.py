@@ -39,7 +39,7 @@ def test_sweep_has_a_line_per_row_and_a_cost_table(
     assert cells(lines[4])[:3] == ["a row", "62.00 ± 2.00", "50.00 ± 0.00"]
     assert cells(lines[5])[:2] == ["b row", "70.00†"]
     assert cells(lines[5])[-1] == "1 of 3"
-    assert cells(lines[11]) == ["a row", "39,936", "3,072", "3,072", "12 KiB", "12 KiB"]
+    assert cells(lines[11]) == ["a row", "39,936", "3,072", "3,072", "12 KiB", "12 KiB", "3"]
 
 
 def test_row_without_a_result_is_shown_as_missing(

@@ -67,25 +67,80 @@ def test_average_is_over_seeds_that_ran_on_every_data_set(two_sets: Path) -> Non
     assert row(average, "b").seeds == "1 of 2"
 
 
-def test_best_of_a_column_is_the_highest_and_ties_are_all_best(two_sets: Path) -> None:
+def column(**rows: Cell) -> Table:
+    """Return a table of one column."""
+    lines = tuple(Row((name,), (cell,)) for name, cell in rows.items())
+    return Table("", ("Method",), (Column("local_mean", "Local"),), lines)
+
+
+def seeds(*values: float, first: int = 1) -> Cell:
+    """Return the cell of these values of the seeds from the first on."""
+    return Cell.of(dict(enumerate(values, start=first)), len(values))
+
+
+def test_best_of_a_column_is_what_no_noise_explains(two_sets: Path) -> None:
     average, pets, *_ = tables(sweep_runs(two_sets))
-    assert pets.best(0) == [True, True]  # Local 60 and 60
-    assert pets.best(1) == [False, True]  # Base 30 and 60
+    assert pets.best(0) == [False, False]  # Local 60 and 60
+    assert pets.best(1) == [False, True]  # Base 30 and 60 with either seed
     assert average.best(0) == [False, False]  # of 72.5 and of 50 over one seed of two
 
 
-def test_means_that_look_equal_are_equally_good(tmp_path: Path) -> None:
-    record(tmp_path / "a", three(60.001, 50, 50), config={"method.name": "a"})
-    record(tmp_path / "b", three(60.004, 50, 50), config={"method.name": "b"})
+def test_difference_is_judged_by_pairs_of_seeds_and_not_by_deviations() -> None:
+    table = column(a=seeds(50, 60, 70), b=seeds(51, 61.1, 70.9))
+    assert table.best(0) == [False, True]  # 1, 1.1, 0.9 above: 1 ± 0.25
+    table = column(a=seeds(50, 60, 70), b=seeds(51, 70, 60.5))  # 1, 10, -9.5 above
+    assert table.best(0) == [False, False]
+
+
+@pytest.mark.parametrize(
+    "second", [seeds(50), seeds(50, 50, 50, first=3), seeds(50, 51, first=4)], ids=str
+)
+def test_rows_that_do_not_share_two_seeds_have_no_best(second: Cell) -> None:
+    assert column(a=seeds(80, 80, 80), b=second).best(0) == [False, False]
+
+
+def test_best_of_unequal_counts_is_judged_by_the_seeds_that_both_have() -> None:
+    assert column(a=seeds(80, 81, 82), b=seeds(70, 70.9)).best(0) == [True, False]
+    # The highest mean, but below the other wherever both ran.
+    assert column(a=seeds(60, 61, 99), b=seeds(70, 71)).best(0) == [False, False]
+
+
+def test_single_runs_have_no_best(tmp_path: Path) -> None:
+    for name, local in (("a", 60), ("b", 90)):
+        record(tmp_path / name, three(local, 50, 50), config={"method.name": name})
     table = tables(named_runs(map(str, sorted(tmp_path.iterdir()))))[0]
-    assert table.best(0) == [True, True]
+    assert table.best(0) == [False, False]
+
+
+def test_best_is_compared_with_each_of_two_next_that_look_alike() -> None:
+    steady, wild = seeds(50, 60, 70), seeds(75, 60, 45)
+    best = seeds(51, 61, 71.1)
+    assert column(a=steady, b=best).best(0) == [False, True]
+    assert column(a=steady, b=best, c=wild).best(0) == [False, False, False]
+
+
+def test_means_that_look_equal_have_no_best() -> None:
+    assert column(a=seeds(60.001, 60.001), b=seeds(60.004, 60.004)).best(0) == [False, False]
 
 
 def test_mean_over_fewer_seeds_than_planned_is_not_compared() -> None:
-    means = {"best": Cell(50.0, 1.0, 3, 3), "easy": Cell(90.0, 1.0, 2, 3), "c": Cell(40.0, 1, 3, 3)}
-    rows = tuple(Row((name,), (cell,)) for name, cell in means.items())
-    table = Table("", ("Method",), (Column("local_mean", "Local"),), rows)
+    easy = Cell.of({1: 90.0, 2: 90.0}, 3)
+    table = column(best=seeds(50, 51, 52), easy=easy, c=seeds(40, 41, 42))
     assert table.best(0) == [True, False, False]
+
+
+def test_harmonic_mean_of_means_is_judged_seed_by_seed(tmp_path: Path) -> None:
+    rows = []
+    for name, local in (("a", 60), ("b", 50)):
+        for data in ("pets", "cars"):
+            for seed in (1, 2):
+                config = {"data.name": data, "seed": seed, "method.name": name}
+                folder = f"{name}-{data}-{seed}"
+                record(tmp_path / folder, three(local + seed, 50, 50), config=config)
+                rows.append({"row": name, "folder": folder, "data.name": data, "seed": seed})
+    average = tables(sweep_runs(plan(tmp_path, rows)))[0]
+    assert average.columns[-1].key == "hm_of_means"
+    assert average.best(len(average.columns) - 1) == [True, False]
 
 
 def test_line_alone_is_not_best(tmp_path: Path) -> None:
@@ -140,7 +195,7 @@ def test_zero_shot_reference_is_a_row_once_per_seed(tmp_path: Path) -> None:
         record(tmp_path / f"{name}{seed}", scores, config=config, zero_shot=three(local, 50, 50))
     table, cost = tables(named_runs(map(str, sorted(tmp_path.iterdir()))))
     assert table.rows[0].names[0] == ZERO_SHOT
-    assert table.rows[0].cells[0] == Cell.of([50.0, 52.0], 2)
+    assert table.rows[0].cells[0] == Cell.of({1: 50.0, 2: 52.0}, 2)
     assert table.rows[0].is_reference
     assert means(cost, ZERO_SHOT)["up_bytes"] == 0
 
@@ -236,6 +291,7 @@ def test_cost_table_has_a_line_for_each_cost_of_a_row(tmp_path: Path) -> None:
         record(tmp_path / f"{rank}-{rate}", three(50, 50, 50), config=config, trained=100 * rank)
     cost = tables(named_runs(map(str, tmp_path.iterdir())))[-1]
     assert cost.heads == ("Method", "Rank")
+    assert [row.seeds for row in cost.rows] == ["2", "2"]  # both rates cost the same
     assert [(row.names[1], row.cells[0].mean) for row in cost.rows] == [("8", 800), ("16", 1600)]
     assert "start_numbers" not in [column.key for column in cost.columns]  # nobody has any
 
