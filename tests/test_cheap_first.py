@@ -79,7 +79,7 @@ def test_phases_are_called_by_what_is_done(
         monkeypatch.setattr(thing, name, lambda *a, **k: (seen.append(words), real(*a, **k))[1])
 
     note(Files, "inspect", "inspected")
-    note(load, "_skeleton", "loaded")
+    note(load, "_need_memory", "loaded")
     entering = World.entering
     monkeypatch.setattr(
         World, "entering", lambda self, phase: (seen.append(phase), entering(self, phase))[1]
