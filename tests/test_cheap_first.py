@@ -33,6 +33,7 @@ WRONG = {
     "task": ({"data__num_clients": 5}, "5 clients cannot share 4 base classes"),
     "prompt": ({"data__template": "'" + "very " * 90 + "{}'"}, "does not fit the 77 tokens"),
     "option": ({"method__blocks": 9}, "method.blocks"),
+    "disk": ({"clip__cache": "disk", "clip__cache_folder": "/dev/null"}, "/dev/null is no folder"),
 }
 
 
