@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -121,6 +122,13 @@ def unread_everywhere(runs: Iterable[PlannedRun]) -> list[str]:
     """Say which keys of the sweep's words no run makes any use of."""
     told = [unread(run.words, run.config) for run in runs]
     return [words for key, words in told[0].items() if all(key in other for other in told)]
+
+
+def adoption_warnings(runs: Iterable[PlannedRun]) -> list[str]:
+    """Say what is odd about what the runs' folders hold, once each."""
+    told = [words for run in runs for level, words in adopt(run.config, run.folder)
+            if level >= logging.WARNING]  # fmt: skip
+    return list(dict.fromkeys(told))
 
 
 def is_finished(run: PlannedRun) -> bool:

@@ -20,6 +20,7 @@ from launch.cluster import Cluster, read_cluster, refuse_without_slurm
 from launch.jobs import Job
 from launch.plan import (
     PlannedRun,
+    adoption_warnings,
     check_ranks,
     is_finished,
     plan,
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         folder = runs[0].folder.path.parent
         for run in runs:
             check_ranks(run.config, cluster.num_ranks if cluster else words.ranks or RANKS)
-        for remark in unread_everywhere(runs):
+        for remark in [*unread_everywhere(runs), *adoption_warnings(runs)]:
             print(f"warning: {spelled(remark)}", file=sys.stderr)
         if cluster:
             check_log_folder(folder)

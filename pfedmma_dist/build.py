@@ -9,6 +9,7 @@ import torch
 
 from pfedmma_dist.clip import cache
 from pfedmma_dist.clip.alike import refuse_alike
+from pfedmma_dist.clip.disk import check_folder
 from pfedmma_dist.clip.load import check, load
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.storage import GIB
@@ -47,6 +48,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     def listed() -> Images:
         check_ranks(cfg.federation, world.size)
         check(cfg.clip)
+        check_folder(cfg.clip)
         return registry.read(cfg.data, cfg.seed, folder)
 
     images = together(world, listed, ValueError, OSError)

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pfedmma_dist.config.command_line import from_yaml
-from pfedmma_dist.config.identity import Flat, defaults, differences, flat, moved, open_keys
+from pfedmma_dist.config.identity import (
+    Flat,
+    defaults,
+    differences,
+    flat,
+    meaning,
+    moved,
+    open_keys,
+)
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.data.sets.registry import SOURCES
@@ -93,9 +101,16 @@ def adopt(cfg: Config, folder: RunFolder) -> list[Remark]:
         section = reduce(getattr, sections, cfg)
         if getattr(section, name) is None:
             setattr(section, name, began.get(key))
-    changes = (change for change in moved(began, wanted) if change[0] not in UNTOLD)
-    told = (f"{key}: {shown(was)} so far, {shown(now)} from here on" for key, was, now in changes)
-    return [*remarks, *((logging.INFO, words) for words in told)]
+    finished = folder.result.exists()
+    for key, was, now in moved(began, wanted):
+        if finished and meaning(key).by_content:
+            words = f"{shown(was)} made the finished run, and {shown(now)} is not looked at"
+            remedy = "set run.folder to a new folder to train with it"
+            remarks.append((logging.WARNING, f"{key}: {words}; {remedy}"))
+        elif key not in UNTOLD:
+            words = f"{shown(was)} so far, {shown(now)} from here on"
+            remarks.append((logging.INFO, f"{key}: {words}"))
+    return remarks
 
 
 def check_config(folder: RunFolder) -> None:

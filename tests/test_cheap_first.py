@@ -33,6 +33,7 @@ WRONG = {
     "task": ({"data__num_clients": 5}, "5 clients cannot share 4 base classes"),
     "prompt": ({"data__template": "'" + "very " * 90 + "{}'"}, "does not fit the 77 tokens"),
     "option": ({"method__blocks": 9}, "method.blocks"),
+    "disk": ({"clip__cache": "disk", "clip__cache_folder": "/dev/null"}, "/dev/null is no folder"),
 }
 
 
@@ -79,7 +80,7 @@ def test_phases_are_called_by_what_is_done(
         monkeypatch.setattr(thing, name, lambda *a, **k: (seen.append(words), real(*a, **k))[1])
 
     note(Files, "inspect", "inspected")
-    note(load, "_skeleton", "loaded")
+    note(load, "_need_memory", "loaded")
     entering = World.entering
     monkeypatch.setattr(
         World, "entering", lambda self, phase: (seen.append(phase), entering(self, phase))[1]

@@ -53,6 +53,11 @@ def read_description(path: Path) -> dict[str, Any]:
     no model has."""
     try:
         config = from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"clip.model: there is no file {path}; give the path of a model's description, or one "
+            "of open_clip's names"
+        ) from error
     except (OSError, ValueError) as error:
         raise ValueError(f"clip.model: {path} cannot be read as JSON: {error}") from error
     if isinstance(config, dict) and "model_cfg" in config:  # as open_clip publishes weights
@@ -61,7 +66,13 @@ def read_description(path: Path) -> dict[str, Any]:
         raise ValueError(f"clip.model: {path} holds {quoted(config)}, not an object of sizes")
     missing = {"embed_dim", *SIZES} - set(config)
     if missing:
-        raise ValueError(f"clip.model: {path} lacks {', '.join(sorted(missing))}")
+        words = (
+            "this is a model of transformers; choose one of open_clip's names, and give its folder "
+            "or weights by clip.pretrained"
+            if "model_type" in config or "architectures" in config
+            else "describe the model as open_clip's model_configs/*.json do"
+        )
+        raise ValueError(f"clip.model: {path} lacks {', '.join(sorted(missing))}; {words}")
     for section in SIZES:
         if not isinstance(config[section], dict):
             raise ValueError(f"clip.model: {section} in {path} is no group of sizes")

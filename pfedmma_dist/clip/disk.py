@@ -14,13 +14,27 @@ from pfedmma_dist.clip import manifest
 from pfedmma_dist.clip.manifest import Manifest
 from pfedmma_dist.clip.memory import allowed
 from pfedmma_dist.clip.storage import ABSENT, GIB, Buffer, extend, mapped, need, open_all, remove
-from pfedmma_dist.config.keys import ClipConfig
+from pfedmma_dist.config.keys import CacheMode, ClipConfig
 from pfedmma_dist.reading import Unreadable
 
 log = logging.getLogger(__name__)
 
 PREFIX = "features-"
 """Beginning of the names of our folders and locks."""
+
+
+def check_folder(cfg: ClipConfig) -> None:
+    """Refuse, before there is anything to keep, a folder that features could not be written to."""
+    if cfg.cache is not CacheMode.disk:
+        return
+    folder = Path(cfg.cache_folder).expanduser().absolute()
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        what = "may not be written to" if os.path.isdir(there) else "is no folder"
+        raise ValueError(
+            f"clip.cache_folder: {folder} cannot be used: {there} {what}; point it at a disk of "
+            "this host that you may write to"
+        )
 
 
 class DiskStorage:

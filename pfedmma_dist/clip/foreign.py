@@ -4,9 +4,12 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pfedmma_dist.spelling import listed
+from pfedmma_dist.spelling import listed, shortened
 
 ANOTHER = "give the weights of a CLIP"
+
+SHOWN = 30
+"""Characters of an unknown name that a message shows."""
 
 
 class Kind(NamedTuple):
@@ -72,11 +75,12 @@ KINDS = (
     Kind((r"^(vit\.|embeddings\.patch_embeddings|deit\.|dinov2\.)|encoder_layer_0\.|^conv_proj\.",),
          "is a Vision Transformer of images alone, without text"),
     Kind((r"(^|\.)layer[1-4]\.0\.conv1\.weight$",), "is a ResNet of images alone, without text"),
-    Kind((r"^(features|classifier|stages|stem)\.\d",),
+    Kind((r"^(features|classifier|(\w+\.)?stages|stem)\.\d",),
          "is a network of images alone, without text"),
     Kind((r"self_attn\.q_proj", r"(^|\.)(embed_tokens|input_layernorm|lm_head)\b"),
          "is a language model"),
-    Kind((r"^(transformer\.)?(wte|wpe|h\.\d+)\.|^(bert|roberta)\.|word_embeddings",),
+    Kind((r"^(transformer\.)?(wte|wpe|h\.\d+)\.|^(bert|roberta)\.|word_embeddings|"
+          r"\.SelfAttention\.",),
          "is a language model"),
 )  # fmt: skip
 """In the order in which they are looked for: what is particular first."""
@@ -98,7 +102,8 @@ def unknown(names: Iterable[str]) -> tuple[str, str]:
     """Return the same for names that nothing is known of."""
     names = list(names)
     count = f"{len(names):,} tensors" if len(names) != 1 else "one tensor"
-    return f"has none of a CLIP's names, but {count}: {listed(names)}", ANOTHER
+    shown = listed([shortened(name, SHOWN) for name in names], most=2)
+    return f"has none of a CLIP's names, but {count}: {shown}", ANOTHER
 
 
 def _describes(kind: Kind, names: list[str]) -> bool:

@@ -65,7 +65,7 @@ BEGINNINGS: tuple[tuple[int, bytes, str, str], ...] = (
 )  # fmt: skip
 """(place, bytes there, what a file is that has them, what to do)."""
 
-PAGE = re.compile(rb"<(!doctype|html|head|body|\?xml|error)", re.IGNORECASE)
+PAGE = re.compile(rb"<(!doctype|!--|html|head|body|title|meta|script|\?xml|error)", re.IGNORECASE)
 SHORT_TEXT = 60
 """Characters of a text that a message shows."""
 

@@ -52,7 +52,7 @@ def check(cfg: ClipConfig) -> None:
     if cfg.model.startswith(names.HUB):
         names.need_repository(cfg.model)
     else:
-        catalogue.config(cfg.model)
+        dims(cfg.model)
     path = _file(cfg, fetch=False)
     if path is not None:
         need_readable(path)

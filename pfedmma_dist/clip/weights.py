@@ -141,7 +141,9 @@ def _content(path: Path, kind: Format) -> Any:
             warnings.simplefilter("ignore", FutureWarning)  # OpenAI publishes TorchScript alone
             return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
     rehearse(path)
-    with open(path, "rb") as file:  # by its name torch would read what is called .safetensors so
+    # By its name torch would read what is called .safetensors so. What it warns of is refused.
+    with open(path, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         return torch.load(file, map_location="cpu", weights_only=True)
 
 

@@ -78,8 +78,9 @@ def refuse_other_kind(path: str | Path, tree: Collection[object], wanted: FileKi
     """Refuse a file of another kind, and say what that is for. tree: its mapping."""
     keys = {key for key in tree if isinstance(key, str)}
     for kind in KINDS:
-        if keys & kind.keys and (kind.keys <= keys or kind in (SWEEP, CLUSTER, RUN)):
-            if kind is not wanted and not keys & wanted.keys - {"method", "seed"}:
+        by_any = kind in (SWEEP, CLUSTER, RUN)  # of its keys, the others by all together
+        if keys & kind.keys and (by_any or kind.keys <= keys):
+            if kind is not wanted and not (by_any and keys & wanted.keys - {"method", "seed"}):
                 use = kind.use.replace("{}", str(path))
                 raise ValueError(f"{path} is {kind.what}, not {wanted.what}: {use}")
             return

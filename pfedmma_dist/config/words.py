@@ -53,7 +53,11 @@ def _file(word: str) -> Path:
     like = f"; did you mean {near}?" if near else ""
     if path.suffix in (".yaml", ".yml"):
         raise ValueError(f"there is no file {word}{like}")
+    known = leaves(Config)
+    if word in known:
+        like = f"; give that key a value: {word}=..."
+    elif not like:
+        like = hint(word, known)
     raise ValueError(
         f"{quoted(word)} is neither a file nor key=value (without spaces around =){like}"
-        + (hint(word, leaves(Config)) if not like else "")
     )

@@ -74,6 +74,7 @@ class RunFolder:
                 break
             file.close()
         else:
+            self.path.mkdir(parents=True, exist_ok=True)  # below /proc, say: it tells why not
             raise OSError(errno.EBUSY, "other starts come and go there", str(self.lock_file))
         self._lock = file
         file.seek(0)

@@ -158,8 +158,11 @@ def watched(action: Callable[[], T], vigil: Vigil, missing: Callable[[], str]) -
     def act() -> None:
         try:
             under_way.set_result(action())
-        except BaseException as error:  # raised again by who waits, who would wait for ever
+        except (RuntimeError, OSError, ValueError) as error:  # raised again by who waits
             under_way.set_exception(error)
+        finally:  # else that one would wait for ever
+            if not under_way.done():
+                under_way.set_exception(RuntimeError("it ended without an answer"))
 
     threading.Thread(target=act, daemon=True).start()
     while not under_way.done():

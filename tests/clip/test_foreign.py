@@ -60,8 +60,13 @@ NAMES: dict[str, tuple[list[str], str]] = {
     "torchvision's vit": (["conv_proj.weight"], "a Vision Transformer of images alone"),
     "resnet": (["layer1.0.conv1.weight", "fc.bias"], "a ResNet of images alone, without text"),
     "vgg": (["features.0.weight"], "a network of images alone"),
+    "transformers' resnet": (
+        ["embedder.embedder.convolution.weight", "encoder.stages.0.layers.0.layer.0.convolution.x"],
+        "a network of images alone",
+    ),
     "diffusion": (["model.diffusion_model.out.0.bias"], "a diffusion model"),
     "language": (["model.embed_tokens.weight", "model.layers.0.self_attn.q_proj.weight"], "a lang"),
+    "t5": (["decoder.block.0.layer.0.SelfAttention.k.weight"], "a language model"),
     "bert": (["bert.embeddings.word_embeddings.weight"], "a language model"),
     "coca": (["visual.attn_pool.query", "token_embedding.weight"], "is a CoCa; give the weights"),
     "adapter": (["adapter.fc.0.weight"], "holds an adapter, not a CLIP"),
@@ -72,6 +77,7 @@ NAMES: dict[str, tuple[list[str], str]] = {
         "without its token embedding, maybe one shard of several; give all of it",
     ),
     "unknown": ([f"a{i}" for i in range(99)], "has none of a CLIP's names, but 99 tensors: 'a0',"),
+    "unknown and long": ([f"{'long.' * 30}{i}" for i in range(99)], "but 99 tensors: 'long.long."),
 }
 
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import pickle
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -65,6 +66,7 @@ OTHERS: dict[str, tuple[Write, str]] = {
         text("version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n"),
         "(it is a pointer of Git LFS, not the file itself); fetch the file by `git lfs pull`",
     ),
+    "page with a comment": (text("<!-- saved --><html>Denied"), "(it is a web page, not the"),
     "page": (text("\ufeff \n<!DOCTYPE HTML><html>"), "(it is a web page, not the file that was"),
     "page of a bucket": (text("<?xml version='1.0'?><Error/>"), "(it is a web page, not"),
     "error": (text('{"error": "no such \x1b[31mfile"}'), '(it is text in JSON: \'{"error":'),
@@ -118,6 +120,14 @@ def test_what_is_no_file_of_weights_is_recognised(tmp_path: Path, kind: str, nam
     assert words in told
     assert len(told) - len(str(path)) < 300
     assert "\x1b" not in told and "weights_only" not in told
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_refusal_is_all_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    path.write_bytes(pickle.dumps({"epoch": 1}))  # of protocol 4, which torch warns of
+    with pytest.raises(ValueError, match="it is a pickle that torch did not write"):
+        read_weights(path)
 
 
 @pytest.mark.parametrize("save", [save_file, torch.save, save_old], ids=["safe", "zip", "old"])

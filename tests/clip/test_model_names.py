@@ -32,6 +32,12 @@ def test_another_spelling_of_a_model_is_told_the_one_that_counts(name: str) -> N
         check(ClipConfig(model=name))
 
 
+@pytest.mark.parametrize("name", ["coca_ViT-B-32", "ViT-B-16-SigLIP", "roberta-ViT-B-32"])
+def test_no_tag_is_advised_for_a_model_that_is_no_clip(name: str) -> None:
+    with pytest.raises(ValueError, match=r"clip\.model: .*choose an OpenAI-style CLIP"):
+        check(ClipConfig(model=name))
+
+
 PUBLISHED = {
     "openai/clip-vit-base-patch16": "ViT-B-16 clip.pretrained=openai",
     "laion/CLIP-ViT-B-32-laion2B-s34B-b79K": "ViT-B-32 clip.pretrained=laion2b_s34b_b79k",

@@ -177,7 +177,7 @@ def test_interpolation_reaches_any_section(write) -> None:
         (["seed.x=3"], "seed: {'x': '3'} is not a whole number"),
         (["data.root="], "data.root: no value stands behind ="),
         (["federation.rounds", "=", "5"], "'federation.rounds' is neither a file nor "
-         "key=value (without spaces around =); did you mean federation.rounds?"),
+         "key=value (without spaces around =); give that key a value: federation.rounds=..."),
         (["--seed=5"], "--seed=5: keys are written without dashes: seed=5"),
         (["--verbose"], "--verbose is unknown; there are only --help, --list and --print-config"),
         (["data.name=caltech"], "data.name: 'caltech' is unknown; did you mean caltech101?"),

@@ -66,7 +66,10 @@ def test_misspelt_key_of_a_kind_is_still_told_as_that(tmp_path: Path) -> None:
 
 
 JSON = {
-    "result.json": ({"results": [], "sha256": "", "method": "a", "seed": 1}, "result of a run"),
+    "result.json": (
+        {"results": [], "sha256": "", "method": "a", "data": "b", "seed": 1},
+        "result of a run",
+    ),
     "environment.json": ({"git_revision": None, "argv": []}, "what a run ran on"),
     "clip.json": ({"vision_cfg": {}, "text_cfg": {}, "embed_dim": 8}, "clip.model="),
 }

@@ -162,6 +162,14 @@ def test_finished_run_prints_its_result_and_changes_nothing(
     assert re.search(r"pfedmma +\d+\.\d\d", printed.out)
 
 
+def test_finished_run_says_that_other_weights_are_not_looked_at(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(lab.words("whole", clip__pretrained="other.pt")) == 0
+    told = capsys.readouterr().err
+    assert "WARNING clip.pretrained: " in told and "other.pt is not looked at; set run.fold" in told
+
+
 def test_log_has_a_line_for_every_round(lab: Lab) -> None:
     text = (lab.folder("whole") / "log.txt").read_text()
     assert [f"round {done}/4: loss " in text for done in range(1, 5)] == [True] * 4

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from launch.plan import PLAN, PlannedRun, check_ranks, is_finished, plan, write_plan
+from launch.plan import (
+    PLAN,
+    PlannedRun,
+    adoption_warnings,
+    check_ranks,
+    is_finished,
+    plan,
+    write_plan,
+)
 from pfedmma_dist.config.command_line import to_yaml
 
 Write = Callable[[str], str]
@@ -176,6 +184,14 @@ def test_result_of_another_configuration_is_refused(write: Write) -> None:
     other = plan(write(SWEEP), ["optim.lr=3"])[1]
     with pytest.raises(ValueError, match=r"optim.lr: 0.1 there, 3.0 here.*set run.folder"):
         is_finished(other)
+
+
+def test_finished_runs_of_other_weights_are_told_once(write: Write) -> None:
+    for run in plan(write(SWEEP), []):
+        finish(run)
+    assert adoption_warnings(plan(write(SWEEP), [])) == []
+    [told] = adoption_warnings(plan(write(SWEEP), ["clip.pretrained=other.pt"]))
+    assert told.startswith("clip.pretrained: ") and "other.pt is not looked at" in told
 
 
 def test_more_ranks_than_shards_are_refused(write: Write) -> None:

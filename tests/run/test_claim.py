@@ -141,6 +141,13 @@ def test_starts_that_come_and_go_never_meet_in_the_folder(tmp_path: Path) -> Non
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
+def test_folder_that_cannot_be_made_is_not_blamed_on_other_starts() -> None:
+    folder = RunFolder("/proc/absent/run")  # where mkdir says that there is no such file
+    with pytest.raises(FileNotFoundError):
+        folder.lock()
+    folder.release()
+
+
 def test_folder_that_another_start_has_filled_meanwhile_is_left_to_it(tmp_path: Path) -> None:
     first = RunFolder(tmp_path / "runs" / "first")
     first.claim(World.alone())

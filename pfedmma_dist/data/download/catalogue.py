@@ -208,7 +208,15 @@ ORIGINS: dict[str, Origin] = {
     "domainnet": Origin(
         DOMAINNET_PAGE,
         pieces=(
-            Piece("domainnet_dataset.zip: lists of 10 classes", FEDBN, "DomainNet/real_train.pkl"),
+            *(
+                Piece(
+                    "domainnet_dataset.zip: lists of 10 classes",
+                    FEDBN,
+                    f"DomainNet/{domain}_{part}.pkl",
+                )
+                for domain in DOMAINS
+                for part in ("train", "test")
+            ),
             *DOMAINNET,
         ),
     ),

@@ -120,7 +120,8 @@ def _refuse_inner_halves(root: Path, names: Sequence[str]) -> None:
             label = folders(root / name / half)[0] if folders(root / name / half) else ""
             readings = (
                 f"either {path} is an image of the class {label!r} in a half of the domain "
-                f"{name!r}: {LIST}; or it is one of the class {half!r} in that domain: set "
+                f"{name!r}: set data.root={root / name} for that one alone, or {LIST}; or it is "
+                f"one of the class {half!r} in that domain: set "
                 "data.layout=domains with data.nested=true"
             )
         raise ValueError(f"data.root: {root}/{name} holds {_listed(inner)}: {readings}")

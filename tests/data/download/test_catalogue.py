@@ -1,11 +1,13 @@
 """The table of origins agrees with torchvision, and no data set that lies in files lacks one."""
 
 import inspect
+from pathlib import Path
 
 import pytest
 from torchvision import datasets
 
 from pfedmma_dist.data.download.catalogue import ORIGINS
+from pfedmma_dist.data.download.parts import guide
 from pfedmma_dist.data.sets.registry import SOURCES
 
 THEIRS = {
@@ -30,6 +32,14 @@ def test_every_published_data_set_has_an_origin() -> None:
 
 def test_what_torchvision_downloads_is_what_we_download() -> None:
     assert {name for name, origin in ORIGINS.items() if origin.archives} == THEIRS.keys()
+
+
+def test_each_of_fedbns_lists_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "DomainNet").mkdir()
+    (tmp_path / "DomainNet" / "real_train.pkl").touch()
+    told = guide(tmp_path, "domainnet", ORIGINS["domainnet"])
+    assert "  MISSING  DomainNet/: clipart_train.pkl, clipart_test.pkl" in told
+    assert "  there    DomainNet/real_train.pkl" in told
 
 
 @pytest.mark.parametrize("name", THEIRS)

@@ -70,7 +70,7 @@ UNCLEAR = {
     ),
     "halves in domains": (
         pairs("a/train", "a/test", "b/train", "b/test"),
-        "either a/test/cat/0.jpg is .*class 'cat' .*domain 'a': .*data.list.*class 'test'",
+        "either a/test/cat/0.jpg .*'cat' .*domain 'a': set data.root=.*/a for.*data.list.*'test'",
     ),
     "halves in classes": (
         tree("cat/Train", "cat/Test", "dog/Train", "dog/Test"),
