@@ -6,7 +6,7 @@ from pathlib import Path
 from pfedmma_dist.config.keys import Layout
 from pfedmma_dist.data.sets.entry import Part
 from pfedmma_dist.data.sets.folders import MANY, first_image, folders, image_files
-from pfedmma_dist.data.sets.halves import part_of, parts_of
+from pfedmma_dist.data.sets.halves import hint_of, part_of, parts_of
 
 LIST = "give a data.list with the columns path, class, domain and split"
 
@@ -19,6 +19,7 @@ def recognised(root: Path, names: Sequence[str], nested: bool, expected: str) ->
     flat = [name for name in names if image_files(root / name)]
     deep = [name for name in names if name not in flat and folders(root / name)]
     parts = parts_of(names)
+    _refuse_nearly_halves(root, names, flat, parts)
     if {Part.train, Part.test} & parts.keys() or set(parts.get(Part.val, ())) & set(deep):
         _refuse_unclear_halves(root, names, flat, parts)
         return Layout.halves
@@ -98,6 +99,35 @@ def _refuse_unclear_halves(
         f"data.root: {root} holds {_listed(names)}: only one of train and test. Either {path} is "
         f"an image of a half: add the folder of {missing} images, or set data.root={root / word} "
         f"to split that one; or it is an image {other}"
+    )
+
+
+def _refuse_nearly_halves(
+    root: Path, names: Sequence[str], flat: Sequence[str], parts: dict[Part, list[str]]
+) -> None:
+    """Refuse folders that seem to be halves by a part of their names, as train_v2 and test_v2."""
+    seeming = parts_of(names, hint_of)
+    loose = [name for own in seeming.values() for name in own]
+    if Part.test in parts and Part.train in parts or seeming.keys() == parts.keys():
+        return
+    if Part.train not in seeming or len(seeming) < 2:
+        return
+    if len(loose) < len(names) and any(name in flat for name in loose):
+        return  # two of many classes may be a train station and a test tube
+    test = seeming.get(Part.test) or seeming[Part.val]
+    first = seeming[Part.train][0]
+    path = f"{first}/{first_image(root / first) or ''}"
+    if first in flat:
+        half = f"put each half's images into class folders, or {LIST}"
+        other = f"of the class {first!r}: set data.layout=classes"
+    else:
+        alone = len(seeming[Part.train]) == len(test) == 1
+        half = "set data.layout=halves" if alone else "call the two that are halves train and test"
+        inner = path.split("/")[1]
+        other = f"of the class {inner!r} in the domain {first!r}: set data.layout=domains"
+    raise ValueError(
+        f"data.root: {root} holds {_listed(names)}, of which {first} and {test[0]} look like "
+        f"halves: either {path} is an image of a half: {half}; or it is one {other}"
     )
 
 
