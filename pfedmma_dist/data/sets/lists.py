@@ -27,6 +27,9 @@ OTHERS = {
 }
 """What others call the columns that are needed; they are not taken for these unasked."""
 
+EACH_LINE = 'write an object on each line, as {"path": ..., "class": ...}'
+"""What mends a .jsonl file that is one array."""
+
 Row = tuple[int, dict[str, Any]]  # line, values by column
 
 
@@ -187,9 +190,13 @@ def _json_lines(file: Path) -> Iterator[Row]:
             try:
                 row = from_json(text)
             except ValueError as error:
-                raise ValueError(f"data.list: {file}, line {line} is no JSON: {error}") from error
+                raise ValueError(
+                    f"data.list: {file}, line {line} is no JSON ({error}); {EACH_LINE}"
+                ) from error
             if not isinstance(row, dict):
-                raise ValueError(f"data.list: {file}, line {line} is no JSON object: {quoted(row)}")
+                raise ValueError(
+                    f"data.list: {file}, line {line} is no JSON object: {quoted(row)}; {EACH_LINE}"
+                )
             names = tuple(row)
             if names not in known:
                 known[names] = _headings(names, f"{file}, line {line}")
