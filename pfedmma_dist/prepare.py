@@ -97,12 +97,15 @@ def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool
     if origin is not None:
         _compare(images, origin, Path(cfg.data.root).expanduser())
     refuse_alike(cfg.clip.model, images.class_names, cfg.data.template, images.place)
-    _account(images)
+    if describe or not cfg.data.skip_corrupt:  # else it tells what cannot be read, too
+        _account(images)
     if describe:
         _describe(cfg, images)
     else:
         with Progress(world, console, 0) as progress:
             broken = _unreadable(images, progress.step)
+        if cfg.data.skip_corrupt:
+            _account(without(images, np.array([row for row, _ in broken], np.int64)))
         _tell(cfg, images, broken)
     return 0
 
@@ -194,6 +197,8 @@ def _tell(cfg: Config, images: Images, broken: list[tuple[int, str]]) -> None:
 
 def _describe(cfg: Config, images: Images) -> None:
     """Print what the clients hold, and draw it."""
+    if cfg.data.skip_corrupt:
+        log.warning("data.skip_corrupt: unreadable images count here, and a run leaves them out")
     task = TASKS[cfg.data.task](images, cfg.data, cfg.seed)
     classes = task.class_sets[task.train_classes].names
     clients = ClientTable.count(
