@@ -179,6 +179,7 @@ MISPLACED = {
     ),
     "above": ("dtd", "sets/dtd/images/{c}", "", "sets"),
     "two above": ("food101", "all/sets/food-101/images/{c}", "", "all/sets"),
+    "three above": ("dtd", "dtd/images/{c}", "dtd/images/cat", ""),
     "domains": ("pacs", "PACS/{d}/{c}", "PACS", ""),
     "imagenet": ("imagenet", "imagenet/images/{h}/{c}", "imagenet/images", ""),
     "class of own": ("folder", "{c}", "cat", ""),
