@@ -104,9 +104,11 @@ def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool
     else:
         with Progress(world, console, 0) as progress:
             broken = _unreadable(images, progress.step)
+        left = images
         if cfg.data.skip_corrupt:
-            _account(without(images, np.array([row for row, _ in broken], np.int64)))
-        _tell(cfg, images, broken)
+            left = without(images, np.array([row for row, _ in broken], np.int64))
+            _account(left)
+        _tell(cfg, images, left, broken)
     return 0
 
 
@@ -173,8 +175,8 @@ def _unreadable(images: Images, steps: Steps) -> list[tuple[int, str]]:
     return broken
 
 
-def _tell(cfg: Config, images: Images, broken: list[tuple[int, str]]) -> None:
-    """Name the broken images; ValueError where a run would refuse them."""
+def _tell(cfg: Config, images: Images, left: Images, broken: list[tuple[int, str]]) -> None:
+    """Name the broken images; ValueError where a run would refuse them. left: those it reads."""
     total = f"{len(images.train) + len(images.test):,}"
     if not broken:
         sys.stdout.write(f"all {total} images can be read\n")
@@ -184,10 +186,11 @@ def _tell(cfg: Config, images: Images, broken: list[tuple[int, str]]) -> None:
     if len(broken) > NAMED:
         lines.append(f"  and {len(broken) - NAMED:,} more")
     if cfg.data.skip_corrupt:
-        left = without(images, np.array([row for row, _ in broken]))
         num_left = len(left.train) + len(left.test)
         lines.append(f"data.skip_corrupt=true leaves them out, and reads {num_left:,}")
     sys.stdout.write("\n".join(lines) + "\n")
+    if not (len(left.train) and len(left.test)):
+        raise ValueError("data.root: no readable image is left of a half; fetch or copy them again")
     if not cfg.data.skip_corrupt:
         raise ValueError(
             f"data.root: {len(broken):,} of {total} images cannot be read; fetch or copy them "

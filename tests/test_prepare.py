@@ -113,6 +113,15 @@ def test_broken_images_are_named_with_their_reasons(
     assert "53 found, 50 read" in ended.out and "3 unreadable, left out by data.skip" in ended.out
 
 
+def test_a_half_without_a_readable_image_is_refused(lab: Lab, tmp_path: Path, start: Start) -> None:
+    shutil.copytree(lab.data, tmp_path / "data")
+    for path in (tmp_path / "data" / "test").rglob("*.*"):
+        path.write_bytes(b"")
+    ended = start("folder", f"data.root={tmp_path / 'data'}", "data.skip_corrupt=true")
+    assert ended.code == MEND
+    assert "no readable image is left of a half" in ended.err
+
+
 def test_long_check_says_how_far_it_is(
     lab: Lab, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
