@@ -25,11 +25,13 @@ def recognised(root: Path, names: Sequence[str], nested: bool, expected: str) ->
         return Layout.halves
     if flat and deep and not nested:
         path = f"{deep[0]}/{first_image(root / deep[0]) or folders(root / deep[0])[0]}"
+        inside = next((root / name for name in deep if is_layout(root / name)), None)
+        near = f"; if the classes are in {inside.name}, set data.root={inside}" if inside else ""
         raise ValueError(
             f"data.root: {root}/{flat[0]} holds images and {root}/{deep[0]} holds folders: is it a "
             f"class or a domain? With data.nested=true, {path} is an image of the class "
-            f"{deep[0]!r}; to leave such folders out, move them away, or give a data.list; "
-            f"data.name={expected}"
+            f"{deep[0]!r}; to leave such folders out, move them away, or give a data.list"
+            f"{near}; data.name={expected}"
         )
     if flat or not deep:
         return Layout.classes
@@ -148,9 +150,11 @@ def _refuse_inner_halves(root: Path, names: Sequence[str]) -> None:
             )
         else:
             label = folders(root / name / half)[0] if folders(root / name / half) else ""
+            alone = not any(first_image(root / other) for other in names if other != name)
+            where = f"set data.root={root / name}" if alone else LIST
             readings = (
                 f"either {path} is an image of the class {label!r} in a half of the domain "
-                f"{name!r}: {LIST}; or it is one of the class {half!r} in that domain: set "
+                f"{name!r}: {where}; or it is one of the class {half!r} in that domain: set "
                 "data.layout=domains with data.nested=true"
             )
         raise ValueError(f"data.root: {root}/{name} holds {_listed(inner)}: {readings}")

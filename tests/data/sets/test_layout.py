@@ -80,6 +80,15 @@ UNCLEAR = {
         tree("x_train", "x_test"),
         "put each half's images into class folders, or give a data.list .*data.layout=classes",
     ),
+    "classes beside masks": (
+        pairs("images") + tree("masks"),
+        "masks holds images and .*/images holds folders: .*; if the classes are in images, set "
+        "data.root=.*/images; data.name",
+    ),
+    "halves beside labels": (
+        pairs("images/train", "images/val") + ["labels/train/a.txt"],
+        "image of the class 'cat' in a half of the domain 'images': set data.root=.*/images; or",
+    ),
     "halves in domains": (
         pairs("a/train", "a/test", "b/train", "b/test"),
         "either a/test/cat/0.jpg is .*class 'cat' .*domain 'a': .*data.list.*class 'test'",
