@@ -162,6 +162,11 @@ BAD = {
         "line 1 has no 'path'; did you mean path by 'filename' and class by 'label'. then call",
     ),
     "zero bytes": ("csv", "path,class\n".encode("utf-16-be"), "has a zero byte among its first"),
+    "other split": (
+        "csv",
+        "path,class,Subset\na/1.jpg,x,Training\n",
+        "line 2: Subset is 'Training', and no column is called split; call Subset so, or delete it",
+    ),
     "UTF-32": ("csv", "path,class\n".encode("utf-32"), "is UTF-32 text; save it as UTF-8"),
     "no path": ("jsonl", '\n{"class": "x"}\n', "line 2 has no 'path'; .* has class"),
     "head alone": ("csv", HEAD, "lists no image"),
@@ -240,6 +245,12 @@ def test_faulty_list_is_refused_with_its_line(tmp_path: Path, read_rows, suffix,
     with pytest.raises(ValueError, match=f"data.(list|root): .*{message}"):
         read_rows(text, suffix)
     assert not (tmp_path / "cache").exists()
+
+
+def test_list_below_the_root_is_pointed_at(read_from, touch):
+    root = touch("a/1.jpg", "list.csv")
+    with pytest.raises(ValueError, match=f"data.list: list.csv .* set data.list={root}/list.csv"):
+        read_from("folder", list="list.csv")
 
 
 def test_missing_list_is_named(read_from, touch):
