@@ -97,13 +97,18 @@ def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool
     if origin is not None:
         _compare(images, origin, Path(cfg.data.root).expanduser())
     refuse_alike(cfg.clip.model, images.class_names, cfg.data.template, images.place)
-    _account(images)
+    if describe or not cfg.data.skip_corrupt:  # else it tells what cannot be read, too
+        _account(images)
     if describe:
         _describe(cfg, images)
     else:
         with Progress(world, console, 0) as progress:
             broken = _unreadable(images, progress.step)
-        _tell(cfg, images, broken)
+        left = images
+        if cfg.data.skip_corrupt:
+            left = without(images, np.array([row for row, _ in broken], np.int64))
+            _account(left)
+        _tell(cfg, images, left, broken)
     return 0
 
 
@@ -170,8 +175,8 @@ def _unreadable(images: Images, steps: Steps) -> list[tuple[int, str]]:
     return broken
 
 
-def _tell(cfg: Config, images: Images, broken: list[tuple[int, str]]) -> None:
-    """Name the broken images; ValueError where a run would refuse them."""
+def _tell(cfg: Config, images: Images, left: Images, broken: list[tuple[int, str]]) -> None:
+    """Name the broken images; ValueError where a run would refuse them. left: those it reads."""
     total = f"{len(images.train) + len(images.test):,}"
     if not broken:
         sys.stdout.write(f"all {total} images can be read\n")
@@ -181,10 +186,11 @@ def _tell(cfg: Config, images: Images, broken: list[tuple[int, str]]) -> None:
     if len(broken) > NAMED:
         lines.append(f"  and {len(broken) - NAMED:,} more")
     if cfg.data.skip_corrupt:
-        left = without(images, np.array([row for row, _ in broken]))
         num_left = len(left.train) + len(left.test)
         lines.append(f"data.skip_corrupt=true leaves them out, and reads {num_left:,}")
     sys.stdout.write("\n".join(lines) + "\n")
+    if not (len(left.train) and len(left.test)):
+        raise ValueError("data.root: no readable image is left of a half; fetch or copy them again")
     if not cfg.data.skip_corrupt:
         raise ValueError(
             f"data.root: {len(broken):,} of {total} images cannot be read; fetch or copy them "
@@ -194,6 +200,8 @@ def _tell(cfg: Config, images: Images, broken: list[tuple[int, str]]) -> None:
 
 def _describe(cfg: Config, images: Images) -> None:
     """Print what the clients hold, and draw it."""
+    if cfg.data.skip_corrupt:
+        log.warning("data.skip_corrupt: unreadable images count here, and a run leaves them out")
     task = TASKS[cfg.data.task](images, cfg.data, cfg.seed)
     classes = task.class_sets[task.train_classes].names
     clients = ClientTable.count(

@@ -9,6 +9,9 @@ CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line breaks, and bytes that are no UTF-8, as Python reads them: what they do
 to a terminal, a batch script or a CSV file is never what the name of something should do."""
 
+BYTES = re.compile("[\udc80-\udcff]")
+"""What Python makes of single bytes that are no UTF-8."""
+
 LONGEST = 80
 """Characters of a value that a message shows."""
 
@@ -47,10 +50,14 @@ def listed(values: Collection[object], most: int = NAMED) -> str:
 def control_in(text: str) -> str | None:
     """Return the first control character of a text as Python writes it; None where there is none.
 
-    Completes "holds ...".
+    Completes "holds ...". A byte that is no UTF-8 is called so.
     """
     found = CONTROL.search(text)
-    return None if found is None else f"the control character {found[0]!r}"
+    if found is None:
+        return None
+    if BYTES.match(found[0]):
+        return f"a byte that is no UTF-8, {found[0].encode('utf-8', 'surrogateescape')!r}"
+    return f"the control character {found[0]!r}"
 
 
 def _written(character: str) -> str:

@@ -110,6 +110,16 @@ def test_broken_images_are_named_with_their_reasons(
     ended = start("folder", f"data.root={tmp_path / 'data'}", "data.skip_corrupt=true")
     assert ended.code == 0
     assert "  and 2 more\ndata.skip_corrupt=true leaves them out, and reads 50\n" in ended.out
+    assert "53 found, 50 read" in ended.out and "3 unreadable, left out by data.skip" in ended.out
+
+
+def test_a_half_without_a_readable_image_is_refused(lab: Lab, tmp_path: Path, start: Start) -> None:
+    shutil.copytree(lab.data, tmp_path / "data")
+    for path in (tmp_path / "data" / "test").rglob("*.*"):
+        path.write_bytes(b"")
+    ended = start("folder", f"data.root={tmp_path / 'data'}", "data.skip_corrupt=true")
+    assert ended.code == MEND
+    assert "no readable image is left of a half" in ended.err
 
 
 def test_long_check_says_how_far_it_is(

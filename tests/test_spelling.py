@@ -20,6 +20,11 @@ def test_an_escape_code_and_bytes_that_are_no_text_are_written_out() -> None:
     assert spelled("\x1b[31mred\udcff") == "\\x1b[31mred\\udcff"
 
 
+def test_a_byte_that_is_no_text_is_called_so() -> None:
+    assert control_in("caf\udce9") == r"a byte that is no UTF-8, b'\xe9'"
+    assert control_in("a\tb") == r"the control character '\t'"
+
+
 def test_of_a_long_value_both_ends_are_shown() -> None:
     told = quoted("a" * 5000 + "z")
     assert told.startswith("'aaa") and told.endswith("az'")

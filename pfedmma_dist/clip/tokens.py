@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.model import Tokenizer
+from pfedmma_dist.spelling import quoted
 
 VOCABULARY = 49_408
 """Tokens of CLIP's own byte-pair encoding."""
@@ -24,8 +25,9 @@ def strict(tokenizer: Callable) -> Tokenizer:
         for text, cut in zip(texts, (ids != whole).any(dim=1), strict=True):
             if cut:  # its last token gave way to EOT
                 raise ValueError(
-                    f"data: the prompt {text!r} does not fit the {ids.shape[1]} tokens of the text "
-                    "tower; shorten the class name, data.template or the method's context"
+                    f"data.template: the prompt {quoted(text)} does not fit the {ids.shape[1]} "
+                    "tokens of the text tower; shorten it, or the class name by data.class_names, "
+                    "or the method's context"
                 )
         return ids
 

@@ -22,6 +22,7 @@ SPEAKERS = ("pfedmma_dist", "__main__", "py.warnings")
 """Loggers we speak through; the root logger stays with whoever embeds us."""
 
 SAME_EVERYWHERE = (
+    "pfedmma_dist.build",
     "pfedmma_dist.data",
     "pfedmma_dist.clip.load",
     "pfedmma_dist.clip.weights",

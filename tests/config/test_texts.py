@@ -29,8 +29,13 @@ def refused(*words: str) -> str:
 @pytest.mark.parametrize("key", TEXTS)
 def test_control_characters_are_refused_by_key_and_value(key: str, odd: str) -> None:
     value = f"left{odd}right"
+    held = (
+        f"the control character {odd[0]!r}"
+        if odd < "\ud800"
+        else r"a byte that is no UTF-8, b'\xff'"
+    )
     assert refused(f"{key}={value}") == (
-        f"{key}: {value!r} holds the control character {odd[0]!r}; write one line of plain text"
+        f"{key}: {value!r} holds {held}; write one line of plain text"
     )
 
 

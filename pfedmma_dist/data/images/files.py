@@ -176,5 +176,7 @@ def _reason(path: Path, error: BaseException) -> str:
             return "the file is empty"
         if start[4:8] == b"ftyp" and start[8:] in HEIC:
             return "it is HEIC by its content, which pillow-heif can convert to JPEG"
+        if start == b"version http":
+            return "a pointer of Git LFS in place of the image, which git lfs pull fetches"
         return f"not an image in one of {', '.join(FORMATS)}"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

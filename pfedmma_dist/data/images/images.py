@@ -1,12 +1,15 @@
 """Images: what a data set consists of, known without opening one image."""
 
 import hashlib
+import logging
 import struct
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,10 +103,16 @@ def short_digest(content: bytes) -> tuple[int, int]:
 def without(images: Images, rows: np.ndarray) -> Images:
     """Return the images with these rows neither trained nor tested on.
 
-    Rows keep their numbers, so augmentations drawn by row do not move when a file breaks.
+    Rows keep their numbers, so augmentations drawn by row do not move when a file breaks. Classes
+    that lose their last image of a half are named: they stay among the classes.
     """
-    return replace(
-        images,
-        train=images.train[~np.isin(images.train, rows)],
-        test=images.test[~np.isin(images.test, rows)],
-    )
+    train, test = (own[~np.isin(own, rows)] for own in (images.train, images.test))
+    for kind, before, after in (("training", images.train, train), ("test", images.test, test)):
+        lost = np.setdiff1d(images.labels[before], images.labels[after])
+        if len(lost):
+            log.warning(
+                "data.skip_corrupt: no readable %s image is left of %d of %d classes, the first is "
+                "%r; mend its images, or leave the class out with data.classes",
+                kind, len(lost), len(images.class_names), images.class_names[lost[0]],
+            )  # fmt: skip
+    return replace(images, train=train, test=test)

@@ -24,6 +24,7 @@ from pfedmma_dist.data.sets.matlab import load_labels
 from pfedmma_dist.data.sets.paths import slashed
 from pfedmma_dist.data.sets.presence import check_paths
 from pfedmma_dist.data.sets.split import COOP_SHARES, TRAINVAL_SHARES, draw, read_split
+from pfedmma_dist.data.sets.tables import encoding_of
 from pfedmma_dist.reading import from_json
 
 log = logging.getLogger(__name__)
@@ -202,19 +203,18 @@ def _trainval(
 def _lines(file: Path, least: int, kind: CoopSet, home: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield the number and the words of each line of an official list, comments left out."""
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = file.read_text(encoding=encoding_of(file, "data.root"))
+    except (OSError, UnicodeError) as error:
         raise ValueError(
             f"data.root: neither {home}/split_zhou_{kind.split}.json, which CoOp's DATASETS.md "
             f"links, nor the official list {file} can be read ({error}); put one there"
         ) from error
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        if len(words) < least:
-            raise ValueError(f"data.root: {file}, line {number}: {line!r} is too short")
-        yield number, words
+        if words and not words[0].startswith("#"):
+            if len(words) < least:
+                raise ValueError(f"data.root: {file}, line {number}: {line!r} is too short")
+            yield number, words
 
 
 SETS = {
@@ -244,12 +244,9 @@ SETS = {
     ),
     "oxford_pets": CoopSet(
         "Oxford-IIIT Pets (37 breeds)", ("oxford_pets",), "images", "OxfordPets",
-        "a photo of a {}, a type of pet.", fallback=_pets,
-        fixed_shots=True,
+        "a photo of a {}, a type of pet.", fallback=_pets, fixed_shots=True,
     ),
-    "stanford_cars": CoopSet(
-        "Stanford Cars (196 models)", ("stanford_cars",), "", "StanfordCars",
-    ),
+    "stanford_cars": CoopSet("Stanford Cars (196 models)", ("stanford_cars",), "", "StanfordCars"),
     "sun397": CoopSet(
         "SUN397 (397 scenes)", ("sun397", "SUN397"), "SUN397", "SUN397", fallback=_sun397,
     ),

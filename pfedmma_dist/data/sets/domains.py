@@ -18,6 +18,7 @@ from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.paths import slashed
 from pfedmma_dist.data.sets.pickles import load_plain
 from pfedmma_dist.data.sets.split import OWN_SHARES, draw
+from pfedmma_dist.data.sets.tables import encoding_of
 from pfedmma_dist.spelling import quoted
 
 DOMAINNET = ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")
@@ -150,8 +151,8 @@ def _pickled(file: Path, domain: str, part: Part) -> Iterator[Entry]:
 def _official(file: Path, domain: str, part: Part) -> Iterator[Entry]:
     """Yield the images of one of DomainNet's own lists, lines of `domain/class/file label`."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = file.read_text(encoding=encoding_of(file, "data.root")).splitlines()
+    except (OSError, UnicodeError) as error:
         raise ValueError(
             f"data.root: cannot read {file} ({error}); data.name=domainnet345 expects DomainNet's "
             f"lists <domain>_train.txt and <domain>_test.txt in {file.parent}"

@@ -97,6 +97,8 @@ def refuse_misplaced(
         if _letters(homes[0]) not in _letters(misnamed.name) or not is_home(misnamed):
             continue  # many sets have a folder `images`
         right = misnamed.with_name(homes[0])
+        if misnamed == right:
+            raise ValueError(f"{missing}; set data.root={right.parent}, where they are")
         raise ValueError(
             f"{missing}, but {misnamed} looks like {homes[0]}: rename it to {right} and set "
             f"data.root={right.parent}"

@@ -11,6 +11,7 @@ from pfedmma_dist.data.sets.halves import parts_of
 from pfedmma_dist.data.sets.layout import half_folders
 from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.own import halves
+from pfedmma_dist.data.sets.tables import encoding_of
 
 TWINS = {"n04008634": "projectile", "n04355933": "sunglass"}
 """CLIP's list calls two pairs of classes alike, `missile` and `sunglasses`. Nothing can tell these
@@ -50,15 +51,15 @@ def _halves(root: Path) -> tuple[str, str]:
 def _titles(file: Path) -> dict[str, str]:
     """Return folder -> name of lines such as `n01440764 tench`."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = file.read_text(encoding=encoding_of(file, "data.root")).splitlines()
+    except (OSError, UnicodeError) as error:
         raise ValueError(
             f"data.root: cannot read {file} ({error}); get classnames.txt by the link in CoOp's "
             "DATASETS.md and put it there"
         ) from error
     titles = {}
     for number, line in enumerate(lines, 1):
-        folder, _, title = line.strip().partition(" ")
+        folder, _, title = line.strip().replace("\t", " ").partition(" ")
         if folder and not title:
             raise ValueError(f"data.root: {file}, line {number}: {line!r} has no name")
         titles[folder] = title

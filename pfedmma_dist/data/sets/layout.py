@@ -6,7 +6,7 @@ from pathlib import Path
 from pfedmma_dist.config.keys import Layout
 from pfedmma_dist.data.sets.entry import Part
 from pfedmma_dist.data.sets.folders import MANY, first_image, folders, image_files
-from pfedmma_dist.data.sets.halves import part_of, parts_of
+from pfedmma_dist.data.sets.halves import hint_of, part_of, parts_of
 
 LIST = "give a data.list with the columns path, class, domain and split"
 
@@ -19,16 +19,19 @@ def recognised(root: Path, names: Sequence[str], nested: bool, expected: str) ->
     flat = [name for name in names if image_files(root / name)]
     deep = [name for name in names if name not in flat and folders(root / name)]
     parts = parts_of(names)
+    _refuse_nearly_halves(root, names, flat, parts)
     if {Part.train, Part.test} & parts.keys() or set(parts.get(Part.val, ())) & set(deep):
         _refuse_unclear_halves(root, names, flat, parts)
         return Layout.halves
     if flat and deep and not nested:
         path = f"{deep[0]}/{first_image(root / deep[0]) or folders(root / deep[0])[0]}"
+        inside = next((root / name for name in deep if is_layout(root / name)), None)
+        near = f"; if the classes are in {inside.name}, set data.root={inside}" if inside else ""
         raise ValueError(
             f"data.root: {root}/{flat[0]} holds images and {root}/{deep[0]} holds folders: is it a "
             f"class or a domain? With data.nested=true, {path} is an image of the class "
-            f"{deep[0]!r}; to leave such folders out, move them away, or give a data.list; "
-            f"data.name={expected}"
+            f"{deep[0]!r}; to leave such folders out, move them away, or give a data.list"
+            f"{near}; data.name={expected}"
         )
     if flat or not deep:
         return Layout.classes
@@ -101,6 +104,35 @@ def _refuse_unclear_halves(
     )
 
 
+def _refuse_nearly_halves(
+    root: Path, names: Sequence[str], flat: Sequence[str], parts: dict[Part, list[str]]
+) -> None:
+    """Refuse folders that seem to be halves by a part of their names, as train_v2 and test_v2."""
+    seeming = parts_of(names, hint_of)
+    loose = [name for own in seeming.values() for name in own]
+    if Part.test in parts and Part.train in parts or seeming.keys() == parts.keys():
+        return
+    if Part.train not in seeming or len(seeming) < 2:
+        return
+    if len(loose) < len(names) and any(name in flat for name in loose):
+        return  # two of many classes may be a train station and a test tube
+    test = seeming.get(Part.test) or seeming[Part.val]
+    first = seeming[Part.train][0]
+    path = f"{first}/{first_image(root / first) or ''}"
+    if first in flat:
+        half = f"put each half's images into class folders, or {LIST}"
+        other = f"of the class {first!r}: set data.layout=classes"
+    else:
+        alone = len(seeming[Part.train]) == len(test) == 1
+        half = "set data.layout=halves" if alone else "call the two that are halves train and test"
+        inner = path.split("/")[1]
+        other = f"of the class {inner!r} in the domain {first!r}: set data.layout=domains"
+    raise ValueError(
+        f"data.root: {root} holds {_listed(names)}, of which {first} and {test[0]} look like "
+        f"halves: either {path} is an image of a half: {half}; or it is one {other}"
+    )
+
+
 def _refuse_inner_halves(root: Path, names: Sequence[str]) -> None:
     """Refuse halves that lie inside classes or domains."""
     for name in names:
@@ -118,10 +150,11 @@ def _refuse_inner_halves(root: Path, names: Sequence[str]) -> None:
             )
         else:
             label = folders(root / name / half)[0] if folders(root / name / half) else ""
+            alone = not any(first_image(root / other) for other in names if other != name)
+            where = f"set data.root={root / name}" if alone else LIST
             readings = (
                 f"either {path} is an image of the class {label!r} in a half of the domain "
-                f"{name!r}: set data.root={root / name} for that one alone, or {LIST}; or it is "
-                f"one of the class {half!r} in that domain: set "
+                f"{name!r}: {where}; or it is one of the class {half!r} in that domain: set "
                 "data.layout=domains with data.nested=true"
             )
         raise ValueError(f"data.root: {root}/{name} holds {_listed(inner)}: {readings}")

@@ -14,7 +14,7 @@ from pfedmma_dist.data.sets.account import CLASS, VAL
 from pfedmma_dist.data.sets.entry import Entry, Part
 from pfedmma_dist.data.sets.names import prompt_names
 from pfedmma_dist.data.sets.paths import caseless, slashed
-from pfedmma_dist.data.sets.presence import check_paths
+from pfedmma_dist.data.sets.presence import check_paths, on_disk
 from pfedmma_dist.spelling import control_in, quoted
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,11 @@ def to_images(
         [entry for entry in entries if entry.part is part and entry.name in label_of]
         for part in (Part.train, Part.test)
     )
-    unused = _unused(entries, label_of) if len(train) + len(test) < len(entries) else {}
-    entries = check_paths(train + test, root, source, by_path=by_path, num_train=len(train))
+    used = check_paths(train + test, root, source, by_path=by_path, num_train=len(train))
+    unused = _unused(entries, label_of) if len(used) < len(entries) else {}
+    if unused and {slashed(entry.path) for entry in train + test} != {e.path for e in used}:
+        unused = dict(zip(on_disk(unused, root), unused.values(), strict=True))
+    entries = used
     train, test = entries[: len(train)], entries[len(train) :]
     labels = np.array([label_of[entry.name] for entry in entries], np.int64)
     _refuse_empty_classes(labels, train, test, titles, source)

@@ -24,8 +24,12 @@ NEEDED, OPTIONAL = ("path", "class"), ("domain", "client", "split")
 OTHERS = {
     "path": "file filename filepath file_name file_path image images image_path img img_path",
     "class": "label labels class_name classname category target species",
+    "split": "subset set partition phase part mode usage fold stage",
 }
-"""What others call the columns that are needed; they are not taken for these unasked."""
+"""What others call the columns; they are not taken for these unasked."""
+
+EACH_LINE = 'write an object on each line, as {"path": ..., "class": ...}'
+"""What mends a .jsonl file that is one array."""
 
 Row = tuple[int, dict[str, Any]]  # line, values by column
 
@@ -37,6 +41,8 @@ def read_list(cfg: DataConfig, root: Path, splits: Path) -> Images:
     domain. The order of the lines does not matter.
     """
     file = Path(cfg.list).expanduser()
+    if not file.is_file() and (root / file).is_file():
+        raise ValueError(f"data.list: {file} is not there; set data.list={root / file}, which is")
     entries = sorted(_entries(file), key=lambda entry: entry.path)
     if not entries:
         raise ValueError(f"data.list: {file} lists no image")
@@ -67,6 +73,8 @@ def _entries(file: Path) -> Iterator[Entry]:
                 f"data.list: {place} has {', '.join(own)} where the lines before have "
                 f"{', '.join(columns)}; give all lines the same columns"
             )
+        if not columns and "split" not in own:
+            _refuse_other_split(row, place)
         if not columns and len(row) > len(own):
             log.warning(
                 "data.list: not looked at in %s: %s (the columns that are used are called %s)",
@@ -81,6 +89,17 @@ def _entries(file: Path) -> Iterator[Entry]:
     others = [f"{name!r} as {part.value}" for name, part in spelled.items() if name != part.value]
     if others:
         log.info("data.list: %s: read the split %s", file, ", ".join(others))
+
+
+def _refuse_other_split(row: dict[str, Any], place: str) -> None:
+    """Refuse a column of halves that is called otherwise: all its images would be dealt anew."""
+    for name, value in row.items():
+        known = name.strip().lower() in OTHERS["split"].split()
+        if known and isinstance(value, str) and part_of(value) is not None:
+            raise ValueError(
+                f"data.list: {place}: {name} is {quoted(value)}, and no column is called split; "
+                f"call {name} so, or delete it for a split of our own"
+            )
 
 
 def _part(value: str, place: str, spelled: dict[str, Part]) -> Part:
@@ -187,9 +206,13 @@ def _json_lines(file: Path) -> Iterator[Row]:
             try:
                 row = from_json(text)
             except ValueError as error:
-                raise ValueError(f"data.list: {file}, line {line} is no JSON: {error}") from error
+                raise ValueError(
+                    f"data.list: {file}, line {line} is no JSON ({error}); {EACH_LINE}"
+                ) from error
             if not isinstance(row, dict):
-                raise ValueError(f"data.list: {file}, line {line} is no JSON object: {quoted(row)}")
+                raise ValueError(
+                    f"data.list: {file}, line {line} is no JSON object: {quoted(row)}; {EACH_LINE}"
+                )
             names = tuple(row)
             if names not in known:
                 known[names] = _headings(names, f"{file}, line {line}")

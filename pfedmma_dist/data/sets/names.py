@@ -122,7 +122,9 @@ def _mapping(file: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
             ]
     except OSError as error:
         raise ValueError(f"data.class_names: cannot read {file}: {error.strerror}") from error
-    except (ValueError, csv.Error) as error:  # JSON and text encoding alike
+    except UnicodeError as error:
+        raise ValueError(f"{key}: {file} is not UTF-8 text ({error}); save it as UTF-8") from error
+    except (ValueError, csv.Error) as error:
         raise ValueError(f"data.class_names: {file} is no valid CSV or JSON ({error})") from error
     found: dict[str, tuple[str, str]] = {}
     for name, title, place in lines:
@@ -134,6 +136,8 @@ def _mapping(file: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
         if name in found:
             raise ValueError(f"data.class_names: {place}: {quoted(name)} stands twice")
         found[name] = (title.strip(), place)
+    if not found:
+        raise ValueError(f"data.class_names: {file} names no class; leave the key out")
     return found
 
 

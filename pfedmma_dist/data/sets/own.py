@@ -15,7 +15,7 @@ from pfedmma_dist.data.sets.folders import (
     nearby,
     readable_folders,
 )
-from pfedmma_dist.data.sets.halves import part_of, parts_of
+from pfedmma_dist.data.sets.halves import hint_of, part_of, parts_of
 from pfedmma_dist.data.sets.layout import half_folders, is_layout, recognised, refuse_domains_in
 from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.lists import read_list
@@ -50,7 +50,7 @@ def folder(cfg: DataConfig, seed: int, splits: Path) -> Images:
     if kind is Layout.auto:
         kind = recognised(root, names, cfg.nested, layout)
     if kind is Layout.halves:
-        train, test = half_folders(root, parts_of(names))
+        train, test = half_folders(root, {**parts_of(names, hint_of), **parts_of(names)})
         entries = halves(cfg, root, train, test)
         left = {
             f"{name}/": VAL_HALF if part_of(name) is Part.val else BESIDE

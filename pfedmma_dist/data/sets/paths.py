@@ -181,7 +181,7 @@ def surplus(path: str, disk: Disk) -> str:
     for text, _ in _readings(path):
         text = text.replace("\\", "/")
         parts = [part for part in text.split("/") if part not in ("", ".")]
-        for start in range(1, len(parts)):
+        for start in range(text[:1] != "/", len(parts)):
             tail = "/".join(parts[start:])
             if ".." not in parts[start:] and text.endswith(tail) and disk.alike(tail, caseless):
                 return path[: -len(tail)] if path.replace("\\", "/").endswith(tail) else ""

@@ -65,6 +65,15 @@ def check_paths(
     return found
 
 
+def on_disk(paths: Iterable[str], root: Path) -> list[str]:
+    """Return paths as they are on disk, those that mean no file or several as they are."""
+    disk = Disk(root)
+    found = (
+        [path] if disk.has(path) else [one.path for one in locate(path, disk)] for path in paths
+    )
+    return [own[0] if len(own) == 1 else path for own, path in zip(found, paths, strict=True)]
+
+
 def _missing(entries: Sequence[Entry], outside: set[int], disk: Disk) -> list[int]:
     """Return the places of paths that are not there as written; no single file is asked for."""
     listed: dict[str, set[str]] = {}

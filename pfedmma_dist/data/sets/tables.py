@@ -17,14 +17,16 @@ DECLARED = re.compile(r"\"?sep=(.)\"?\s*", re.IGNORECASE)
 def encoding_of(file: Path, key: str) -> str:
     """Return the encoding of a text file, as its first bytes tell. key: for the message."""
     with open(file, "rb") as stream:
-        head = stream.read(2)
-    if head in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        head = stream.read(4)
+    if head in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        raise ValueError(f"{key}: {file} is UTF-32 text; save it as UTF-8")
+    if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         log.info("%s: %s is read as UTF-16 text", key, file)
         return "utf-16"
     if b"\0" in head:
         raise ValueError(
-            f"{key}: {file} begins with a zero byte, as UTF-16 without its mark does; save it as "
-            "UTF-8"
+            f"{key}: {file} has a zero byte among its first, as UTF-16 without its mark has; save "
+            "it as UTF-8"
         )
     return "utf-8-sig"
 
@@ -61,6 +63,9 @@ def pairs_of(file: Path, known: Collection[str], key: str) -> Iterator[tuple[int
     """
     with open(file, encoding=encoding_of(file, key), newline="") as stream:
         lines = stream.read().splitlines(keepends=True)
+    if lines and (declared := DECLARED.fullmatch(lines[0])):
+        yield from enumerate(csv.reader(lines[1:], delimiter=declared[1]), 2)
+        return
     found = {separator: list(csv.reader(lines, delimiter=separator)) for separator in SEPARATORS}
     whole = [sep for sep, rows in found.items() if all(len(row) in (0, 2) for row in rows)] or [","]
     firsts = {sep: {row[0] for row in found[sep] if row} for sep in whole}

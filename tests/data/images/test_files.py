@@ -176,6 +176,12 @@ def test_label_names_a_file_wherever_the_folder_lies_and_whatever_its_bytes(tmp_
     assert Files(tmp_path, (os.fsdecode(b"caf\xe9.png"),)).label(0) == "caf\\xe9.png"
 
 
+def test_pointer_of_git_lfs_in_place_of_an_image_is_recognised(tmp_path):
+    (tmp_path / "a.jpg").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(ValueError, match=r"a\.jpg .* a pointer of Git LFS .* git lfs pull fetches"):
+        Files(tmp_path, ("a.jpg",)).open(np.arange(1))
+
+
 def test_photo_of_a_phone_in_disguise_is_recognised(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0")
     with pytest.raises(ValueError, match=r"a\.jpg .* HEIC by its content, .* pillow-heif"):

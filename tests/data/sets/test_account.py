@@ -112,6 +112,15 @@ def test_what_a_list_leaves_out_is_told_from_validation_and_classes(tmp_path, to
     assert found.is_quiet
 
 
+def test_validation_is_told_in_any_spelling(tmp_path, touch, read_from):
+    touch(*CLASSES)
+    parts = ("train", "train", "test", "val")
+    rows = [f"{path.upper()},{path[:3]},{parts[i % 4]}" for i, path in enumerate(CLASSES)]
+    (tmp_path / "list.csv").write_text("path,class,split\n" + "\n".join(rows))
+    found = account(read_from("folder", list=str(tmp_path / "list.csv")))
+    assert (found.read, counts(found)) == (6, {reasons.VAL: 2})
+
+
 def test_parts_of_published_sets_that_are_left_out_are_known(touch, read_from):
     home = "caltech-101/101_ObjectCategories"
     names = ("ant", "bee", "BACKGROUND_Google")

@@ -1,7 +1,7 @@
 import pytest
 
 from pfedmma_dist.data.sets.entry import Part
-from pfedmma_dist.data.sets.halves import part_of, parts_of
+from pfedmma_dist.data.sets.halves import hint_of, part_of, parts_of
 
 SPELLINGS = {
     Part.train: "train Train TRAIN Training train_set trainset train-images img_train train2017",
@@ -24,3 +24,18 @@ def test_other_words_are_no_part(name):
 def test_names_are_grouped_by_part():
     found = parts_of(["Test", "a", "test", "train"])
     assert found == {Part.test: ["Test", "test"], Part.train: ["train"]}
+
+
+@pytest.mark.parametrize("name", ["train_v2", "trainA", "1_train", "train (1)", "x-TR80"])
+def test_part_within_a_name_is_a_hint(name):
+    assert hint_of(name) is Part.train
+    assert part_of(name) is None
+
+
+@pytest.mark.parametrize("name", ["trainer", "strain", "latest", "contest", "valley", "tree"])
+def test_part_within_a_word_is_no_hint(name):
+    assert hint_of(name) is None
+
+
+def test_width_of_letters_does_not_matter():
+    assert part_of("Ｔｒａｉｎ") is Part.train

@@ -27,6 +27,13 @@ def test_list_that_tells_twins_apart_is_left_as_it_is(root, read_from):
     assert read_from("imagenet").class_names == ("tench", "missile", "thrown object")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_list_of_names_may_begin_with_a_mark_and_have_tabs(root, read_from, encoding):
+    file = root / "imagenet" / "classnames.txt"
+    file.write_text(file.read_text().replace(" ", "\t"), encoding)
+    assert read_from("imagenet").class_names == ("tench", "missile", "projectile")
+
+
 BAD = {
     "no name": ("n01440764 \n", "classnames.txt, line 1: 'n01440764 ' has no name"),
     "no line": ("n01440764 tench\n", "classnames.txt has no name for n03773504, a folder of"),

@@ -68,6 +68,27 @@ UNCLEAR = {
         tree("Train", "Test"),
         "either Test/0.jpg is|either Train/0.jpg is .* data.list .*: set data.layout=classes",
     ),
+    "nearly halves": (
+        pairs("train_v2", "test_v2"),
+        "train_v2 and test_v2 look like halves: either train_v2/cat/0.jpg .* data.layout=halves; "
+        "or .* class 'cat' in the domain 'train_v2': set data.layout=domains",
+    ),
+    "one of them nearly": (pairs("train", "test (1)"), "data.layout=halves; or"),
+    "a test half beside val": (pairs("train", "val", "testA"), "train and testA look like halves"),
+    "nearly, and several": (pairs("train_a", "train_b", "test_a"), "call the two that are halves"),
+    "nearly, without classes": (
+        tree("x_train", "x_test"),
+        "put each half's images into class folders, or give a data.list .*data.layout=classes",
+    ),
+    "classes beside masks": (
+        pairs("images") + tree("masks"),
+        "masks holds images and .*/images holds folders: .*; if the classes are in images, set "
+        "data.root=.*/images; data.name",
+    ),
+    "halves beside labels": (
+        pairs("images/train", "images/val") + ["labels/train/a.txt"],
+        "image of the class 'cat' in a half of the domain 'images': set data.root=.*/images; or",
+    ),
     "halves in domains": (
         pairs("a/train", "a/test", "b/train", "b/test"),
         "either a/test/cat/0.jpg .*'cat' .*domain 'a': set data.root=.*/a for.*data.list.*'test'",
@@ -99,6 +120,8 @@ DECIDED = {
     "classes of both": (tree("train", "test"), Layout.classes, False, ("test", "train"), 0),
     "domains": (pairs("train", "test"), Layout.domains, False, ("cat", "dog"), 2),
     "halves": (pairs("train", "test"), Layout.halves, False, ("cat", "dog"), 0),
+    "nearly halves": (pairs("train_v2", "test_v2"), Layout.halves, False, ("cat", "dog"), 0),
+    "nearly domains": (pairs("train_v2", "test_v2"), Layout.domains, False, ("cat", "dog"), 2),
     "nested": (tree("cat/Train", "cat/Test", "dog/a"), Layout.classes, True, ("cat", "dog"), 0),
     "nested, looked": (tree("cat", "cat/x/y", "dog/z"), Layout.auto, True, ("cat", "dog"), 0),
     "domains of halves": (tree("a/test", "a/train", "b/test"), Layout.domains, False, None, 2),
@@ -118,6 +141,11 @@ def test_keys_decide(touch, read_from, paths, layout, nested, names, domains):
 def test_words_of_halves_are_classes_where_nothing_else_fits(touch, read_from):
     touch(*tree("valid", "invalid"))
     assert read_from("folder").class_names == ("invalid", "valid")
+
+
+def test_two_of_many_classes_may_have_the_words_in_their_names(touch, read_from):
+    touch(*tree("train station", "test_tube", "bus"))
+    assert read_from("folder").class_names == ("bus", "test tube", "train station")
 
 
 def test_one_class_of_a_domain_may_be_called_train(touch, read_from):
@@ -160,6 +188,7 @@ MISPLACED = {
     ),
     "above": ("dtd", "sets/dtd/images/{c}", "", "sets"),
     "two above": ("food101", "all/sets/food-101/images/{c}", "", "all/sets"),
+    "three above": ("dtd", "dtd/images/{c}", "dtd/images/cat", ""),
     "domains": ("pacs", "PACS/{d}/{c}", "PACS", ""),
     "imagenet": ("imagenet", "imagenet/images/{h}/{c}", "imagenet/images", ""),
     "class of own": ("folder", "{c}", "cat", ""),

@@ -161,7 +161,13 @@ BAD = {
         "filename;label\na/1.jpg;x\n",
         "line 1 has no 'path'; did you mean path by 'filename' and class by 'label'. then call",
     ),
-    "zero bytes": ("csv", "path,class\n".encode("utf-16-be"), "begins with a zero byte"),
+    "zero bytes": ("csv", "path,class\n".encode("utf-16-be"), "has a zero byte among its first"),
+    "other split": (
+        "csv",
+        "path,class,Subset\na/1.jpg,x,Training\n",
+        "line 2: Subset is 'Training', and no column is called split; call Subset so, or delete it",
+    ),
+    "UTF-32": ("csv", "path,class\n".encode("utf-32"), "is UTF-32 text; save it as UTF-8"),
     "no path": ("jsonl", '\n{"class": "x"}\n', "line 2 has no 'path'; .* has class"),
     "head alone": ("csv", HEAD, "lists no image"),
     "twice named": ("csv", "path,class,path\n", "line 1 names a column twice"),
@@ -195,7 +201,7 @@ BAD = {
         "two classes for the name 'x y'",
     ),
     "json": ("jsonl", '{"path": "a/1.jpg", "class": "x"}\n{\n', "line 2 is no JSON"),
-    "no object": ("jsonl", "[1]\n", "line 1 is no JSON object"),
+    "no object": ("jsonl", "[1]\n", "line 1 is no JSON object: .1.; write an object on each line"),
     "number": ("jsonl", '{"path": "a/1.jpg", "class": 1.5}\n', "line 1: class is 1.5; write text"),
     "truth": ("jsonl", '{"path": "a/1.jpg", "class": true}\n', "line 1: class is True; write"),
     "none": ("jsonl", '{"path": "a/1.jpg", "class": null}\n', "line 1: class is empty"),
@@ -214,16 +220,20 @@ BAD = {
         '{"path": "a/1.jpg", "class": "x", "client": "a\\nb"}\n',
         r"line 1: client 'a.nb' holds the control character '.n'; rename it",
     ),
-    "deep": ("jsonl", "[" * 100_000 + "\n", "line 1 is no JSON: nested too deep"),
+    "deep": (
+        "jsonl",
+        "[" * 100_000 + "\n",
+        r"line 1 is no JSON .nested too deep.; write an object on each line",
+    ),
     "deep in a field": (
         "jsonl",
         '{"path": ' + "[" * 100_000 + "\n",
-        "line 1 is no JSON: nested too deep",
+        r"line 1 is no JSON .nested too deep.; write an object on each line",
     ),
     "a key twice": (
         "jsonl",
         '{"path": "a/1.jpg", "class": "x", "class": "y"}\n',
-        "line 1 is no JSON: the key 'class' stands twice",
+        "line 1 is no JSON .the key 'class' stands twice",
     ),
     "latin": ("csv", "path,class\na/1.jpg,Charité\n".encode("latin1"), "is not UTF-8"),
     "suffix": ("txt", "", "neither .csv nor .jsonl"),
@@ -235,6 +245,12 @@ def test_faulty_list_is_refused_with_its_line(tmp_path: Path, read_rows, suffix,
     with pytest.raises(ValueError, match=f"data.(list|root): .*{message}"):
         read_rows(text, suffix)
     assert not (tmp_path / "cache").exists()
+
+
+def test_list_below_the_root_is_pointed_at(read_from, touch):
+    root = touch("a/1.jpg", "list.csv")
+    with pytest.raises(ValueError, match=f"data.list: list.csv .* set data.list={root}/list.csv"):
+        read_from("folder", list="list.csv")
 
 
 def test_missing_list_is_named(read_from, touch):

@@ -53,15 +53,22 @@ BAD = {
     "line in JSON": ("a.json", '{"sea_horse": "a\\nb"}', r"class 'a.nb', which holds .* rename it"),
     "escape code": ("a.csv", "sea_horse,\x1b[2Jx\n", r"class '.x1b\[2Jx', which holds .* rename"),
     "cut": ("a.json", "{", "is no valid CSV or JSON"),
+    "empty file": ("a.csv", "\n", "names no class; leave the key out"),
+    "latin": ("a.csv", "sea_horse,Pferd\xff\n", "is not UTF-8 text .*; save it as UTF-8"),
     "suffix": ("a.txt", "", "neither .csv"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("file, text, message", BAD.values(), ids=BAD)
 def test_faulty_mapping_is_refused_with_its_line(tmp_path, file, text, message):
-    (tmp_path / file).write_text(text)
+    (tmp_path / file).write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=f"data.(class_names|root): .*{message}"):
         named(class_names=str(tmp_path / file))
+
+
+def test_mapping_may_declare_its_separator(tmp_path):
+    (tmp_path / "a.csv").write_text("sep=;\n001_cat;tabby, grey\n")
+    assert named(class_names=str(tmp_path / "a.csv"))[1] == ("sea horse", "T-Shirt", "tabby, grey")
 
 
 def test_missing_mapping_is_named(tmp_path):
@@ -172,7 +179,7 @@ def test_mapping_file_from_a_spreadsheet_is_read(tmp_path, separator, encoding):
 def test_class_with_a_control_character_needs_another_name(tmp_path, odd):
     with pytest.raises(ValueError) as error:
         prompt_names([odd, "cat"], DataConfig(), "the set")
-    assert f"data.root: the set has a class {odd!r}, which holds the control" in str(error.value)
+    assert f"data.root: the set has a class {odd!r}, which holds " in str(error.value)
     assert "rename it, or give it another name with data.class_names" in str(error.value)
     (tmp_path / "a.json").write_text(json.dumps({odd: "dog"}))
     given = DataConfig(class_names=str(tmp_path / "a.json"))

@@ -199,3 +199,4 @@ def test_home_is_written_out(root, disk, monkeypatch):
 def test_beginning_that_is_too_much_is_what_stands_before_the_longest_end(disk):
     assert surplus("/x/ant/a%20b.png", disk) == "/x/"
     assert surplus("/x/none.jpg", disk) == ""
+    assert surplus("/ant/a%20b.png", disk) == "/"

@@ -80,6 +80,17 @@ def test_lists_of_domainnet_find_the_same_images(touch, read_from, shape):
     assert [name.lower() for name in images.class_names] == list(exact.class_names)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_official_lists_may_begin_with_a_mark_of_their_encoding(touch, read_from, encoding):
+    root = touch(*(f"fgvc_aircraft/images/{i}.jpg" for i in range(6)))
+    home = root / "fgvc_aircraft"
+    (home / "variants.txt").write_text("707-320\n", encoding)
+    for part, numbers in (("train", (0, 1)), ("val", (2, 3)), ("test", (4, 5))):
+        lines = "\n".join(f"{i} 707-320" for i in numbers)
+        (home / f"images_variant_{part}.txt").write_text(lines, encoding)
+    assert read_from("fgvc_aircraft").class_names == ("707-320",)
+
+
 def test_lists_of_sun397_and_ucf101_may_have_backslashes(tmp_path, touch, read_from):
     scenes = [f"a/apse/indoor/sun_{i}.jpg" for i in range(10)]
     touch(*(f"SUN397/SUN397/{path}" for path in scenes))
