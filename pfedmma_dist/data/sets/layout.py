@@ -151,7 +151,8 @@ def _refuse_inner_halves(root: Path, names: Sequence[str]) -> None:
         else:
             label = folders(root / name / half)[0] if folders(root / name / half) else ""
             alone = not any(first_image(root / other) for other in names if other != name)
-            where = f"set data.root={root / name}" if alone else LIST
+            where = f"set data.root={root / name}"
+            where += "" if alone else f" for that one alone, or {LIST}"
             readings = (
                 f"either {path} is an image of the class {label!r} in a half of the domain "
                 f"{name!r}: {where}; or it is one of the class {half!r} in that domain: set "
