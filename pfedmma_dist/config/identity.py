@@ -7,11 +7,10 @@ a key that is added later, with a default that changes nothing, changes no name.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.meaning import MEANING, Meaning
@@ -26,9 +25,8 @@ Flat = Mapping[str, Any]
 
 def flat(config: Config) -> dict[str, Any]:
     """Return the configuration as dotted key -> plain value."""
-    tree = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     found: dict[str, Any] = {}
-    for name, value in tree.items():
+    for name, value in _tree(config).items():
         inside = value if isinstance(value, dict) else {"": value}
         found |= {f"{name}.{key}".rstrip("."): item for key, item in inside.items()}
     return found
@@ -77,7 +75,7 @@ def digest_of_format_0(config: Config) -> str | None:
 
     It was made of all keys but `run`, places and memory included.
     """
-    tree = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    tree = _tree(config)
     del tree["run"]
     for key, leaf in _leaves().items():
         section, _, name = key.rpartition(".")
@@ -134,6 +132,32 @@ def open_keys() -> list[str]:
 @cache
 def _leaves() -> dict[str, Leaf]:
     return leaves(Config)
+
+
+def _tree(config: Config) -> dict[str, Any]:
+    """Return the configuration as sections of plain values.
+
+    OmegaConf's own conversion gives the same, and takes a second for the runs of a large sweep.
+    """
+    known = _leaves()
+
+    def typed(key: str, value: Any) -> Any:
+        leaf = known.get(key)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        is_float = whole and leaf is not None and leaf.kind is float
+        return float(value) if is_float else plain(value)
+
+    found: dict[str, Any] = {}
+    for name, section in vars(config).items():
+        if isinstance(section, dict):
+            found[name] = {key: plain(value) for key, value in section.items()}
+        elif is_dataclass(section):
+            found[name] = {
+                key: typed(f"{name}.{key}", value) for key, value in vars(section).items()
+            }
+        else:
+            found[name] = typed(name, section)
+    return found
 
 
 def _hash(value: Any) -> str:

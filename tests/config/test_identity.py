@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from pfedmma_dist.config import identity, keys
 from pfedmma_dist.config.command_line import read, with_default
@@ -153,3 +154,11 @@ def test_run_of_format_0_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.Mo
     assert run_folder(now, METHODS) != older
     older.mkdir(parents=True)
     assert run_folder(now, METHODS) == older
+
+
+@pytest.mark.parametrize("words", [[], ["optim.lr=1", "data.classes=[a,b]", "clip.cache=disk"]])
+def test_plain_values_are_those_of_omegaconf(words: list[str]) -> None:
+    config = read(words, methods=METHODS, sources=SOURCES)
+    config.server.beta1 = 0
+    slow = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    assert repr(identity._tree(config)) == repr(slow)
