@@ -71,7 +71,18 @@ def test_run_ends_with_table_folder_and_tensorboard(
     assert call(lab.words("label", **LABEL)) == 0  # finished: its result again
     lines = capsys.readouterr().out.splitlines()
     [heading] = [line.split() for line in lines if line.startswith("Method")]
-    assert heading == ["Method", "Local", "10", "%", "Own", "Global", "Trained", "Up", "Down", "Time"]
+    assert heading == [
+        "Method",
+        "Local",
+        "10",
+        "%",
+        "Own",
+        "Global",
+        "Trained",
+        "Up",
+        "Down",
+        "Time",
+    ]
     assert any("12 KiB" in line for line in lines)
     assert lines[-2:] == [
         f"run folder   {folder}",
