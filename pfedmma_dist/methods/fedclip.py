@@ -7,9 +7,9 @@ attention over its own coordinates before it is compared,
     logits = scale * <f * gate / |f * gate|, class>
 
 which is trained by all clients and averaged by FedAvg: 2 (D^2 + D) = 525,312 numbers at D = 512.
-The published code trains with Adam (lr 5e-5) on CLIP's loss inside the batch, where two images of
-one class count as each other's negatives; here it is SGD and the cross-entropy over all classes,
-as for every method.
+The published code trains with Adam (lr 5e-5, configs/method/fedclip.yaml) on CLIP's loss inside the
+batch, where two images of one class count as each other's negatives; here it is the cross-entropy
+over all classes, as for every method.
 """
 
 from dataclasses import dataclass
