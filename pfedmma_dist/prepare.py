@@ -41,6 +41,7 @@ from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.overview import client_table, image_table, owner_table
 from pfedmma_dist.run import figures
 from pfedmma_dist.run.drawing import save
+from pfedmma_dist.run.files import new_file
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable
@@ -214,34 +215,9 @@ def _describe(cfg: Config, images: Images) -> None:
     trained = f"{len(classes):,} of {len(images.class_names):,} classes"
     _show(f"{cfg.data.task.name}: {held}, {trained}", client_table(task, clients))
     figure = figures.classes_per_client(clients)
-    path = _claimed(f"partition-{cfg.data.name}-{cfg.data.task.name}")
-    try:
+    with new_file(f"partition-{cfg.data.name}-{cfg.data.task.name}", ".png") as path:
         save(figure, path)
-    except OSError as error:
-        path.unlink(missing_ok=True)  # a name that was claimed, and nothing in it
-        raise _unwritable(path, error) from error
     sys.stdout.write(f"figure  {path}\n")
-
-
-def _claimed(stem: str) -> Path:
-    """Make and return a file in the working folder that was not there before."""
-    number = 1
-    while True:
-        path = Path(f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
-        try:
-            path.touch(exist_ok=False)
-            return path
-        except FileExistsError:
-            number += 1
-        except OSError as error:
-            raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> ValueError:
-    return ValueError(
-        f"cannot write {path.absolute()} ({error.strerror or error}); start the command in a "
-        "folder with room that you may write to"
-    )
 
 
 def _names_data(word: str) -> bool:

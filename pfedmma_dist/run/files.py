@@ -37,6 +37,30 @@ def write_text_atomically(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def new_file(stem: str, suffix: str) -> Iterator[Path]:
+    """Make a file in the working folder that was not there before; gone where it is not written."""
+    path, number = Path(f"{stem}{suffix}"), 1
+    try:
+        while True:
+            try:
+                path.touch(exist_ok=False)
+                break
+            except FileExistsError:
+                number += 1
+                path = Path(f"{stem}-{number}{suffix}")
+        try:
+            yield path
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {path.absolute()} ({error.strerror or error}); start the command in a "
+            "folder with room that you may write to"
+        ) from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` by `value` as indented JSON; numbers that are not finite become null."""
     write_text_atomically(path, json.dumps(plain(value), indent=2, allow_nan=False) + "\n")
