@@ -16,15 +16,6 @@ from pfedmma_dist.run.logs import SAME_EVERYWHERE, SPEAKERS
 torch.set_num_threads(1)
 
 
-LONG = ("faults/test_quick", "distributed/", "test_first_run", "launch/test_sweep.py")
-"""Files whose tests take long: begun first, so that no processor waits for the last of them."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long ones first; among themselves all keep their order."""
-    items.sort(key=lambda item: not any(name in item.nodeid for name in LONG))
-
-
 class ReducedTokenizer:
     """CLIP's tokenizer with the 16 token ids of the golden inputs numbered from 0."""
 
