@@ -23,6 +23,7 @@ from pfedmma_dist.clip.load import dims
 from pfedmma_dist.config.command_line import resolve_method, with_default
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange import BYTES, Cost
+from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.measure import measure
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
@@ -62,7 +63,7 @@ def report(cfg: Config, world: World, *, measured: bool = False) -> int:
         chosen = name == cfg.method["name"]
         options = resolve_method(cfg.method, METHODS)[1] if chosen else kind.Options()
         try:
-            trained, cost = count(kind(options, sizes))
+            trained, cost = count(kind(options, sizes), cfg)
         except ValueError as error:
             log.warning("%s is left out: %s", name, error)
             continue
@@ -76,10 +77,16 @@ def report(cfg: Config, world: World, *, measured: bool = False) -> int:
     return 0
 
 
-def count(method: Method) -> tuple[int, Cost]:
-    """Return (numbers a client trains, numbers that cross the network per client and round)."""
-    layout = Layout(method.specs)
-    return layout.num_trained, method.exchange(layout, layout.template(0), 0).cost()
+def count(method: Method, cfg: Config) -> tuple[int, Cost]:
+    """Return (numbers a client trains, numbers that cross the network per client and round).
+
+    ValueError where the configured correction does not fit the method.
+    """
+    layout, epochs = Layout(method.specs), cfg.federation.local_epochs
+    cost = method.exchange(layout, layout.template(0), 0).cost()
+    corrections = corrections_of(cfg.correction, 0.0, cfg.optim, epochs, layout)
+    sent = sum(each.num_sent for each in corrections)
+    return layout.num_trained, replace(cost, up=cost.up + sent, down=cost.down + sent)
 
 
 def _rounds(name: str, cfg: Config) -> tuple[str, ...]:

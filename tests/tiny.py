@@ -148,6 +148,14 @@ def tiny_federation(
     return made
 
 
+def same_state(one: Federation, other: Federation) -> None:
+    """Hold the clients that `one` hosts, and the server, to the bits of another federation."""
+    hosted = np.concatenate([one.shards[shard] for shard in one.hosted])
+    assert torch.equal(one.clients.gather(hosted), other.clients.gather(hosted))
+    (_, ours), (_, theirs) = one.state(), other.state()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
 class ThreadRank(World):
     """A rank that is a thread: sums meet at a barrier."""
 

@@ -204,7 +204,7 @@ class EvaluateConfig:
     end."""
     unseen_epochs: int = key(1, limit=AT_LEAST_1, since=1)
     """Local epochs after which clients of federation.unseen are scored again, once with the shared
-    part at rest and once with all of it trained; nothing of it is kept."""
+    part at rest and once with all of it trained, at the rate of round 0; nothing of it is kept."""
     batch_size: int = key(128, role=Role.BITS, limit=AT_LEAST_1)
     """Images per forward pass."""
 

@@ -70,9 +70,7 @@ class ServerConfig:
     """What is kept of the running mean; null is 0.9, and 0 for adagrad."""
     beta2: float = key(0.99, limit=SHARE, since=1, only={"server.name": ("adam", "yogi")})
     """What is kept of the running square."""
-    tau: float = key(
-        1e-3, limit=POSITIVE, since=1, only={"server.name": ("adagrad", "adam", "yogi")}
-    )
+    tau: float = key(1e-3, limit=POSITIVE, since=1, only=SQUARED)
     """How little Delta counts as nothing; v begins at tau squared."""
 
 

@@ -21,15 +21,10 @@ from pfedmma_dist.federation.schedule import Rates
 from pfedmma_dist.federation.trainer import LocalTrainer, Pace
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
+from pfedmma_dist.quantities.scores import LOCAL, UNSEEN
 
 if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
-
-UNSEEN = ("unseen", "unseen_private", "unseen_all")
-"""Scopes of clients that never train: as downloaded, private part tuned, all tuned (also in
-quantities/scores.py, which knows no federation)."""
-
-LOCAL = "local"
 
 
 class SharedRests(Correction):

@@ -16,12 +16,7 @@ class Rates:
         self, cfg: OptimConfig, round_index: int, rounds: int, num_steps: np.ndarray
     ) -> None:
         """rounds: of the federation. num_steps: [G] that each client takes in the round."""
-        self.cfg, self.round_index, self.rounds, self.num_steps = (
-            cfg,
-            round_index,
-            rounds,
-            num_steps,
-        )
+        self.cfg, self.num_steps = cfg, num_steps
         self._changes = cfg.unit is Unit.steps and (
             cfg.schedule is not Schedule.constant or cfg.warmup > 0
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import golden, on_ranks, tiny_federation
+from tiny import golden, on_ranks, same_state, tiny_federation
 from torch import Tensor
 from toy import NO_TEXT, Linear, Table
 
@@ -164,13 +164,6 @@ def test_mean_gradient_counts_momentum(momentum: float, steps: int, distance: fl
 def federation(name: CorrectionName, world: World | None = None, **keys: object) -> Federation:
     made = CorrectionConfig(name=name, head_epochs=1)
     return tiny_federation(PFedMMA, world, fraction=0.5, local_epochs=2, correction=made, **keys)
-
-
-def same_state(one: Federation, other: Federation) -> None:
-    hosted = np.concatenate([one.shards[shard] for shard in one.hosted])
-    assert torch.equal(one.clients.gather(hosted), other.clients.gather(hosted))
-    (_, ours), (_, theirs) = one.state(), other.state()
-    assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,7 +4,7 @@ number of ranks, in any cohort, and after a stop."""
 import numpy as np
 import pytest
 import torch
-from tiny import SIZES, on_ranks, tiny_federation
+from tiny import SIZES, on_ranks, same_state, tiny_federation
 
 from pfedmma_dist.config.choices import Optimiser, Schedule, ServerRule, Unit
 from pfedmma_dist.config.learning import OptimConfig, ServerConfig
@@ -33,13 +33,6 @@ EVERYBODY = np.arange(len(SIZES))
 
 def federation(case: str, world: World | None = None, **keys: object) -> Federation:
     return tiny_federation(PFedMMA, world, fraction=0.5, local_epochs=2, **CASES[case], **keys)
-
-
-def same_state(one: Federation, other: Federation) -> None:
-    hosted = np.concatenate([one.shards[shard] for shard in one.hosted])
-    assert torch.equal(one.clients.gather(hosted), other.clients.gather(hosted))
-    ours, theirs = one.exchange.state(), other.exchange.state()
-    assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -5,13 +5,13 @@ import pytest
 import torch
 from tiny import SIZES, on_ranks, tiny_federation
 
-from pfedmma_dist.federation.examiner import UNSEEN, Examiner
+from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.zero_shot import ZeroShot
-from pfedmma_dist.quantities import scores
+from pfedmma_dist.quantities.scores import UNSEEN
 from pfedmma_dist.world import World
 
 EVERYBODY = np.arange(len(SIZES))
@@ -120,7 +120,3 @@ def test_share_that_leaves_one_side_empty_is_refused(unseen: float) -> None:
         return
     with pytest.raises(ValueError, match=r"^federation\.unseen: 0\.1 of 6 clients is 0; .* set 0"):
         tiny_federation(PFedMMA, unseen=unseen)
-
-
-def test_reports_know_the_scopes_of_the_unseen() -> None:
-    assert scores.UNSEEN == UNSEEN

@@ -3,6 +3,9 @@
 import pytest
 
 from pfedmma_dist.clip.load import dims
+from pfedmma_dist.config.choices import CorrectionName
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.cost import count
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
@@ -122,3 +125,12 @@ def test_options_have_the_papers_sizes() -> None:
     adapters, prompts = PFedMMAOptions(), PromptFLOptions()
     assert (adapters.blocks, adapters.rank, adapters.alpha, adapters.bias) == (3, 32, 1e-3, False)
     assert prompts.num_context == 16
+
+
+def test_correction_is_counted_where_it_is_configured() -> None:
+    cfg = Config()
+    cfg.correction.name = CorrectionName.scaffold
+    _, cost = count(PFedMMA(PFedMMAOptions(), dims("ViT-B-16")), cfg)
+    assert (cost.up, cost.down) == (2 * 3_072, 2 * 3_072)
+    with pytest.raises(ValueError, match=r"^correction\.name: .* shares nothing"):
+        count(ZeroShot(ZeroShot.Options(), dims("ViT-B-16")), cfg)
