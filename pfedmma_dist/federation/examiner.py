@@ -18,7 +18,7 @@ from pfedmma_dist.federation.corrections.correction import Correction, Start
 from pfedmma_dist.federation.evaluate import Scores, score
 from pfedmma_dist.federation.evaluate import Start as StartOf
 from pfedmma_dist.federation.schedule import Rates
-from pfedmma_dist.federation.trainer import LocalTrainer, Pace
+from pfedmma_dist.federation.trainer import Pace
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.quantities.scores import LOCAL, UNSEEN
@@ -105,7 +105,7 @@ class Examiner:
         [local] = [scope for scope in federation.task.scopes if scope.name == LOCAL]
         return score(
             method,
-            Layout(method.specs),
+            self._layout(method),
             start,
             federation.cohorts(federation.unseen),
             uniform,
@@ -124,7 +124,7 @@ class Examiner:
         federation = self.federation
         return score(
             method,
-            Layout(method.specs),
+            self._layout(method),
             start,
             federation.cohorts(federation.seen),
             uniform,
@@ -137,6 +137,11 @@ class Examiner:
             stop,
         )
 
+    def _layout(self, method: Method) -> Layout:
+        """Return the layout of the federation's method, or of a reference that trains nothing."""
+        own = self.federation.method
+        return self.federation.layout if method is own else Layout(method.specs)
+
     def _tuned(self, *, rest: bool) -> StartOf:
         """Return what gives clients the numbers that local epochs on a download leave them with.
 
@@ -145,10 +150,8 @@ class Examiner:
         federation, cfg, task = self.federation, self.federation.cfg, self.federation.task
         epochs = cfg.evaluate.unseen_epochs
         plan = replace(cfg.federation, local_epochs=epochs)
-        trainer = LocalTrainer(
-            federation.method, federation.layout, federation.train_text, federation.sources.train,
-            federation.label_of, cfg.optim, [SharedRests(federation.layout)] if rest else [],
-        )  # fmt: skip
+        resting = [SharedRests(federation.layout)] if rest else []
+        trainer = federation.trainer.correcting(resting)
 
         def start(clients: np.ndarray) -> tuple[Tensor, Any]:
             theta, extra = federation.start(clients, training=False)
@@ -164,7 +167,7 @@ class Examiner:
             counts = steps_per_epoch(federation.sizes[clients], plan)
             rates = Rates(cfg.optim, 0, cfg.federation.rounds, counts * epochs)
             with torch.enable_grad():
-                result = trainer.train(theta, memory, prepared, steps, Pace(rates.at, counts))
+                result = trainer.train(theta, memory, prepared, steps, Pace(rates.at, counts, last))
             return result.theta, extra
 
         return start

@@ -31,6 +31,7 @@ from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.schedule import Rates
+from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.tally import RoundStats, Tally
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Pace, check_finite
 from pfedmma_dist.federation.views import view_groups
@@ -51,12 +52,7 @@ class Federation:
     """All clients, of which this rank hosts whole shards."""
 
     def __init__(
-        self,
-        cfg: Config,
-        task: Task,
-        method: Method,
-        clip: FrozenCLIP,
-        world: World,
+        self, cfg: Config, task: Task, method: Method, clip: FrozenCLIP, world: World
     ) -> None:
         """cfg: with every null resolved."""
         check_ranks(cfg.federation, world.size)
@@ -66,7 +62,8 @@ class Federation:
             name: class_text(clip, classes.names, cfg.data.template, name == task.train_classes)
             for name, classes in task.class_sets.items()
         }
-        self.layout = Layout(method.specs)
+        frozen = method.frozen(cfg.seed, clip)
+        self.layout = Layout(method.specs, {name: x.to(clip.device) for name, x in frozen.items()})
         template = method.template(self.layout, cfg.seed, clip)
         rule, size = cfg.server, self.layout.num_shared
         server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)
@@ -139,7 +136,7 @@ class Federation:
         steps = batches(rows, clients, cfg.federation, cfg.seed, round_index, cfg.data.views)
         counts = self.steps[clients]
         rates = Rates(cfg.optim, round_index, cfg.federation.rounds, counts)
-        pace = Pace(rates.at, counts // cfg.federation.local_epochs)
+        pace = Pace(rates.at, counts // cfg.federation.local_epochs, round_index)
         memory = self.clients.gather(clients)[:, self.layout.num_private :]
         if self.method.counts:
             labels = [self.label_of(own) for own in rows]
@@ -198,6 +195,7 @@ class Federation:
         return LocalTrainer(
             self.method, self.layout, self.train_text, self.sources and self.sources.train,
             self.label_of, cfg.optim, self.corrections,
+            training_columns(cfg.federation.softmax, self.task),
         )  # fmt: skip
 
     def label_of(self, rows: np.ndarray) -> np.ndarray:
