@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pfedmma_dist.clip.cache import Features
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
-from pfedmma_dist.federation.corrections.correction import Correction, Start
-from pfedmma_dist.federation.optimiser import Rule, rule_of
+from pfedmma_dist.federation.corrections.correction import Correction, Start, Term
+from pfedmma_dist.federation.corrections.running import Running
+from pfedmma_dist.federation.optimiser import rule_of
+from pfedmma_dist.federation.walk import Push, Walk
 from pfedmma_dist.methods.method import Method
+from pfedmma_dist.methods.step import Step
 from pfedmma_dist.params import Layout
 from pfedmma_dist.world import LIMIT
 
@@ -26,6 +29,10 @@ class Pace:
 
     rates: Callable[[int], np.ndarray]  # step of the round -> learning rate of each client [G]
     steps_per_epoch: np.ndarray  # [G]
+
+    def at(self, step: int, theta: Tensor) -> Tensor:
+        """Return the rates [G, 1] of a step, of the rows' type and place."""
+        return torch.from_numpy(self.rates(step)).to(theta.device, theta.dtype)[:, None]
 
 
 @dataclass(frozen=True)
@@ -56,13 +63,22 @@ class LocalTrainer:
         self.features, self.label_of = features, label_of
         self.optim, self.corrections = optim, corrections
         self.rule = rule_of(optim)
+        self.num_rows = 1 + sum(each.is_personal for each in corrections)
+        numbers = self.num_rows * layout.num_trained
         tables = self.rule.tables if optim.keep_state else 0
-        self.memories = [tables * layout.num_trained, *(c.num_memory for c in corrections)]
+        self.memories = [tables * numbers, *(c.num_memory for c in corrections)]
 
     @property
     def num_memory(self) -> int:
         """Numbers M that a client keeps from round to round beside its parameters."""
         return sum(self.memories)
+
+    def scored(self, theta: Tensor, memory: Tensor) -> Tensor:
+        """Return the rows [G, P + S] that clients are scored with; theta: as downloaded."""
+        _, *own = memory.split(self.memories, dim=1)
+        for each, mine in zip(self.corrections, own, strict=True):
+            theta = each.scored(theta, mine)
+        return theta
 
     def train(
         self,
@@ -78,60 +94,28 @@ class LocalTrainer:
         published simulators let momentum run on from one client to the next, which makes results
         depend on the visiting order.
         """
-        device, keeps, rule = theta.device, self.optim.keep_state, self.rule
-        lr_scale, grad_scale = (
-            self.layout.spread(name).to(device) for name in ("lr_scale", "grad_scale")
-        )
-        rates, lr = None, self.optim.lr * lr_scale  # [P + S]
+        pace = pace or Pace(lambda step: np.full(len(theta), self.optim.lr), np.zeros(len(theta)))
         kept, *own = memory.split(self.memories, dim=1)
-        per_epoch = torch.from_numpy(pace.steps_per_epoch if pace else np.zeros(len(theta)))
-        corrections = [
-            (each, Start(theta, mine, per_epoch.to(device)))
-            for each, mine in zip(self.corrections, own, strict=True)
-        ]
-        trains = torch.ones_like(theta, dtype=torch.bool)
-        for name, rests in self.method.resting(prepared).items():
-            self.layout.views(trains)[name][rests.to(device)] = False
-        state = kept if keeps else theta.new_zeros(len(theta), rule.tables * theta.shape[1])
-        wakes = keeps or any(each.phased for each in self.corrections)  # what rests moves again
-        gauge = Gauge(rule, theta)
-        loss_sum, num_steps = (torch.zeros(len(theta), device=device) for _ in range(2))
-        num_samples = 0
-        for step, batch in enumerate(batches):
-            active = torch.from_numpy(batch.active).to(device)
-            leaf = theta.detach().requires_grad_()
-            loss = self.losses(leaf, prepared, batch)
-            # The sum joins no two clients: the gradient of a row is that of its own loss.
-            (grad,) = torch.autograd.grad(torch.where(active, loss, 0.0).sum(), leaf)
-            update, loss = grad * grad_scale + rule.l2 * theta, loss.detach()
-            moves = active[:, None] & trains
-            for each, start in corrections:
-                pull, term, moving = (
-                    each.pull(theta, start), each.loss(theta, start), each.moving(step, start)
-                )  # fmt: skip
-                update = update if pull is None else update + pull
-                loss = loss if term is None else loss + term
-                moves = moves if moving is None else moves & moving
-            if pace is not None:
-                rates = torch.from_numpy(pace.rates(step)).to(device, theta.dtype)[:, None]
-                lr = rates * lr_scale
-            after, new = rule.step(theta, update, state, lr)
-            theta = torch.where(moves, after, theta)
-            state = torch.where(moves.repeat(1, rule.tables), new, state) if wakes else new
-            if corrections:
-                gauge.step(active, self.optim.lr if rates is None else rates)
-            loss_sum += torch.where(active, loss, 0.0)
-            num_steps += active
-            num_samples += int(batch.weight[batch.active].sum())
-        travelled = gauge.distance * lr_scale[self.layout.num_private :]
-        closed = [each.close(theta, start, travelled) for each, start in corrections]
-        return LocalResult(
-            theta,
-            loss_sum / num_steps.clamp(min=1),
-            num_samples,
-            torch.cat([state if keeps else kept, *(one.memory for one in closed)], dim=1),
-            torch.cat([theta[:, :0], *(one.sent for one in closed)], dim=1),
+        per_epoch = torch.from_numpy(pace.steps_per_epoch).to(theta.device)
+        starts = [Start(theta, mine, per_epoch) for mine in own]
+        first, *more = kept.chunk(self.num_rows, dim=1)  # the optimiser's, of every row
+        walk, gauge = self._walk(theta, first), Walk(self.rule, torch.zeros_like(theta[:, :1]))
+        running = Running(
+            self.corrections, starts, prepared, self.text, lambda row: self._walk(row, *more)
         )
+        awake, seen = self._awake(theta, prepared), Seen(theta)
+        for index, batch in enumerate(batches):
+            rates = pace.at(index, theta)
+            active = torch.from_numpy(batch.active).to(theta.device)[:, None]
+            gradient = partial(self.gradient, prepared=prepared, batch=batch, terms=running.terms)
+            loss, grad = gradient(walk.theta)
+            push = Push(loss, walk.update(grad), active & awake)
+            push = running.corrected(push, walk.theta, index)
+            running.step(walk.theta, gradient, active & awake, rates)
+            walk.step(push, rates)
+            gauge.step(Push(loss, torch.ones_like(gauge.theta), active), rates)
+            seen.add(push.loss, batch, passes=self.num_rows)
+        return self._result(walk, gauge, seen, running, kept)
 
     def count(
         self,
@@ -143,46 +127,98 @@ class LocalTrainer:
     ) -> LocalResult:
         """Let a method that counts make each client's row; see what loss it has on the batches."""
         rows = [self.method.counted(torch.from_numpy(own)) for own in labels]
-        theta = torch.stack(rows).to(theta)
-        loss, num_steps, num_samples = theta.new_zeros(len(theta)), theta.new_zeros(len(theta)), 0
+        theta, seen = torch.stack(rows).to(theta), Seen(theta)
         with torch.no_grad():
             for batch in batches:
-                active = torch.from_numpy(batch.active).to(theta.device)
-                loss += torch.where(active, self.losses(theta, prepared, batch), 0.0)
-                num_steps += active
-                num_samples += int(batch.weight[batch.active].sum())
-        return LocalResult(theta, loss / num_steps.clamp(min=1), num_samples, memory, theta[:, :0])
+                seen.add(self.losses(theta, prepared, batch), batch)
+        return LocalResult(theta, seen.loss, seen.num_samples, memory, theta[:, :0])
 
-    def losses(self, theta: Tensor, prepared: Any, batch: Batch) -> Tensor:
-        """Return each client's loss [G]: mean cross-entropy over its own images, and its
-        penalty."""
-        shape = batch.rows.shape
-        views = batch.rows.reshape(-1), batch.views.reshape(-1)
-        images = self.features.rows(self.method.images, views).unflatten(0, shape)
-        labels = torch.from_numpy(self.label_of(batch.rows)).to(theta.device)
-        weight = torch.from_numpy(batch.weight).to(theta.device)
+    def gradient(
+        self, theta: Tensor, prepared: Any, batch: Batch, terms: Sequence[Term] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Return each client's loss [G] on a batch and its gradient [G, P + S], 0 where a client
+        is done."""
+        leaf = theta.detach().requires_grad_()
+        loss = self.losses(leaf, prepared, batch, terms)
+        active = torch.from_numpy(batch.active).to(theta.device)
+        # The sum joins no two clients: the gradient of a row is that of its own loss.
+        (grad,) = torch.autograd.grad(torch.where(active, loss, 0.0).sum(), leaf)
+        return loss.detach(), grad
+
+    def losses(
+        self, theta: Tensor, prepared: Any, batch: Batch, terms: Sequence[Term] = ()
+    ) -> Tensor:
+        """Return each client's loss [G]: mean cross-entropy over its own images, its penalty, and
+        the corrections' terms."""
         params = self.layout.views(theta)
         classes = self.method.classes(params, prepared, self.text)
+        step = self._step(params, classes, batch)
+        loss = step.cross_entropy(step.logits)
+        penalty = self.method.penalty(params, classes, step)
+        loss = loss if penalty is None else loss + penalty
+        return sum((term(params, classes, step) for term in terms), loss)
+
+    def _step(self, params: dict[str, Tensor], classes: Any, batch: Batch) -> Step:
+        """Return a batch with its images and the logits that the method gives them."""
+        kind = self.method.images
+        views = batch.rows.reshape(-1), batch.views.reshape(-1)
+        images = self.features.rows(kind, views).unflatten(0, batch.rows.shape)
         logits = self.method.logits(params, classes, images, self.text.clip)
-        losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-        loss = (losses.view(shape) * weight).sum(dim=1) / weight.sum(dim=1)
-        penalty = self.method.penalty(params, classes, self.text)
-        return loss if penalty is None else loss + penalty
+        labels, weight = (
+            torch.from_numpy(own).to(logits.device)
+            for own in (self.label_of(batch.rows), batch.weight)
+        )
+        return Step(self.text, kind, images, labels, weight, logits)
+
+    def _awake(self, theta: Tensor, prepared: Any) -> Tensor:
+        """Return which numbers [G, P + S] the method lets move in this round."""
+        awake = torch.ones_like(theta, dtype=torch.bool)
+        for name, rests in self.method.resting(prepared).items():
+            self.layout.views(awake)[name][rests.to(theta.device)] = False
+        return awake
+
+    def _walk(self, theta: Tensor, kept: Tensor) -> Walk:
+        """Return the rows at their start."""
+        keeps = self.optim.keep_state
+        scales = (self.layout.spread(name).to(theta.device) for name in ("lr_scale", "grad_scale"))
+        wakes = keeps or any(each.phased for each in self.corrections)
+        return Walk(self.rule, theta, kept if keeps else None, *scales, wakes=wakes)
+
+    def _result(
+        self, walk: Walk, gauge: Walk, seen: "Seen", running: Running, kept: Tensor
+    ) -> LocalResult:
+        """Let the corrections close the round, and gather what it leaves behind."""
+        # how far a constant gradient of 1 would have brought each shared number
+        travelled = -gauge.theta * walk.lr_scale[self.layout.num_private :]
+        closed = running.close(walk.theta, travelled)
+        states = [one.state for one in (walk, *running.walks)] if self.optim.keep_state else [kept]
+        return LocalResult(
+            walk.theta,
+            seen.loss,
+            seen.num_samples,
+            torch.cat([*states, *(one.memory for one in closed)], dim=1),
+            torch.cat([walk.theta[:, :0], *(one.sent for one in closed)], dim=1),
+        )
 
 
-class Gauge:
-    """How far a constant gradient of 1 would have brought a number of each client [G, 1]."""
+class Seen:
+    """The steps of a round so far: mean loss of each client, and how many images."""
 
-    def __init__(self, rule: Rule, theta: Tensor) -> None:
-        self.rule, self.distance = rule, theta.new_zeros(len(theta), 1)
-        self.state = theta.new_zeros(len(theta), rule.tables)
+    def __init__(self, theta: Tensor) -> None:
+        self.total, self.steps = (torch.zeros(len(theta), device=theta.device) for _ in range(2))
+        self.num_samples = 0  # image passes, padding not counted
 
-    def step(self, active: Tensor, lr: float | Tensor) -> None:
-        """Take one more step, where a client does."""
-        ones = torch.ones_like(self.distance)
-        place, state = self.rule.step(-self.distance, ones, self.state, lr)
-        self.distance = torch.where(active[:, None], -place, self.distance)
-        self.state = torch.where(active[:, None], state, self.state)
+    def add(self, loss: Tensor, batch: Batch, passes: int = 1) -> None:
+        """Count one more step, where a client takes it; passes: of every image."""
+        active = torch.from_numpy(batch.active).to(loss.device)
+        self.total += torch.where(active, loss, 0.0)
+        self.steps += active
+        self.num_samples += passes * int(batch.weight[batch.active].sum())
+
+    @property
+    def loss(self) -> Tensor:
+        """Return the mean [G] over a client's steps."""
+        return self.total / self.steps.clamp(min=1)
 
 
 def check_finite(

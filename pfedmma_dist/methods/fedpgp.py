@@ -26,6 +26,7 @@ from torch import Tensor
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.method import Method, at_least_one
+from pfedmma_dist.methods.step import Step
 from pfedmma_dist.params import ParamSpec, normal
 
 
@@ -101,8 +102,9 @@ class FedPGP(Method):
         """Return the class vectors z_p [G, 1, C, D]."""
         return classes[:, None]
 
-    def penalty(self, params: dict[str, Tensor], classes: Tensor, text: ClassText) -> Tensor:
+    def penalty(self, params: dict[str, Tensor], classes: Tensor, step: Step) -> Tensor:
         """Return the contrastive term [G]; of its text passes that of sigma alone is run here."""
+        text = step.text
         general = text.with_context(params["sigma"])  # z_s [G, C, D]
         if self.options.anchor is Anchor.placeholder:
             frozen = text.placeholder(self.options.num_context)

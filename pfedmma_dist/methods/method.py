@@ -42,6 +42,7 @@ from pfedmma_dist.clip.tower import Branch
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.average import Average
 from pfedmma_dist.exchange.server import Server
+from pfedmma_dist.methods.step import Step
 from pfedmma_dist.params import Layout, ParamSpec
 
 
@@ -123,8 +124,11 @@ class Method:
         """Return a client's row [P + S] from its labels [n] int64, where `counts` says so."""
         raise TypeError(f"{type(self).__name__} does not count")
 
-    def penalty(self, params: dict[str, Tensor], classes: Any, text: ClassText) -> Tensor | None:
-        """Return a term [G] to add to each client's cross-entropy in training, or None."""
+    def penalty(self, params: dict[str, Tensor], classes: Any, step: Step) -> Tensor | None:
+        """Return a term [G] to add to each client's cross-entropy in training, or None.
+
+        It may read the images of the step, their labels and logits, and zero-shot CLIP's logits.
+        """
         return None
 
 

@@ -34,7 +34,7 @@ CLIENTS = np.arange(3)
 CFG = FederationConfig(batch_size=4, local_epochs=2, drop_last=False)
 OPTIM = OptimConfig(lr=2**-5, momentum=0.9, weight_decay=2**-6)
 RULES = {
-    "ditto": {"mix": 1.0, "learns": False, "pull": 0.7},
+    "ditto": {"mix": 1.0, "learns": False, "pull": 0.75},
     "apfl": {"mix": 0.25, "learns": True, "pull": 0.0},
     "apfl-fixed": {"mix": 0.25, "learns": False, "pull": 0.0},
 }

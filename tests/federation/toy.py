@@ -41,7 +41,7 @@ class Linear(Method):
     ) -> Tensor:
         return images @ classes.mT + params["bias"][:, None]
 
-    def penalty(self, params: dict[str, Tensor], classes: Tensor, text: Any) -> Tensor:
+    def penalty(self, params: dict[str, Tensor], classes: Tensor, step: Any) -> Tensor:
         return 0.25 * params["weight"].square().sum(dim=(1, 2))
 
 

@@ -1,6 +1,7 @@
 """FedPGP: its contrast against the softmax it stands for, and which text passes are run when."""
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_contrast_equals_the_cross_entropy_of_two_cosines(anchor: str, plain: bo
     theta = setting.theta.clone().requires_grad_()
     params = setting.layout.views(theta)
     classes = setting.method.classes(params, None, setting.text)
-    ours = setting.method.penalty(params, classes, setting.text)
+    ours = setting.method.penalty(params, classes, SimpleNamespace(text=setting.text))
     slow = torch.stack([slow_penalty(setting, theta[g : g + 1], anchor) for g in range(3)])
     torch.testing.assert_close(ours, slow, rtol=0, atol=1e-12)
     grads = [torch.autograd.grad(x.sum(), theta)[0] for x in (ours, slow)]

@@ -1,6 +1,7 @@
 """The methods against vectors recorded from their published code, through the code that trains."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -181,7 +182,7 @@ def test_two_clients_of_fedpgp_are_the_two_prompts_that_its_published_code_stack
     expected = torch.from_numpy(arrays["logits"])
     torch.testing.assert_close(logits, expected, atol=2e-5, rtol=0)
     loss = F.cross_entropy(logits, torch.from_numpy(LABELS))
-    loss = loss + method.penalty(params, classes, text).mean()
+    loss = loss + method.penalty(params, classes, SimpleNamespace(text=text)).mean()
     np.testing.assert_allclose(loss.item(), arrays["loss"], atol=2e-5)
     loss.backward()
     torch.testing.assert_close(theta.grad, rows("grad"), atol=1e-5, rtol=1e-4)

@@ -8,14 +8,16 @@ parameters themselves and is not scaled by `grad_scale`. It joins no two clients
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.exchange.average import demand
-from pfedmma_dist.federation.walk import Walk
 from pfedmma_dist.methods.step import Step
+
+if TYPE_CHECKING:
+    from pfedmma_dist.federation.walk import Walk
 
 Term = Callable[[dict[str, Tensor], Any, Step], Tensor]
 """(parameters, classes, step) -> a term [G] of the loss, of which autograd takes the gradient."""
@@ -43,6 +45,9 @@ class Closed:
 class Second(Protocol):
     """Rows [G, P + S] of a cohort that train beside the first ones in a round."""
 
+    walk: "Walk"
+    """Where they are."""
+
     def step(self, first: Tensor, gradient: Gradient, moves: Tensor, rates: Tensor) -> None:
         """Take the step that goes with one of the first rows, which are before theirs.
 
@@ -65,7 +70,7 @@ class Correction:
     num_trained = 0
     """Numbers that a client trains beside its row."""
     is_personal = False
-    """Whether a client is scored with numbers that it does not share."""
+    """Whether a client has a second row, with which it is scored."""
     phased = False
     """Whether numbers rest in some steps of a round and move in others."""
     even = False
@@ -83,7 +88,7 @@ class Correction:
         """Return a term whose gradient autograd takes, for the steps of a round."""
         return None
 
-    def second(self, start: Start, walk: Callable[[Tensor], Walk]) -> Second | None:
+    def second(self, start: Start, walk: "Callable[[Tensor], Walk]") -> Second | None:
         """Return rows that train beside the first ones; walk: what sets rows on their way."""
         return None
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.federation.corrections.correction import Closed, Correction, Gradient, Start
-from pfedmma_dist.federation.walk import Walk
+from pfedmma_dist.federation.walk import Push, Walk
 from pfedmma_dist.params import Layout
 
 
@@ -65,12 +65,12 @@ class Beside:
         moves: [G, P + S] bool. rates: [G, 1].
         """
         row, mix = self.walk.theta, self.mix
-        _, grad = gradient(first.lerp(row, mix))  # 0 where a client is done
+        loss, grad = gradient(first.lerp(row, mix))  # 0 where a client is done
         if self.rule.learns:
             slope = ((row - first) * grad).sum(dim=1, keepdim=True)
             self.mix = (mix - rates * slope).clamp(0, 1)
         update = self.walk.update(mix * grad) + self.weight * (row - self.start.theta)
-        self.walk.step(update, moves, rates)
+        self.walk.step(Push(loss, update, moves), rates)
 
     def close(self) -> Closed:
         """Keep the rows, and that there are some."""

@@ -20,7 +20,7 @@ class Corrections(tuple[Correction, ...]):
 
     @property
     def is_personal(self) -> bool:
-        """Whether clients are scored with numbers that they do not share."""
+        """Whether clients are scored with a second row."""
         return any(each.is_personal for each in self)
 
     def settle(self, before: Tensor, mean: Tensor, sent: Tensor, share: float) -> Tensor:
