@@ -19,6 +19,7 @@ from pfedmma_dist.config.keys import EvaluateConfig
 from pfedmma_dist.federation.corrections.resting import SharedRests
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Start, score
+from pfedmma_dist.federation.trainer import check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.quantities.scores import LOCAL, UNSEEN
@@ -165,6 +166,7 @@ class Examiner:
                 federation, trainer, clients, (theta, extra), memory, epochs,
                 shuffle=cfg.federation.rounds, pace=0,
             )  # fmt: skip
+            check_finite(result, clients, "before scoring", cfg.optim)
             return result.theta, extra
 
         return start

@@ -122,7 +122,7 @@ class Federation:
             self, self.trainer, clients, self.start(clients, training=True), self.memory(clients),
             cfg.federation.local_epochs, shuffle=round_index, pace=round_index,
         )  # fmt: skip
-        check_finite(result, clients, round_index, cfg.optim)
+        check_finite(result, clients, f"in round {round_index}", cfg.optim)
         return result
 
     def _keep(self, cohort: Cohort, result: LocalResult, tally: Tally) -> None:

@@ -221,16 +221,16 @@ class Seen:
         return self.total / self.steps.clamp(min=1)
 
 
-def check_finite(
-    result: LocalResult, clients: np.ndarray, round_index: int, optim: OptimConfig
-) -> None:
-    """Raise for the first client whose training left the numbers that can be averaged."""
+def check_finite(result: LocalResult, clients: np.ndarray, when: str, optim: OptimConfig) -> None:
+    """Raise for the first client whose training left the numbers that can be averaged, or kept.
+
+    when: such as "in round 3".
+    """
     sound = (result.loss.abs() < LIMIT) & (result.theta.abs() < LIMIT).all(dim=1)  # nan is not
-    sound &= (result.sent.abs() < LIMIT).all(dim=1)
+    sound &= (result.sent.abs() < LIMIT).all(dim=1) & result.memory.isfinite().all(dim=1)
     for client, ok, loss in zip(clients, sound.tolist(), result.loss.tolist(), strict=True):
         if not ok:
             raise ValueError(
-                f"optim.lr: {optim.lr} drove the training of client {client} in round "
-                f"{round_index} to numbers that are not finite or not below {LIMIT:g} "
-                f"(mean loss {loss:g}); lower optim.lr"
+                f"optim.lr: {optim.lr} drove the training of client {client} {when} to numbers "
+                f"that are not finite or not below {LIMIT:g} (mean loss {loss:g}); lower optim.lr"
             )
