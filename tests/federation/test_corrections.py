@@ -20,6 +20,7 @@ from pfedmma_dist.federation.corrections.feddyn import FedDyn
 from pfedmma_dist.federation.corrections.scaffold import Scaffold
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.trainer import LocalTrainer
+from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
@@ -29,6 +30,7 @@ from pfedmma_dist.world import World
 
 CLIENTS = np.arange(2)
 PLAIN = OptimConfig(lr=0.1, momentum=0.0, weight_decay=0.0)
+SHARING = [method for method in METHODS.values() if tiny_federation(method).layout.num_shared]
 NAMES = [name for name in CorrectionName if name is not CorrectionName.none]
 
 
@@ -154,6 +156,20 @@ def test_round_still_has_one_collective_and_says_what_it_costs(name: CorrectionN
     assert made.world.bytes_reduced == 8 * (plain.layout.num_shared + 3 + extra)
     ours, theirs = made.cost(), plain.cost()
     assert (ours.up - theirs.up, ours.down - theirs.down) == (extra, extra)
+
+
+@pytest.mark.parametrize("name", [CorrectionName.moon, CorrectionName.ditto, CorrectionName.apfl])
+@pytest.mark.parametrize("method", SHARING)
+def test_every_method_that_shares_can_be_corrected(
+    method: type[Method], name: CorrectionName
+) -> None:
+    made = tiny_federation(method, fraction=0.5, correction=CorrectionConfig(name=name))
+    before = made.exchange.shared
+    for index in range(2):
+        made.round(index)
+    assert not torch.equal(made.exchange.shared, before)
+    percent = made.evaluate(full=False).percent["local"]
+    assert np.isfinite(percent).all()
 
 
 def test_feddyn_counts_every_client_once() -> None:
