@@ -24,8 +24,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.load import dims, load
-from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype
 from pfedmma_dist.config.learning import OptimConfig
@@ -44,13 +45,15 @@ DTYPES = (Dtype.float32, Dtype.bfloat16)
 
 @dataclass(frozen=True)
 class Stored:
-    """Features of one batch, held as the cache would hold them."""
+    """Features of one batch by kind, held as the cache would hold them."""
 
-    features: torch.Tensor  # [B, ...]
+    features: dict[ImageFeatures, torch.Tensor]  # [B, ...]
 
-    def rows(self, kind: object, views: tuple[np.ndarray, np.ndarray]) -> torch.Tensor:
+    def rows(self, kinds: Kinds, views: tuple[np.ndarray, np.ndarray]) -> Read:
         """Return the asked rows."""
-        return self.features[torch.from_numpy(views[0]).to(self.features.device)]
+        index = torch.from_numpy(views[0])
+        found = [self.features[kind] for kind in listed(kinds)]
+        return shaped(kinds, [table[index.to(table.device)] for table in found])
 
 
 @functools.cache
@@ -68,12 +71,12 @@ def step_of(
     clip = frozen(args.model, dtype, plain, args.device)
     kind = METHODS[method_name]
     method = kind(kind.Options(), clip.dims)
-    layout = Layout(method.specs)
+    layout = Layout(method.specs, method.frozen(0, clip))
     side = clip.dims.image_size
     pixels = torch.randn(args.batch, 3, side, side, generator=torch.Generator().manual_seed(0))
-    stored = clip.freeze(pixels, (method.images,))[0]
+    stored = dict(zip(kinds := listed(method.images), clip.freeze(pixels, kinds), strict=True))
     if not plain:
-        stored = stored.to(getattr(torch, dtype.value))
+        stored = {kind: x.to(getattr(torch, dtype.value)) for kind, x in stored.items()}
     text = class_text(clip, tuple(NAMES[: args.classes]), "a photo of a {}.")
     theta = layout.template(0).repeat(cohort, 1).to(clip.device)
     shape = (cohort, args.batch)

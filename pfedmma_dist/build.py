@@ -10,6 +10,7 @@ import torch
 from pfedmma_dist.clip import cache
 from pfedmma_dist.clip.alike import refuse_alike
 from pfedmma_dist.clip.disk import check_folder
+from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.clip.load import check, load
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.storage import GIB
@@ -125,7 +126,8 @@ def attach_features(
             ) from error
         return found.to_device(cache.join(mine), budget.cache_memory * GIB)
 
-    kinds = list(dict.fromkeys([FINAL, federation.method.images]))  # FINAL for zero-shot CLIP
+    read = list(listed(federation.method.images))
+    kinds = list(dict.fromkeys([FINAL, *read]))  # FINAL for zero-shot CLIP
     caches, in_train, in_test = [], fresh, fresh
     if testing:
         in_test = cached(host_test, test, kinds, "centre crop")
@@ -137,7 +139,7 @@ def attach_features(
         # numpy may change what its random streams draw
         drawn = f"augmented, seed {cfg.seed}, numpy {np.__version__}"
         of = "centre crop" if cfg.data.views == 1 else drawn
-        in_train = cached(host_train, train, [federation.method.images], of)
+        in_train = cached(host_train, train, read, of)
         caches.append(in_train)
     federation.sources = Sources(train=in_train, test=in_test)
     return caches

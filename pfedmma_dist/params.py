@@ -2,10 +2,11 @@
 
 A method lists its parameters; the layout fixes where each of them lies in the row. The shared ones
 are the tail, so what crosses the network is a slice, and a client's own part is the other slice.
+What is frozen lies beside the rows: one tensor for all clients, a function of the run's seed.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ Init = Callable[[np.random.Generator, tuple[int, ...]], Tensor]
 
 @dataclass(frozen=True)
 class ParamSpec:
-    """One trained tensor of a client."""
+    """One tensor of a client: trained, or frozen as it was drawn."""
 
     name: str
     shape: tuple[int, ...]
@@ -31,6 +32,16 @@ class ParamSpec:
     """Factor on the learning rate."""
     grad_scale: float = 1.0
     """Factor on the raw gradient, before weight decay and momentum; pFedMMA's 1 / alpha."""
+    frozen: bool = False
+    """The same for all clients and rounds: seen like the others, and never trained, sent or stored;
+    it is drawn again from the run's seed."""
+
+    def __post_init__(self) -> None:
+        assert not (self.frozen and self.shared), f"{self.name} is frozen: nobody sends it"
+
+    def draw(self, seed: int) -> Tensor:
+        """Return the start [*shape] float32 of the parameter."""
+        return self.init(generator(seed, f"init {self.name}"), self.shape).float()
 
     @property
     def size(self) -> int:
@@ -41,12 +52,19 @@ class ParamSpec:
 class Layout:
     """The order of a method's parameters in a row: private first, shared last."""
 
-    def __init__(self, specs: tuple[ParamSpec, ...]) -> None:
+    def __init__(
+        self, specs: tuple[ParamSpec, ...], frozen: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """frozen: values of what is frozen, without which there are no views of it."""
         names = [spec.name for spec in specs]
         assert len(set(names)) == len(names), "parameter names must differ"
-        self.specs = sorted(specs, key=lambda spec: spec.shared)  # stable: private, then shared
-        self.num_private = sum(spec.size for spec in specs if not spec.shared)
-        self.num_shared = sum(spec.size for spec in specs if spec.shared)
+        trained = [spec for spec in specs if not spec.frozen]
+        self.specs = sorted(trained, key=lambda spec: spec.shared)  # stable: private, then shared
+        self.num_private = sum(spec.size for spec in trained if not spec.shared)
+        self.num_shared = sum(spec.size for spec in trained if spec.shared)
+        fixed = [spec for spec in specs if spec.frozen]
+        self.frozen = {s.name: frozen[s.name].view(s.shape) for s in fixed} if frozen else {}
+        self._is_whole = len(self.frozen) == len(fixed)
 
     @property
     def num_trained(self) -> int:
@@ -55,21 +73,23 @@ class Layout:
 
     def template(self, seed: int) -> Tensor:
         """Return the row [P + S] float32 that every client starts from."""
-        parts = [
-            spec.init(generator(seed, f"init {spec.name}"), spec.shape).reshape(-1).float()
-            for spec in self.specs
-        ]
+        parts = [spec.draw(seed).reshape(-1) for spec in self.specs]
         return torch.cat(parts) if parts else torch.zeros(0)
 
     def views(self, theta: Tensor) -> dict[str, Tensor]:
-        """Return {name: [G, *shape]} of rows [G, P + S], without a copy.
+        """Return {name: [G, *shape]} of rows [G, P + S], without a copy, and of what is frozen.
 
         One split, so that the backward pass is one concatenation.
         """
+        assert self._is_whole, "a layout without the values of what is frozen"
         pieces = theta.split([spec.size for spec in self.specs], dim=1) if self.specs else ()
-        return {
+        trained = {
             spec.name: piece.view(-1, *spec.shape)
             for spec, piece in zip(self.specs, pieces, strict=True)
+        }
+        return trained | {
+            name: value.to(theta).expand(len(theta), *value.shape)
+            for name, value in self.frozen.items()
         }
 
     def spread(self, field: str) -> Tensor:
@@ -78,9 +98,18 @@ class Layout:
         return torch.cat(parts) if parts else torch.zeros(0)
 
     def fingerprint(self) -> str:
-        """Return a hash of names, shapes and sharing; a checkpoint of another one is refused."""
+        """Return a hash of names, shapes and sharing, and of what is frozen with its values; a
+        checkpoint of another one is refused."""
         words = [f"{spec.name}{list(spec.shape)}{spec.shared}" for spec in self.specs]
+        for name, value in self.frozen.items():
+            digest = hashlib.sha256(value.cpu().contiguous().numpy().tobytes()).hexdigest()
+            words.append(f"{name}{list(value.shape)}{digest}")
         return hashlib.sha256(";".join(words).encode()).hexdigest()[:16]
+
+
+def drawn(specs: Iterable[ParamSpec], seed: int) -> dict[str, Tensor]:
+    """Return the values of what is frozen, drawn from the run's seed."""
+    return {spec.name: spec.draw(seed) for spec in specs if spec.frozen}
 
 
 def normal(std: float) -> Init:

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from pfedmma_dist.params import Layout, ParamSpec, kaiming_fan_out, normal, torch_linear, zeros
+from pfedmma_dist.params import (
+    Layout,
+    ParamSpec,
+    drawn,
+    kaiming_fan_out,
+    normal,
+    torch_linear,
+    zeros,
+)
 from pfedmma_dist.rng import generator
 
 MIX = ParamSpec("mix", (2,), normal(1.0), shared=True, lr_scale=0.5)
@@ -74,6 +82,41 @@ def test_fingerprint_tells_layouts_apart(other: ParamSpec) -> None:
 def test_fingerprint_ignores_what_a_stored_row_does_not_depend_on() -> None:
     other = replace(MIX, init=zeros, lr_scale=2.0, grad_scale=2.0)
     assert Layout((other, DOWN)).fingerprint() == Layout((MIX, DOWN)).fingerprint()
+
+
+FIXED = ParamSpec("fixed", (2, 2), normal(1.0), frozen=True)
+HELD = Layout((FIXED, MIX), drawn([FIXED], 1))
+
+
+def test_frozen_parameter_is_seen_by_all_clients_and_lies_in_no_row() -> None:
+    assert (HELD.num_trained, HELD.num_private, len(HELD.template(1))) == (2, 0, 2)
+    assert HELD.spread("lr_scale").tolist() == [0.5] * 2
+    views = HELD.views(torch.zeros(3, 2, dtype=torch.float64, requires_grad=True))
+    assert views["fixed"].dtype == torch.float64
+    assert not views["fixed"].requires_grad
+    expected = FIXED.draw(1).double()
+    assert views["fixed"].shape == (3, 2, 2)
+    assert all(torch.equal(own, expected) for own in views["fixed"])
+    assert not torch.equal(FIXED.draw(2), FIXED.draw(1))
+
+
+def test_frozen_parameter_is_never_shared_nor_seen_without_its_values() -> None:
+    with pytest.raises(AssertionError, match="fixed is frozen: nobody sends it"):
+        replace(FIXED, shared=True)
+    with pytest.raises(AssertionError, match="without the values of what is frozen"):
+        Layout((FIXED, MIX)).views(torch.zeros(1, 2))
+
+
+def test_fingerprint_knows_what_is_frozen_and_its_values() -> None:
+    others = [
+        Layout((MIX,)),
+        Layout((FIXED, MIX), drawn([FIXED], 2)),
+        Layout((replace(FIXED, name="other"), MIX), {"other": FIXED.draw(1)}),
+        Layout((replace(FIXED, shape=(4,)), MIX), drawn([FIXED], 1)),
+    ]
+    found = {layout.fingerprint() for layout in (HELD, *others)}
+    assert len(found) == 5
+    assert Layout((FIXED, MIX), drawn([FIXED], 1)).fingerprint() in found
 
 
 def test_layout_of_nothing_has_empty_rows() -> None:

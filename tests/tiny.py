@@ -13,6 +13,7 @@ import open_clip
 import torch
 
 from pfedmma_dist.clip.freeze import freeze
+from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
 from pfedmma_dist.config.keys import Config, FederationConfig
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
@@ -84,10 +85,12 @@ class NoiseFeatures:
         self.pixels = torch.from_numpy(rng.standard_normal((NUM_IMAGES, 3, SIDE, SIDE)))
         self.tables: dict[ImageFeatures, torch.Tensor] = {}
 
-    def rows(self, kind: ImageFeatures, views: tuple[np.ndarray, np.ndarray]) -> torch.Tensor:
-        if kind not in self.tables:
-            self.tables[kind] = self.clip.freeze(self.pixels.to(self.clip.wide), (kind,))[0]
-        return self.tables[kind][views[0]]
+    def rows(self, kinds: Kinds, views: tuple[np.ndarray, np.ndarray]) -> Read:
+        missing = tuple(kind for kind in listed(kinds) if kind not in self.tables)
+        if missing:
+            pixels = self.pixels.to(self.clip.wide)
+            self.tables |= zip(missing, self.clip.freeze(pixels, missing), strict=True)
+        return shaped(kinds, [self.tables[kind][views[0]] for kind in listed(kinds)])
 
 
 def tiny_task() -> Task:

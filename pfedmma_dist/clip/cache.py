@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.disk import DiskStorage
+from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.manifest import DIGEST_BYTES, blocks
 from pfedmma_dist.clip.memory import MemoryStorage, fits_memory
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
@@ -49,8 +50,8 @@ class Pixels(Protocol):
 class Features(Protocol):
     """Frozen features by image and view."""
 
-    def rows(self, kind: ImageFeatures, views: Views) -> Tensor:
-        """Return [n, *record_shape] on the device of the CLIP."""
+    def rows(self, kinds: Kinds, views: Views) -> Read:
+        """Return [n, *record_shape], of several kinds a tuple, on the device of the CLIP."""
         ...
 
 
@@ -61,9 +62,9 @@ class FreshFeatures:
     clip: FrozenCLIP
     pixels: Pixels
 
-    def rows(self, kind: ImageFeatures, views: Views) -> Tensor:
+    def rows(self, kinds: Kinds, views: Views) -> Read:
         """Return [n, *record_shape]; in the plain form of the CLIP these are the pixels."""
-        return self.clip.freeze(self.pixels.batch(*views), (kind,))[0]
+        return shaped(kinds, self.clip.freeze(self.pixels.batch(*views), listed(kinds)))
 
 
 class FeatureCache:
@@ -94,11 +95,11 @@ class FeatureCache:
         """Size of the tables."""
         return sum(table.numel() * table.element_size() for table in self.tables.values())
 
-    def rows(self, kind: ImageFeatures, views: Views) -> Tensor:
-        """Return [n, *record_shape] on the device of the CLIP."""
-        table = self.tables[kind]
-        index = torch.from_numpy(self._find(views)).to(table.device)
-        return table[index].to(self.clip.device)
+    def rows(self, kinds: Kinds, views: Views) -> Read:
+        """Return [n, *record_shape], of several kinds a tuple, on the device of the CLIP."""
+        index = torch.from_numpy(self._find(views)).to(next(iter(self.tables.values())).device)
+        found = [self.tables[kind][index].to(self.clip.device) for kind in listed(kinds)]
+        return shaped(kinds, found)
 
     def to_device(self, views: Views, budget: float) -> "FeatureCache":
         """Copy the rows of these views to the GPU where they fit `budget` bytes; else stay."""

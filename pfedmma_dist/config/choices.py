@@ -94,6 +94,13 @@ class ServerRule(Enum):
     yogi = "yogi"
 
 
+class Softmax(Enum):
+    """Which classes take part in the loss of local training."""
+
+    all = "all"
+    own = "own"
+
+
 class CorrectionName(Enum):
     """What is changed in local training."""
 

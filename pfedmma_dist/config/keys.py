@@ -19,6 +19,7 @@ from pfedmma_dist.config.choices import (
     Experiment,
     Layout,
     Part,
+    Softmax,
     Statistics,
 )
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
@@ -180,6 +181,9 @@ class FederationConfig:
     """Images per client and step; 32 (pFedMMA scripts)."""
     drop_last: bool = True
     """Leave out an epoch's incomplete last batch where a client fills at least one (Dassl)."""
+    softmax: Softmax = key(Softmax.all, since=1, heading="Softmax")
+    """Among which classes the loss of local training tells an image apart: `all` that anybody
+    trains on, or the client's `own` alone (FedTPG, FedMVP, TOFA). It changes no score's softmax."""
     proximal: float = key(0.0, limit=NOT_NEGATIVE)
     """FedProx (Li et al., MLSys 2020): mu / 2 times the squared distance of a client's shared
     parameters from those it downloaded, added to its loss; no effect where nothing is shared. 0.5

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pfedmma_dist.config.keys import FederationConfig
-from pfedmma_dist.rng import generator
+from pfedmma_dist.rng import Key, generator
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Batch:
     views: np.ndarray  # [G, B] int64 augmentation of each image, 0 the centre crop
     weight: np.ndarray  # [G, B] float32, 1 or 0
     active: np.ndarray  # [G] bool
+    keys: tuple[Key, ...] = ()  # [G] whose step it is: what is drawn there is a function of them
 
 
 def participants(
@@ -119,6 +120,7 @@ def batches(
             views=np.stack([_pad(views, width) for _, views in steps]),
             weight=np.stack([np.arange(width) < len(own) for own, _ in steps]).astype(np.float32),
             active=np.array([index < len(plan) for plan in plans]),
+            keys=tuple(Key(seed, round_index, int(client), index) for client in clients),
         )
 
 

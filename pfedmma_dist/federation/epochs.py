@@ -22,7 +22,7 @@ def train_epochs(
     held: tuple[Tensor, Any],  # rows [G, P + S] to start from, and what else was downloaded
     memory: Tensor,  # [G, M]
     epochs: int,
-    shuffle: int,  # the round of which the images come in the order
+    round_index: int,  # as which draws, and the order of images, count it
     pace: int,  # the round of which the rates are
 ) -> LocalResult:
     """Return what so many epochs of these clients leave behind. What they hold stays as it is."""
@@ -32,11 +32,11 @@ def train_epochs(
         prepared = method.prepare(extra, federation.train_text)
     plan = replace(cfg.federation, local_epochs=epochs)
     rows = [task.train.rows(client) for client in clients]
-    steps = batches(rows, clients, plan, cfg.seed, shuffle, cfg.data.views)
+    steps = batches(rows, clients, plan, cfg.seed, round_index, cfg.data.views)
     if method.counts:
         labels = [federation.label_of(own) for own in rows]
         return trainer.count(theta, memory, prepared, labels, steps)
     per_epoch = steps_per_epoch(federation.sizes[clients], plan)
     rates = Rates(cfg.optim, pace, cfg.federation.rounds, epochs * per_epoch)
     with torch.enable_grad():
-        return trainer.train(theta, memory, prepared, steps, Pace(rates.at, per_epoch))
+        return trainer.train(theta, memory, prepared, steps, Pace(rates.at, per_epoch, round_index))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.cache import Features
+from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.data.tasks.task import Scope, Task
 from pfedmma_dist.federation.cohort import Cohort
@@ -181,10 +182,9 @@ def _classify(
     for begin in range(0, len(longest), batch_size):
         rows = padded[:, begin : begin + batch_size]
         answered = rows[:1] if same else rows
-        images = features.rows(
-            method.images, (answered.reshape(-1), np.zeros(answered.size, np.int64))
-        )
-        images = images.unflatten(0, answered.shape).expand(len(rows), *[-1] * images.dim())
+        views = answered.reshape(-1), np.zeros(answered.size, np.int64)
+        dealt = partial(_dealt, shape=answered.shape, num_clients=len(rows))
+        images = mapped(features.rows(method.images, views), dealt)
         logits, labels = method.logits(params, classes, images, text.clip), label_of(rows)
         hits.append(logits.argmax(dim=2).cpu().numpy() == labels)
         if asked is not None:
@@ -196,3 +196,8 @@ def _classify(
     of_each = [np.concatenate(right), asked.clients]
     counts = [np.bincount(clients, minlength=len(asked.columns)) for clients in of_each]
     return found, torch.from_numpy(np.stack(counts, axis=1))
+
+
+def _dealt(found: Tensor, shape: tuple[int, int], num_clients: int) -> Tensor:
+    """Give features [n, *record_shape] of images of a shape [1 or G, B] the cohort's axis G."""
+    return found.unflatten(0, shape).expand(num_clients, *[-1] * found.dim())

@@ -114,7 +114,7 @@ class Examiner:
         [local] = [scope for scope in federation.task.scopes if scope.name == LOCAL]
         return score(
             method,
-            Layout(method.specs),
+            self._layout(method),
             start,
             federation.cohorts(federation.unseen),
             uniform,
@@ -133,7 +133,7 @@ class Examiner:
         federation = self.federation
         return score(
             method,
-            Layout(method.specs),
+            self._layout(method),
             start,
             federation.cohorts(federation.seen),
             uniform,
@@ -150,6 +150,11 @@ class Examiner:
         """Return what clients are scored with as they are."""
         return self.federation.start(clients, training=False)
 
+    def _layout(self, method: Method) -> Layout:
+        """Return the layout of the federation's method, or of a reference that trains nothing."""
+        own = self.federation.method
+        return self.federation.layout if method is own else Layout(method.specs)
+
     def _tuned(self, epochs: int, *, rest: bool) -> Start:
         """Return what gives clients the numbers that local epochs on a copy leave them with.
 
@@ -157,14 +162,15 @@ class Examiner:
         round after the last, so that no round knows whether anything was scored.
         """
         federation, cfg = self.federation, self.federation.cfg
-        trainer = federation.trainer_with([SharedRests(federation.layout)] if rest else [])
+        resting = [SharedRests(federation.layout)] if rest else []
+        trainer = federation.trainer.correcting(resting)
 
         def start(clients: np.ndarray) -> tuple[Tensor, Any]:
             theta, extra = self._downloaded(clients)
             memory = theta.new_zeros(len(theta), trainer.num_memory)
             result = train_epochs(
                 federation, trainer, clients, (theta, extra), memory, epochs,
-                shuffle=cfg.federation.rounds, pace=0,
+                round_index=cfg.federation.rounds, pace=0,
             )  # fmt: skip
             check_finite(result, clients, "before scoring", cfg.optim)
             return result.theta, extra

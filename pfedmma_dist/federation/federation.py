@@ -1,7 +1,7 @@
 """The federation: clients in shards, one round of the paper's algorithm, everybody's scores."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,11 +26,11 @@ from pfedmma_dist.federation.cohort import (
     steps_per_epoch,
     unseen_clients,
 )
-from pfedmma_dist.federation.corrections.correction import Correction
 from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
+from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.tally import RoundStats, Tally
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
 from pfedmma_dist.federation.views import view_groups
@@ -51,12 +51,7 @@ class Federation:
     """All clients, of which this rank hosts whole shards."""
 
     def __init__(
-        self,
-        cfg: Config,
-        task: Task,
-        method: Method,
-        clip: FrozenCLIP,
-        world: World,
+        self, cfg: Config, task: Task, method: Method, clip: FrozenCLIP, world: World
     ) -> None:
         """cfg: with every null resolved."""
         check_ranks(cfg.federation, world.size)
@@ -66,7 +61,8 @@ class Federation:
             name: class_text(clip, classes.names, cfg.data.template, name == task.train_classes)
             for name, classes in task.class_sets.items()
         }
-        self.layout = Layout(method.specs)
+        frozen = method.frozen(cfg.seed, clip)
+        self.layout = Layout(method.specs, {name: x.to(clip.device) for name, x in frozen.items()})
         template = method.template(self.layout, cfg.seed, clip)
         rule, size = cfg.server, self.layout.num_shared
         server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)
@@ -120,7 +116,7 @@ class Federation:
         cfg, clients = self.cfg, cohort.clients
         result = train_epochs(
             self, self.trainer, clients, self.start(clients, training=True), self.memory(clients),
-            cfg.federation.local_epochs, shuffle=round_index, pace=round_index,
+            cfg.federation.local_epochs, round_index=round_index, pace=round_index,
         )  # fmt: skip
         check_finite(result, clients, f"in round {round_index}", cfg.optim)
         return result
@@ -174,13 +170,11 @@ class Federation:
     @property
     def trainer(self) -> LocalTrainer:
         """What all clients have in common when they train in a round."""
-        return self.trainer_with(self.corrections)
-
-    def trainer_with(self, corrections: Sequence[Correction]) -> LocalTrainer:
-        """Return what clients have in common when they train with these corrections."""
+        cfg = self.cfg
         return LocalTrainer(
             self.method, self.layout, self.train_text, self.sources and self.sources.train,
-            self.label_of, self.cfg.optim, corrections,
+            self.label_of, cfg.optim, self.corrections,
+            training_columns(cfg.federation.softmax, self.task),
         )  # fmt: skip
 
     def label_of(self, rows: np.ndarray) -> np.ndarray:

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.cache import Features
+from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.corrections.correction import Correction, Start, Term
 from pfedmma_dist.federation.corrections.running import Running
 from pfedmma_dist.federation.optimiser import rule_of
+from pfedmma_dist.federation.softmax import Columns
 from pfedmma_dist.federation.walk import Push, Walk
 from pfedmma_dist.methods.method import Method
-from pfedmma_dist.methods.step import Step
+from pfedmma_dist.methods.step import Step, among
 from pfedmma_dist.params import Layout
 from pfedmma_dist.world import LIMIT
 
@@ -29,6 +31,12 @@ class Pace:
 
     rates: Callable[[int], np.ndarray]  # step of the round -> learning rate of each client [G]
     steps_per_epoch: np.ndarray  # [G]
+    round_index: int
+
+    @classmethod
+    def steady(cls, lr: float, num_clients: int) -> "Pace":
+        """Return one rate for all clients and steps, without epochs, in round 0."""
+        return cls(lambda step: np.full(num_clients, lr), np.zeros(num_clients), 0)
 
     def at(self, step: int, theta: Tensor) -> Tensor:
         """Return the rates [G, 1] of a step, of the rows' type and place."""
@@ -58,15 +66,23 @@ class LocalTrainer:
         label_of: Callable[[np.ndarray], np.ndarray],
         optim: OptimConfig,
         corrections: Sequence[Correction] = (),
+        columns_of: Columns | None = None,  # of the softmax; None: all take part in every loss
     ) -> None:
         self.method, self.layout, self.text = method, layout, text
         self.features, self.label_of = features, label_of
-        self.optim, self.corrections = optim, corrections
+        self.optim, self.corrections, self.columns_of = optim, corrections, columns_of
         self.rule = rule_of(optim)
         self.num_rows = 1 + sum(each.is_personal for each in corrections)
         numbers = self.num_rows * layout.num_trained
         tables = self.rule.tables if optim.keep_state else 0
         self.memories = [tables * numbers, *(c.num_memory for c in corrections)]
+
+    def correcting(self, corrections: Sequence[Correction]) -> "LocalTrainer":
+        """Return the same with other corrections."""
+        return LocalTrainer(
+            self.method, self.layout, self.text, self.features, self.label_of, self.optim,
+            corrections, self.columns_of,
+        )  # fmt: skip
 
     @property
     def num_memory(self) -> int:
@@ -86,7 +102,7 @@ class LocalTrainer:
         memory: Tensor,  # [G, M]
         prepared: Any,
         batches: Iterable[Batch],
-        pace: Pace | None = None,  # None: optim.lr, no epochs
+        pace: Pace | None = None,  # None: steady, at optim.lr
     ) -> LocalResult:
         """Run each client's steps from its row of theta.
 
@@ -94,7 +110,7 @@ class LocalTrainer:
         published simulators let momentum run on from one client to the next, which makes results
         depend on the visiting order.
         """
-        pace = pace or Pace(lambda step: np.full(len(theta), self.optim.lr), np.zeros(len(theta)))
+        pace = pace or Pace.steady(self.optim.lr, len(theta))
         kept, *own = memory.split(self.memories, dim=1)
         per_epoch = torch.from_numpy(pace.steps_per_epoch).to(theta.device)
         starts = [Start(theta, mine, per_epoch) for mine in own]
@@ -103,7 +119,7 @@ class LocalTrainer:
         running = Running(
             self.corrections, starts, prepared, self.text, lambda row: self._walk(row, *more)
         )
-        awake, seen = self._awake(theta, prepared), Seen(theta)
+        awake, seen = self._awake(theta, prepared, pace.round_index), Seen(theta)
         for index, batch in enumerate(batches):
             rates = pace.at(index, theta)
             active = torch.from_numpy(batch.active).to(theta.device)[:, None]
@@ -150,8 +166,8 @@ class LocalTrainer:
     ) -> Tensor:
         """Return each client's loss [G]: mean cross-entropy over its own images, its penalty, and
         the corrections' terms."""
-        params = self.layout.views(theta)
-        classes = self.method.classes(params, prepared, self.text)
+        params, drawn = self.layout.views(theta), self.method.draw(prepared, batch.keys)
+        classes = self.method.classes(params, drawn, self.text)
         step = self._step(params, classes, batch)
         loss = step.cross_entropy(step.logits)
         penalty = self.method.penalty(params, classes, step)
@@ -160,20 +176,28 @@ class LocalTrainer:
 
     def _step(self, params: dict[str, Tensor], classes: Any, batch: Batch) -> Step:
         """Return a batch with its images and the logits that the method gives them."""
-        kind = self.method.images
+        kinds, shape = self.method.images, batch.rows.shape
         views = batch.rows.reshape(-1), batch.views.reshape(-1)
-        images = self.features.rows(kind, views).unflatten(0, batch.rows.shape)
+        images = mapped(self.features.rows(kinds, views), lambda x: x.unflatten(0, shape))
         logits = self.method.logits(params, classes, images, self.text.clip)
         labels, weight = (
             torch.from_numpy(own).to(logits.device)
             for own in (self.label_of(batch.rows), batch.weight)
         )
-        return Step(self.text, kind, images, labels, weight, logits)
+        own = self._own(batch, logits)
+        return Step(self.text, kinds, images, labels, weight, among(own, logits), own)
 
-    def _awake(self, theta: Tensor, prepared: Any) -> Tensor:
-        """Return which numbers [G, P + S] the method lets move in this round."""
+    def _own(self, batch: Batch, logits: Tensor) -> Tensor | None:
+        """Return which classes [G, C] bool take part in each client's loss; None: all."""
+        if self.columns_of is None:
+            return None
+        clients = np.array([key.client for key in batch.keys])
+        return torch.from_numpy(self.columns_of(clients)).to(logits.device)
+
+    def _awake(self, theta: Tensor, prepared: Any, round_index: int) -> Tensor:
+        """Return which numbers [G, P + S] the method lets move in a round."""
         awake = torch.ones_like(theta, dtype=torch.bool)
-        for name, rests in self.method.resting(prepared).items():
+        for name, rests in self.method.resting(prepared, round_index).items():
             self.layout.views(awake)[name][rests.to(theta.device)] = False
         return awake
 

@@ -27,14 +27,24 @@ A whole toy method, one bias per class on top of the untouched CLIP, averaged by
         def logits(self, params, classes, images, clip):
             final = encode(clip, images, self.images)                 # [G, B, D]
             return clip.scale * final @ classes.mT + params["bias"][:, None]
+
+The rest of the protocol has defaults, and a method overrides what it needs. Once: `template` and
+`frozen` (start values, and what is fixed at random, from the seed), `exchange`. Once a round:
+`prepare`, `resting`. At every training step: `draw`, `classes`, `logits`, `penalty`; in scoring
+`classes` once per client and class set, then `logits`. Several kinds of image features are a tuple
+`images`. A number per class of the training softmax (an `__init__` with a third argument,
+`num_classes`) has none for other classes: where `text.is_trained` is false, such as on Novel,
+`classes` falls back to what every class has, `text.plain` for one. A method without steps `counts`.
 '''
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.kinds import Kinds, Read
 from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.model import FINAL, Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
@@ -43,12 +53,13 @@ from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.average import Average
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.methods.step import Step
-from pfedmma_dist.params import Layout, ParamSpec
+from pfedmma_dist.params import Layout, ParamSpec, drawn
+from pfedmma_dist.rng import Key
 
 
 class Method:
     """The defaults of a method: reads final image features, trains nothing, averages what is
-    shared."""
+    shared. The functions stand in the order in which they are called."""
 
     name: ClassVar[str]
     """As written in `method.name` and in the tables."""
@@ -57,7 +68,8 @@ class Method:
     first_round_all: ClassVar[bool] = False
     """Whether the published protocol trains every client in round 0, whatever the fraction."""
     specs: tuple[ParamSpec, ...] = ()
-    images: ImageFeatures = FINAL
+    images: Kinds = FINAL
+    """What is read of an image; of a tuple of kinds `logits` is handed a tuple, in that order."""
     counts: bool = False
     """Whether a client's row comes from `counted`, without a step."""
 
@@ -82,6 +94,11 @@ class Method:
         method starts from something of the CLIP's own."""
         return layout.template(seed)
 
+    def frozen(self, seed: int, clip: FrozenCLIP) -> dict[str, Tensor]:
+        """Return the values of what `specs` freeze: their draws, unless a method takes something of
+        the CLIP's own."""
+        return drawn(self.specs, seed)
+
     def prepare(self, extra: Any, text: ClassText) -> Any:
         """Turn what was downloaded beside the shared part into what `classes` reads.
 
@@ -89,10 +106,18 @@ class Method:
         """
         return None
 
-    def resting(self, prepared: Any) -> dict[str, Tensor]:
+    def resting(self, prepared: Any, round_index: int) -> dict[str, Tensor]:
         """Return, by name, the clients [G] bool whose parameter sits this round out: it keeps its
         bits, weight decay included."""
         return {}
+
+    def draw(self, prepared: Any, keys: Sequence[Key]) -> Any:
+        """Add to `prepared` what is random in a training step; scores draw nothing.
+
+        keys: one per client of the cohort. `key.generator(purpose)` is a function of seed, round,
+        client and step alone, so that a resumed run draws the same.
+        """
+        return prepared
 
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Any:
         """Return the class side, for instance unit vectors [G, C, D].
@@ -103,7 +128,7 @@ class Method:
         raise TypeError(f"{type(self).__name__} does not say how classes look")
 
     def logits(
-        self, params: dict[str, Tensor], classes: Any, images: Tensor, clip: FrozenCLIP
+        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
     ) -> Tensor:
         """Return logits [G, B, C] of image features [G, B, *record_shape]."""
         return cosine_logits(encode(clip, images, self.images), classes, clip.scale)

@@ -10,6 +10,7 @@ import torch
 from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip
 from torch import Tensor
 
+from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
@@ -57,7 +58,7 @@ class Setting:
         self.clip = tiny_clip(self.dtype, plain=self.plain)
         kind = METHODS[self.name]
         self.method = kind.build(kind.Options(**self.chosen), self.clip.dims, NUM_BASE)
-        self.layout = Layout(self.method.specs)
+        self.layout = Layout(self.method.specs, self.method.frozen(1, self.clip))
         self.text = class_text(self.clip, CLASSES[:NUM_BASE], "a photo of a {}.")
         self.features = NoiseFeatures(self.clip)
         rng = np.random.default_rng(1)
@@ -85,7 +86,8 @@ class Setting:
     def logits(self, theta: Tensor, rows: np.ndarray, clients: np.ndarray = CLIENTS) -> Tensor:
         params = self.layout.views(theta)
         kind = self.method.images
-        images = self.features.rows(kind, (rows.reshape(-1), None)).unflatten(0, rows.shape)
+        read = self.features.rows(kind, (rows.reshape(-1), None))
+        images = mapped(read, lambda x: x.unflatten(0, rows.shape))
         classes = self.method.classes(params, self.prepared(clients), self.text)
         return self.method.logits(params, classes, images, self.clip)
 

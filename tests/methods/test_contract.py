@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from setting import CASES, CLIENTS, STEPS, TRAINED, Setting
+from setting import CASES, CLIENTS, LABELS, STEPS, TRAINED, Setting
 from tiny import NUM_BASE
 
 from pfedmma_dist.federation.cohort import Batch
@@ -31,8 +31,7 @@ def trained(request: pytest.FixtureRequest) -> Setting:
 
 def alone(batch: Batch, g: int) -> Batch:
     """Cut one client out of a batch, its padding too."""
-    own = slice(g, g + 1)
-    return Batch(batch.rows[own], batch.views[own], batch.weight[own], batch.active[own])
+    return Batch(**{name: value[g : g + 1] for name, value in vars(batch).items()})
 
 
 def test_logits_have_a_row_per_client_image_and_class(setting: Setting) -> None:
@@ -153,8 +152,37 @@ def test_clients_start_from_one_row_per_seed(setting: Setting) -> None:
 
 
 def test_counts_are_those_of_the_specs(setting: Setting) -> None:
-    sizes = {spec.name: int(np.prod(spec.shape)) for spec in setting.method.specs}
-    shared = sum(sizes[spec.name] for spec in setting.method.specs if spec.shared)
+    specs = [spec for spec in setting.method.specs if not spec.frozen]
+    sizes = {spec.name: int(np.prod(spec.shape)) for spec in specs}
+    shared = sum(sizes[spec.name] for spec in specs if spec.shared)
     layout = setting.layout
     assert (layout.num_trained, layout.num_shared) == (sum(sizes.values()), shared)
     assert setting.method.exchange(layout, layout.template(1), 1).cost().up == shared
+
+
+def test_frozen_numbers_are_one_for_all_clients_and_follow_from_the_seed(setting: Setting) -> None:
+    names = {spec.name for spec in setting.method.specs if spec.frozen}
+    assert setting.layout.frozen.keys() == names
+    params = setting.layout.views(setting.theta)
+    again, other = (setting.method.frozen(seed, setting.clip) for seed in (1, 2))
+    for name in names:
+        assert all(torch.equal(own, again[name].to(own)) for own in params[name])
+        assert not torch.equal(again[name], other[name])
+        assert not params[name].requires_grad
+
+
+def test_loss_among_fewer_classes_is_lower_and_finite(trained: Setting) -> None:
+    def gradient(columns: np.ndarray | None) -> tuple[torch.Tensor, torch.Tensor]:
+        trainer = trained.trainer
+        trainer.columns_of = None if columns is None else columns.__getitem__
+        return trainer.gradient(trained.theta, trained.prepared(CLIENTS), STEPS[0])
+
+    every, own = np.ones((3, NUM_BASE), bool), np.zeros((3, NUM_BASE), bool)
+    np.put_along_axis(own, LABELS[STEPS[0].rows], True, axis=1)
+    own[0] = True
+    assert own.sum(axis=1).tolist() == [4, 3, 3]
+    default, all_of_them, fewer = map(gradient, (None, every, own))
+    assert all(torch.equal(a, b) for a, b in zip(default, all_of_them, strict=True))
+    assert (fewer[0][1:] < default[0][1:]).all()
+    assert torch.isfinite(fewer[1]).all()
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(default, fewer, strict=True))
