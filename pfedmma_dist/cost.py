@@ -82,11 +82,11 @@ def count(method: Method, cfg: Config) -> tuple[int, Cost]:
 
     ValueError where the configured correction does not fit the method.
     """
-    layout, epochs = Layout(method.specs), cfg.federation.local_epochs
+    layout = Layout(method.specs)
     cost = method.exchange(layout, layout.template(0), 0).cost()
-    corrections = corrections_of(cfg.correction, 0.0, cfg.optim, epochs, layout)
-    sent = sum(each.num_sent for each in corrections)
-    return layout.num_trained, replace(cost, up=cost.up + sent, down=cost.down + sent)
+    corrections = corrections_of(cfg, method, layout)
+    trained, sent = layout.num_trained + corrections.num_trained, corrections.num_sent
+    return trained, replace(cost, up=cost.up + sent, down=cost.down + sent)
 
 
 def _rounds(name: str, cfg: Config) -> tuple[str, ...]:

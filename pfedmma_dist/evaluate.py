@@ -33,7 +33,9 @@ from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
 
-TRAINED = ("seed", "method.", "federation.", "optim.", "data.num_clients")
+TRAINED = (
+    "seed", "method.", "federation.", "optim.", "server.", "correction.", "data.num_clients",
+)  # fmt: skip
 """Beginnings of the keys that made the state; others may say what it is scored on."""
 
 
@@ -82,7 +84,8 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
         raise ValueError(f"run.folder: {folder.path} {words}")
     done = 0 if loaded is None else loaded.round_index
     with Progress(world, console, done) as progress:
-        attach_features(federation, progress.step, training=False)
+        tunes = bool(cfg.evaluate.finetune_epochs or len(federation.unseen))
+        attach_features(federation, progress.step, training=tunes)
         reference, scores = zero_shot(federation), federation.evaluate(full=True)
     domains = federation.task.domains
     results = [
@@ -90,7 +93,7 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
         MethodResult.of(
             cfg.method["name"],
             summary(scores.percent, domains),
-            federation.layout.num_trained,
+            federation.num_trained,
             federation.cost(),
         ),
     ]

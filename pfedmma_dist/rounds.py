@@ -100,7 +100,7 @@ class Rounds:
             MethodResult.of(
                 cfg.method["name"],
                 summary(scores.percent, federation.task.domains),
-                federation.layout.num_trained,
+                federation.num_trained,
                 cost,
                 self._seconds(),
             ),

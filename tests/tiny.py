@@ -3,7 +3,8 @@
 import functools
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -137,6 +138,7 @@ def tiny_federation(
     optim: OptimConfig | None = None,
     server: ServerConfig | None = None,
     correction: CorrectionConfig | None = None,
+    evaluate: Mapping[str, object] | None = None,
     **federation: object,
 ) -> Federation:
     """Return a federation of a method with its default options on the tiny task."""
@@ -145,6 +147,7 @@ def tiny_federation(
     cfg = tiny_config(**federation)
     cfg.optim, cfg.server = optim or cfg.optim, server or cfg.server
     cfg.correction = correction or cfg.correction
+    cfg.evaluate = replace(cfg.evaluate, **(evaluate or {}))
     made = Federation(cfg, task or tiny_task(), built, clip, world or World.alone())
     features = NoiseFeatures(clip)
     made.sources = Sources(train=features, test=features)

@@ -107,4 +107,15 @@ class CorrectionName(Enum):
     none = "none"
     scaffold = "scaffold"
     feddyn = "feddyn"
+    moon = "moon"
     fedrep = "fedrep"
+    fedbabu = "fedbabu"
+    ditto = "ditto"
+    apfl = "apfl"
+
+
+class Part(Enum):
+    """Which numbers of a client move."""
+
+    all = "all"
+    private = "private"

@@ -18,6 +18,7 @@ from pfedmma_dist.config.choices import (
     Dtype,
     Experiment,
     Layout,
+    Part,
     Softmax,
     Statistics,
 )
@@ -209,6 +210,11 @@ class EvaluateConfig:
     unseen_epochs: int = key(1, limit=AT_LEAST_1, since=1)
     """Local epochs after which clients of federation.unseen are scored again, once with the shared
     part at rest and once with all of it trained, at the rate of round 0; nothing of it is kept."""
+    finetune_epochs: int = key(0, limit=NOT_NEGATIVE, since=1, heading="Finetuning")
+    """Local epochs on a copy of every client's row before it is scored, at the rate of round 0;
+    nothing of it is kept, so the rounds are as without. 0: none; 5 for fedbabu (Oh et al.)."""
+    finetune: Part = key(Part.all, since=1, never={"evaluate.finetune_epochs": (0,)})
+    """What moves in these epochs: `all`, or the `private` part alone."""
     batch_size: int = key(128, role=Role.BITS, limit=AT_LEAST_1)
     """Images per forward pass."""
 

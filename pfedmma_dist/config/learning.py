@@ -10,6 +10,8 @@ SGD = {"optim.name": ("sgd",)}
 ADAM = {"optim.name": ("adam", "adamw")}
 SQUARED = {"server.name": ("adagrad", "adam", "yogi")}
 STEP = {"optim.schedule": ("step",)}
+MOON = {"correction.name": ("moon",)}
+APFL = {"correction.name": ("apfl",)}
 
 
 @dataclass(kw_only=True)
@@ -80,10 +82,25 @@ class CorrectionConfig:
     FedProx beside it is federation.proximal."""
 
     name: CorrectionName = key(CorrectionName.none, since=1, heading="Correction")
-    """`scaffold` (Karimireddy et al., ICML 2020), right under momentum too, `feddyn` (Acar et al.,
-    ICLR 2021), whose server takes the plain mean, or `fedrep` (Collins et al., ICML 2021)."""
+    """Shared numbers train otherwise: `scaffold` (Karimireddy et al., ICML 2020), right under
+    momentum too, `feddyn` (Acar et al., ICLR 2021), whose server takes the plain mean, `moon` (Li
+    et al., CVPR 2021). Parts take turns: `fedrep` (Collins et al., ICML 2021), `fedbabu` (Oh et
+    al., ICLR 2022), whose private part rests until evaluate.finetune_epochs. A client keeps a
+    second row of all its numbers, and is scored with it: `ditto` (Li et al., ICML 2021), `apfl`
+    (Deng et al., 2020)."""
     alpha: float = key(0.1, limit=POSITIVE, since=1, only={"correction.name": ("feddyn",)})
     """Weight of the square of the distance from the download; 0.1 (Acar et al.)."""
+    mu: float = key(1.0, limit=POSITIVE, since=1, only=MOON)
+    """Weight of the contrast with a client's last row; Li et al. choose among 0.1, 1, 5, 10."""
+    temperature: float = key(0.5, limit=POSITIVE, since=1, only=MOON)
+    """Temperature of the contrast; 0.5 (Li et al.)."""
     head_epochs: int = key(1, limit=AT_LEAST_1, since=1, only={"correction.name": ("fedrep",)})
     """Epochs of federation.local_epochs in which the private part trains alone; the shared
     part trains alone in the rest."""
+    pull: float = key(1.0, limit=NOT_NEGATIVE, since=1, only={"correction.name": ("ditto",)})
+    """Lambda: weight of half the square of the distance between the second row's shared part and
+    the download; 1, or 0.1 where clients are attacked (Li et al., who choose among 0.1, 1, 2)."""
+    mix: float = key(0.5, limit=Limit(lambda x: 0 <= x <= 1, "0 to 1"), since=1, only=APFL)
+    """Alpha: weight of the second row in the mixture that is scored, at a client's start; 0.5."""
+    learn_mix: bool = key(True, since=1, only=APFL)
+    """Let every client learn its own alpha, by steps of the learning rate."""

@@ -11,7 +11,7 @@ MEANING = "meaning"
 """Under which a field's metadata holds its Meaning."""
 
 
-Where = Mapping[str, tuple[str, ...]]
+Where = Mapping[str, tuple[str | int, ...]]
 """Dotted key -> some of its values, enums by name."""
 
 
@@ -55,14 +55,18 @@ class Meaning:
     @property
     def where(self) -> str:
         """Say where the key is read; nothing where it always is."""
-        told = [f"{key}={' or '.join(at)}" for key, at in self.only.items()]
-        told += [f"{key} other than {' or '.join(at)}" for key, at in self.never.items()]
+        told = [f"{key}={_either(at)}" for key, at in self.only.items()]
+        told += [f"{key} other than {_either(at)}" for key, at in self.never.items()]
         return " and ".join(told)
 
     @property
     def decides(self) -> bool:
         """Whether another value makes another run."""
         return self.role in (Role.RESULT, Role.BITS)
+
+
+def _either(values: tuple[str | int, ...]) -> str:
+    return " or ".join(map(str, values))
 
 
 def key(default: Any, *, limit: Limit | None = None, **meaning: Any) -> Any:

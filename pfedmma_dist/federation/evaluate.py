@@ -56,48 +56,28 @@ def score(
     started = time.perf_counter()
     counts = torch.zeros(task.num_clients, len(scopes), 2, dtype=torch.int64)
     num_images = 0
-    for name, text in texts.items():
-        due = [(index, scope) for index, scope in enumerate(scopes) if scope.class_set == name]
-        if not due:
-            continue
-        own_scope = next((scope for _, scope in due if scope.own_classes), None)
-        for clients in _groups(cohorts, uniform):
-            owners = clients[:1] if uniform else clients
-            wanted = [
-                rows_of([scope for _, scope in due], own)
-                for own in ([clients] if uniform else clients[:, None])
-            ]
-            asked = None if own_scope is None else Asked.of(task, own_scope, clients, wanted)
-            correct, own_counts = _classify(
-                method,
-                layout,
-                start(owners),
-                text,
-                features,
-                wanted,
-                asked,
-                lambda rows, name=name: task.labels(name, rows),
-                batch_size,
+    for clients in _groups(cohorts, uniform):
+        held = start(clients[:1] if uniform else clients)
+        for name, text in texts.items():
+            due = {place: one for place, one in enumerate(scopes) if one.class_set == name}
+            if not due:
+                continue
+            wanted = _wanted(list(due.values()), clients, uniform)
+            asked = _asked(task, list(due.values()), clients, wanted)
+            label_of = partial(task.labels, name)
+            correct, among_own = _classify(
+                method, layout, held, text, features, wanted, asked, label_of, batch_size
             )
             num_images += sum(map(len, wanted))
-            for index, scope in due:
-                if scope.own_classes:
-                    counts[clients, index] = own_counts
-                    continue
-                asking = clients[:1] if uniform and scope.common else clients
-                for g, client in enumerate(asking):
-                    rows, hits = (wanted[0], correct[0]) if uniform else (wanted[g], correct[g])
-                    own = scope.rows_of(int(client))
-                    found = hits[np.searchsorted(rows, own)]
-                    counts[client, index] = torch.tensor([int(found.sum()), len(own)])
-                if len(asking) < len(clients):  # one answer serves all
-                    counts[clients, index] = counts[clients[0], index]
+            for place, scope in due.items():
+                found = among_own if scope.own_classes else _found(scope, clients, wanted, correct)
+                counts[clients, place] = found
     riders = torch.tensor([num_images, int(stop())])
     total = world.exact_sum(torch.cat([counts.flatten(), riders]))
     right, of = total[:-2].view(counts.shape).double().unbind(dim=2)
     percent = (100 * right / of).numpy()  # 0 / 0 is nan: no image
     return Scores(
-        percent={scope.name: percent[:, index] for index, scope in enumerate(scopes)},
+        percent={scope.name: percent[:, place] for place, scope in enumerate(scopes)},
         num_images=int(total[-2]),
         seconds=time.perf_counter() - started,
         stop=bool(total[-1]),
@@ -143,6 +123,33 @@ class Asked:
         others = torch.from_numpy(~self.columns[clients]).to(logits.device)
         left = logits[held, images].masked_fill(others, -torch.inf)
         return clients[left.argmax(dim=1).cpu().numpy() == labels[held, images]]
+
+
+def _wanted(scopes: list[Scope], clients: np.ndarray, uniform: bool) -> list[np.ndarray]:
+    """Return the sorted image rows to classify for each client [G], or for all of them at once."""
+    return [rows_of(scopes, own) for own in ([clients] if uniform else clients[:, None])]
+
+
+def _asked(
+    task: Task, scopes: list[Scope], clients: np.ndarray, wanted: list[np.ndarray]
+) -> Asked | None:
+    """Return what is asked among own classes, if anything is."""
+    own = next((scope for scope in scopes if scope.own_classes), None)
+    return None if own is None else Asked.of(task, own, clients, wanted)
+
+
+def _found(
+    scope: Scope, clients: np.ndarray, wanted: list[np.ndarray], correct: list[np.ndarray]
+) -> Tensor:
+    """Return how many images of its test set each client has right, of how many: [G, 2] int64,
+    or [1, 2] where one answer serves all."""
+    alike = len(wanted) < len(clients)
+    found = []
+    for g, client in enumerate(clients[:1] if alike and scope.common else clients):
+        rows, hits = wanted[0 if alike else g], correct[0 if alike else g]
+        own = scope.rows_of(int(client))
+        found.append([int(hits[np.searchsorted(rows, own)].sum()), len(own)])
+    return torch.tensor(found)
 
 
 def _groups(cohorts: list[Cohort], uniform: bool) -> list[np.ndarray]:

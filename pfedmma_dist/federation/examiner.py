@@ -1,8 +1,9 @@
 """Examiner: which clients are scored with which numbers, on which test sets.
 
-Clients that train are scored with their own. Those of `federation.unseen` never train and are
-scored as they would join: as downloaded, after a few local epochs in which the shared part rests,
-and after as many in which all of it trains. What they learn there is not kept.
+Clients that train are scored with their own, if `evaluate.finetune_epochs` says so after some more
+local epochs. Those of `federation.unseen` never train and are scored as they would join: as
+downloaded, after a few local epochs in which the shared part rests, and after as many in which all
+of it trains. What is learned there is not kept.
 """
 
 from collections.abc import Callable
@@ -13,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.federation.cohort import batches, steps_per_epoch
-from pfedmma_dist.federation.corrections.correction import Correction, Start
-from pfedmma_dist.federation.evaluate import Scores, score
-from pfedmma_dist.federation.evaluate import Start as StartOf
-from pfedmma_dist.federation.schedule import Rates
-from pfedmma_dist.federation.trainer import Pace
+from pfedmma_dist.config.choices import Part
+from pfedmma_dist.config.keys import EvaluateConfig
+from pfedmma_dist.federation.corrections.resting import SharedRests
+from pfedmma_dist.federation.epochs import train_epochs
+from pfedmma_dist.federation.evaluate import Scores, Start, score
+from pfedmma_dist.federation.trainer import check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.quantities.scores import LOCAL, UNSEEN
@@ -27,15 +28,14 @@ if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
 
 
-class SharedRests(Correction):
-    """Let the shared part rest."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.is_private = ~layout.spread("shared").bool()
-
-    def moving(self, step: int, start: Start) -> Tensor:
-        """Return the private part."""
-        return self.is_private.to(start.theta.device).expand_as(start.theta)
+def check_finetuning(cfg: EvaluateConfig, layout: Layout) -> None:
+    """Refuse to finetune a private part where there is none."""
+    rests = cfg.finetune_epochs and cfg.finetune is Part.private
+    if rests and layout.num_trained and not layout.num_private:
+        raise ValueError(
+            "evaluate.finetune: private, and this method keeps no part private; set "
+            "evaluate.finetune=all"
+        )
 
 
 class Examiner:
@@ -48,29 +48,38 @@ class Examiner:
     def scope_names(self) -> list[str]:
         """Return what clients are scored on, the unseen ones' behind those of own images."""
         names = [scope.name for scope in self.federation.task.scopes]
-        if not len(self.federation.unseen):
+        if not self._has_unseen:
             return names
         own = [scope.name for scope in self.federation.task.scopes if not scope.full]
         return [*own, *UNSEEN, *(name for name in names if name not in own)]
 
+    @property
+    def _has_unseen(self) -> bool:
+        return len(self.federation.unseen) > 0
+
     def exam(self, full: bool, stop: Callable[[], bool]) -> Scores:
         """Score every client: on its own images, if `full` on all test sets. Collective."""
+        federation, due = self.federation, self.federation.cfg.evaluate
+        start, uniform = self._downloaded, federation.uniform
+        if due.finetune_epochs and federation.layout.num_trained:
+            rest = due.finetune is Part.private
+            start, uniform = self._tuned(due.finetune_epochs, rest=rest), False
+        found = self._score(federation.method, start, uniform, full, stop)
+        return self._joined(found, *self._exam_unseen()) if full and self._has_unseen else found
+
+    def _exam_unseen(self) -> tuple[Scores, Scores, Scores]:
+        """Score the clients that never train: as downloaded, and after epochs of a part and all."""
         federation, layout = self.federation, self.federation.layout
-        uniform = federation.exchange.uniform and layout.num_private == 0
-
-        def downloaded(clients: np.ndarray) -> tuple[Tensor, Any]:
-            return federation.start(clients, training=False)
-
-        found = self._score(federation.method, downloaded, uniform, full, stop)
-        if not full or not len(federation.unseen):
-            return found
-        unseen = self._unseen(federation.method, downloaded, uniform, UNSEEN[0])
+        epochs = federation.cfg.evaluate.unseen_epochs
+        unseen = self._unseen(federation.method, self._downloaded, federation.uniform, UNSEEN[0])
         private = all_of_it = unseen
         if layout.num_private:
-            private = self._unseen(federation.method, self._tuned(rest=True), False, UNSEEN[1])
+            start = self._tuned(epochs, rest=True)
+            private = self._unseen(federation.method, start, False, UNSEEN[1])
         if layout.num_trained:
-            all_of_it = self._unseen(federation.method, self._tuned(rest=False), False, UNSEEN[2])
-        return self._joined(found, unseen, private, all_of_it)
+            start = self._tuned(epochs, rest=False)
+            all_of_it = self._unseen(federation.method, start, False, UNSEEN[2])
+        return unseen, private, all_of_it
 
     def reference(self, method: Method) -> Scores:
         """Score a method that trains nothing on every test set. Collective."""
@@ -79,7 +88,7 @@ class Examiner:
             return torch.zeros(len(clients), 0), None
 
         found = self._score(method, nothing, True, True, lambda: False)
-        if not len(self.federation.unseen):
+        if not self._has_unseen:
             return found
         unseen = self._unseen(method, nothing, True, UNSEEN[0])
         return self._joined(found, unseen, unseen, unseen)
@@ -99,7 +108,7 @@ class Examiner:
             stop=found.stop,
         )
 
-    def _unseen(self, method: Method, start: StartOf, uniform: bool, name: str) -> Scores:
+    def _unseen(self, method: Method, start: Start, uniform: bool, name: str) -> Scores:
         """Score the clients that never train on their own images."""
         federation = self.federation
         [local] = [scope for scope in federation.task.scopes if scope.name == LOCAL]
@@ -118,7 +127,7 @@ class Examiner:
         )
 
     def _score(
-        self, method: Method, start: StartOf, uniform: bool, full: bool, stop: Callable[[], bool]
+        self, method: Method, start: Start, uniform: bool, full: bool, stop: Callable[[], bool]
     ) -> Scores:
         """Score the clients that train."""
         federation = self.federation
@@ -137,37 +146,33 @@ class Examiner:
             stop,
         )
 
+    def _downloaded(self, clients: np.ndarray) -> tuple[Tensor, Any]:
+        """Return what clients are scored with as they are."""
+        return self.federation.start(clients, training=False)
+
     def _layout(self, method: Method) -> Layout:
         """Return the layout of the federation's method, or of a reference that trains nothing."""
         own = self.federation.method
         return self.federation.layout if method is own else Layout(method.specs)
 
-    def _tuned(self, *, rest: bool) -> StartOf:
-        """Return what gives clients the numbers that local epochs on a download leave them with.
+    def _tuned(self, epochs: int, *, rest: bool) -> Start:
+        """Return what gives clients the numbers that local epochs on a copy leave them with.
 
-        rest: whether the shared part rests.
+        rest: whether the shared part rests. The images come in an order of their own, that of a
+        round after the last, so that no round knows whether anything was scored.
         """
-        federation, cfg, task = self.federation, self.federation.cfg, self.federation.task
-        epochs = cfg.evaluate.unseen_epochs
-        plan = replace(cfg.federation, local_epochs=epochs)
+        federation, cfg = self.federation, self.federation.cfg
         resting = [SharedRests(federation.layout)] if rest else []
         trainer = federation.trainer.correcting(resting)
 
         def start(clients: np.ndarray) -> tuple[Tensor, Any]:
-            theta, extra = federation.start(clients, training=False)
-            with torch.no_grad():
-                prepared = federation.method.prepare(extra, federation.train_text)
-            rows = [task.train.rows(client) for client in clients]
-            last = cfg.federation.rounds  # a round of its own
-            steps = batches(rows, clients, plan, cfg.seed, last, cfg.data.views)
+            theta, extra = self._downloaded(clients)
             memory = theta.new_zeros(len(theta), trainer.num_memory)
-            if federation.method.counts:
-                labels = [federation.label_of(own) for own in rows]
-                return trainer.count(theta, memory, prepared, labels, steps).theta, extra
-            counts = steps_per_epoch(federation.sizes[clients], plan)
-            rates = Rates(cfg.optim, 0, cfg.federation.rounds, counts * epochs)
-            with torch.enable_grad():
-                result = trainer.train(theta, memory, prepared, steps, Pace(rates.at, counts, last))
+            result = train_epochs(
+                federation, trainer, clients, (theta, extra), memory, epochs,
+                round_index=cfg.federation.rounds, pace=0,
+            )  # fmt: skip
+            check_finite(result, clients, "before scoring", cfg.optim)
             return result.theta, extra
 
         return start

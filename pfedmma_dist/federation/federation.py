@@ -20,7 +20,6 @@ from pfedmma_dist.federation.clients import ClientStore
 from pfedmma_dist.federation.cohort import (
     Cohort,
     assign_shards,
-    batches,
     check_ranks,
     cut_cohorts,
     participants,
@@ -28,12 +27,12 @@ from pfedmma_dist.federation.cohort import (
     unseen_clients,
 )
 from pfedmma_dist.federation.corrections.registry import corrections_of
+from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores
-from pfedmma_dist.federation.examiner import Examiner
-from pfedmma_dist.federation.schedule import Rates
+from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.tally import RoundStats, Tally
-from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Pace, check_finite
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
 from pfedmma_dist.federation.views import view_groups
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
@@ -68,10 +67,8 @@ class Federation:
         rule, size = cfg.server, self.layout.num_shared
         server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
-        self.corrections = corrections_of(
-            cfg.correction, cfg.federation.proximal, cfg.optim, cfg.federation.local_epochs,
-            self.layout,
-        )  # fmt: skip
+        self.corrections = corrections_of(cfg, method, self.layout)
+        check_finetuning(cfg.evaluate, self.layout)
         self.sizes = task.train.sizes()
         self.unseen = unseen_clients(cfg.federation, cfg.seed, task.num_clients)
         self.seen = np.setdiff1d(np.arange(task.num_clients), self.unseen)
@@ -108,57 +105,38 @@ class Federation:
         chosen = self.participants(round_index)
         tally = Tally(self.sizes, self.seen, chosen, self.corrections)
         for cohort in self.cohorts(chosen):
-            result = self._train(cohort, round_index)
-            self._keep(cohort, result, tally.of_mean[cohort.clients])
-            tally.add(cohort.clients, result)
+            self._keep(cohort, self._train(cohort, round_index), tally)
             self.on_cohort(len(cohort.clients))
-        before = self.exchange.shared.double()
-        riders = tally.riders(stop())
-        riders = self.exchange.sync(self.world, riders, chosen)  # the round's only collective
-        loss, num_samples, stops, sent = tally.read(riders)
-        self._settle(before, sent, len(chosen) / len(self.seen))
-        return RoundStats(
-            loss=loss,
-            num_participants=len(chosen),
-            num_samples=num_samples,
-            rank_bytes=self.world.bytes_reduced - reduced,
-            seconds=time.perf_counter() - started,
-            stop=stops,
-        )
+        loss, num_samples, stops = self._meet(chosen, tally, stop())
+        spent, sent = time.perf_counter() - started, self.world.bytes_reduced - reduced
+        return RoundStats(loss, len(chosen), num_samples, sent, spent, stops)
 
     def _train(self, cohort: Cohort, round_index: int) -> LocalResult:
         """Return what these clients' training of a round leaves behind."""
-        cfg, clients, task = self.cfg, cohort.clients, self.task
-        theta, extra = self.start(clients, training=True)
-        with torch.no_grad():
-            prepared = self.method.prepare(extra, self.train_text)
-        rows = [task.train.rows(client) for client in clients]
-        steps = batches(rows, clients, cfg.federation, cfg.seed, round_index, cfg.data.views)
-        counts = self.steps[clients]
-        rates = Rates(cfg.optim, round_index, cfg.federation.rounds, counts)
-        pace = Pace(rates.at, counts // cfg.federation.local_epochs, round_index)
-        memory = self.clients.gather(clients)[:, self.layout.num_private :]
-        if self.method.counts:
-            labels = [self.label_of(own) for own in rows]
-            result = self.trainer.count(theta, memory, prepared, labels, steps)
-        else:
-            result = self.trainer.train(theta, memory, prepared, steps, pace)
-        check_finite(result, clients, round_index, cfg.optim)
+        cfg, clients = self.cfg, cohort.clients
+        result = train_epochs(
+            self, self.trainer, clients, self.start(clients, training=True), self.memory(clients),
+            cfg.federation.local_epochs, round_index=round_index, pace=round_index,
+        )  # fmt: skip
+        check_finite(result, clients, f"in round {round_index}", cfg.optim)
         return result
 
-    def _keep(self, cohort: Cohort, result: LocalResult, weight: np.ndarray) -> None:
-        """Keep what is a client's own, and send what is shared."""
-        widths = [self.layout.num_private, self.layout.num_shared]
+    def _keep(self, cohort: Cohort, result: LocalResult, tally: Tally) -> None:
+        """Keep what is a client's own, send what is shared, and count both."""
+        clients, widths = cohort.clients, [self.layout.num_private, self.layout.num_shared]
         private, shared = result.theta.split(widths, dim=1)
-        self.clients.scatter(cohort.clients, torch.cat([private, result.memory], dim=1))
-        self.exchange.upload(cohort.clients, shared, torch.from_numpy(weight))
+        self.clients.scatter(clients, torch.cat([private, result.memory], dim=1))
+        self.exchange.upload(clients, shared, torch.from_numpy(tally.of_mean[clients]))
+        tally.add(clients, result)
 
-    def _settle(self, before: Tensor, sent: Tensor, share: float) -> None:
-        """Let corrections close the round, and change what clients start from next."""
-        after = self.exchange.shared.double()
-        counts = [each.num_sent for each in self.corrections]
-        for each, own in zip(self.corrections, sent.split(counts), strict=True):
-            after = each.settle(before, after, own, share)
+    def _meet(self, chosen: np.ndarray, tally: Tally, stop: bool) -> tuple[float, int, bool]:
+        """Let all ranks' uploads become what clients start from next; return loss, image passes
+        and whether to stop."""
+        before = self.exchange.shared.double()
+        riders = self.exchange.sync(self.world, tally.riders(stop), chosen)  # the only collective
+        loss, num_samples, stops, sent = tally.read(riders)
+        share = len(chosen) / len(self.seen)
+        after = self.corrections.settle(before, self.exchange.shared.double(), sent, share)
         if not bool((after.abs() < LIMIT).all()):
             raise ValueError(
                 f"correction.name: {self.cfg.correction.name.value} drove the shared numbers to "
@@ -166,10 +144,11 @@ class Federation:
                 "correction"
             )
         self.exchange.shared = after.float()
+        return loss, num_samples, stops
 
     def cost(self) -> Cost:
         """Return the traffic of one client and round."""
-        cost, sent = self.exchange.cost(), sum(each.num_sent for each in self.corrections)
+        cost, sent = self.exchange.cost(), self.corrections.num_sent
         return replace(cost, up=cost.up + sent, down=cost.down + sent)
 
     def evaluate(self, full: bool, stop: Callable[[], bool] = lambda: False) -> Scores:
@@ -190,7 +169,7 @@ class Federation:
 
     @property
     def trainer(self) -> LocalTrainer:
-        """What all clients have in common when they train."""
+        """What all clients have in common when they train in a round."""
         cfg = self.cfg
         return LocalTrainer(
             self.method, self.layout, self.train_text, self.sources and self.sources.train,
@@ -219,12 +198,30 @@ class Federation:
         ]
 
     def start(self, clients: np.ndarray, *, training: bool) -> tuple[Tensor, Any]:
-        """Return the rows theta [G, P + S] that clients hold after a download, and what else
-        came."""
+        """Return the rows theta [G, P + S] that clients train, or are scored with, after a
+        download, and what else came."""
         download = self.exchange.download(clients, training=training)
         shared = download.shared.to(self.clip.device)
         private = self.clients.gather(clients)[:, : self.layout.num_private]
-        return torch.cat([private, shared], dim=1), download.extra
+        theta = torch.cat([private, shared], dim=1)
+        if not training:
+            theta = self.trainer.scored(theta, self.memory(clients))
+        return theta, download.extra
+
+    def memory(self, clients: np.ndarray) -> Tensor:
+        """Return what these clients keep beside their private part [G, M]."""
+        return self.clients.gather(clients)[:, self.layout.num_private :]
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all clients are scored with the same numbers."""
+        personal = self.layout.num_private > 0 or self.corrections.is_personal
+        return self.exchange.uniform and not personal
+
+    @property
+    def num_trained(self) -> int:
+        """Numbers that a client trains."""
+        return self.layout.num_trained + self.corrections.num_trained
 
     def feature_groups(self, shards: list[int]) -> tuple[list[Views], list[Views]]:
         """Return the (training, test) image views of these shards, in groups to encode together."""
@@ -233,9 +230,7 @@ class Federation:
 
     def state(self) -> tuple[dict[int, dict[str, Tensor]], dict[str, Tensor]]:
         """Return (state by hosted shard, server state) at a round boundary."""
-        server = self.exchange.state()
-        for each in self.corrections:
-            server |= each.state()
+        server = self.exchange.state() | self.corrections.state()
         return {s: self.clients.state(s) for s in self.hosted}, server
 
     def load(
@@ -251,8 +246,4 @@ class Federation:
         trained = np.unique(np.concatenate([np.empty(0, np.int64), *rounds]))
         for shard, state in shards.items():
             self.clients.load(shard, state, np.intersect1d(self.shards[shard], trained))
-        for each in self.corrections:
-            own = each.state().keys() & server.keys()
-            each.load({name: server[name] for name in own})
-            server = {name: x for name, x in server.items() if name not in own}
-        self.exchange.load(server, trained)
+        self.exchange.load(self.corrections.load(server), trained)

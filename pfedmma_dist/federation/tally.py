@@ -1,6 +1,6 @@
 """Tally: what a round counts and adds up beside the shared part, and what it did over all ranks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.federation.corrections.correction import Correction
+from pfedmma_dist.federation.corrections.together import Corrections
 from pfedmma_dist.federation.trainer import LocalResult
 from pfedmma_dist.world import from_fixed, to_fixed
 
@@ -41,7 +41,7 @@ class Tally:
         sizes: np.ndarray,
         seen: np.ndarray,
         chosen: np.ndarray,
-        corrections: Sequence[Correction],
+        corrections: Corrections,
     ) -> None:
         """sizes: training images of every client [K]. seen: clients that train at all. chosen:
         clients of the round."""
@@ -50,7 +50,7 @@ class Tally:
         evenly = any(each.even for each in corrections)
         self.of_mean = np.full(len(sizes), 1 / len(chosen)) if evenly else self.of_round
         self.loss, self.num_samples = torch.zeros((), dtype=torch.int64), 0
-        self.sent = torch.zeros(sum(each.num_sent for each in corrections), dtype=torch.int64)
+        self.sent = torch.zeros(corrections.num_sent, dtype=torch.int64)
 
     def add(self, clients: np.ndarray, result: LocalResult) -> None:
         """Take in what a cohort's training has left."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
-from pfedmma_dist.federation.corrections.correction import Correction, Start
+from pfedmma_dist.federation.corrections.correction import Correction, Start, Term
+from pfedmma_dist.federation.corrections.running import Running
 from pfedmma_dist.federation.optimiser import rule_of
 from pfedmma_dist.federation.softmax import Columns
 from pfedmma_dist.federation.walk import Push, Walk
@@ -70,8 +72,10 @@ class LocalTrainer:
         self.features, self.label_of = features, label_of
         self.optim, self.corrections, self.columns_of = optim, corrections, columns_of
         self.rule = rule_of(optim)
+        self.num_rows = 1 + sum(each.is_personal for each in corrections)
+        numbers = self.num_rows * layout.num_trained
         tables = self.rule.tables if optim.keep_state else 0
-        self.memories = [tables * layout.num_trained, *(c.num_memory for c in corrections)]
+        self.memories = [tables * numbers, *(c.num_memory for c in corrections)]
 
     def correcting(self, corrections: Sequence[Correction]) -> "LocalTrainer":
         """Return the same with other corrections."""
@@ -84,6 +88,13 @@ class LocalTrainer:
     def num_memory(self) -> int:
         """Numbers M that a client keeps from round to round beside its parameters."""
         return sum(self.memories)
+
+    def scored(self, theta: Tensor, memory: Tensor) -> Tensor:
+        """Return the rows [G, P + S] that clients are scored with; theta: as downloaded."""
+        _, *own = memory.split(self.memories, dim=1)
+        for each, mine in zip(self.corrections, own, strict=True):
+            theta = each.scored(theta, mine)
+        return theta
 
     def train(
         self,
@@ -103,20 +114,24 @@ class LocalTrainer:
         kept, *own = memory.split(self.memories, dim=1)
         per_epoch = torch.from_numpy(pace.steps_per_epoch).to(theta.device)
         starts = [Start(theta, mine, per_epoch) for mine in own]
-        awake = self._awake(theta, prepared, pace.round_index)
-        walk, gauge = self._walk(theta, kept), Walk(self.rule, torch.zeros_like(theta[:, :1]))
-        seen = Seen(theta)
+        first, *more = kept.chunk(self.num_rows, dim=1)  # the optimiser's, of every row
+        walk, gauge = self._walk(theta, first), Walk(self.rule, torch.zeros_like(theta[:, :1]))
+        running = Running(
+            self.corrections, starts, prepared, self.text, lambda row: self._walk(row, *more)
+        )
+        awake, seen = self._awake(theta, prepared, pace.round_index), Seen(theta)
         for index, batch in enumerate(batches):
             rates = pace.at(index, theta)
             active = torch.from_numpy(batch.active).to(theta.device)[:, None]
-            loss, grad = self.gradient(walk.theta, prepared, batch)
+            gradient = partial(self.gradient, prepared=prepared, batch=batch, terms=running.terms)
+            loss, grad = gradient(walk.theta)
             push = Push(loss, walk.update(grad), active & awake)
-            for each, start in zip(self.corrections, starts, strict=True):
-                push = push.corrected(walk.theta, each, start, index)
+            push = running.corrected(push, walk.theta, index)
+            running.step(walk.theta, gradient, active & awake, rates)
             walk.step(push, rates)
             gauge.step(Push(loss, torch.ones_like(gauge.theta), active), rates)
-            seen.add(push.loss, batch)
-        return self._result(walk, gauge, seen, starts, kept)
+            seen.add(push.loss, batch, passes=self.num_rows)
+        return self._result(walk, gauge, seen, running, kept)
 
     def count(
         self,
@@ -134,25 +149,30 @@ class LocalTrainer:
                 seen.add(self.losses(theta, prepared, batch), batch)
         return LocalResult(theta, seen.loss, seen.num_samples, memory, theta[:, :0])
 
-    def gradient(self, theta: Tensor, prepared: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    def gradient(
+        self, theta: Tensor, prepared: Any, batch: Batch, terms: Sequence[Term] = ()
+    ) -> tuple[Tensor, Tensor]:
         """Return each client's loss [G] on a batch and its gradient [G, P + S], 0 where a client
         is done."""
         leaf = theta.detach().requires_grad_()
-        loss = self.losses(leaf, prepared, batch)
+        loss = self.losses(leaf, prepared, batch, terms)
         active = torch.from_numpy(batch.active).to(theta.device)
         # The sum joins no two clients: the gradient of a row is that of its own loss.
         (grad,) = torch.autograd.grad(torch.where(active, loss, 0.0).sum(), leaf)
         return loss.detach(), grad
 
-    def losses(self, theta: Tensor, prepared: Any, batch: Batch) -> Tensor:
-        """Return each client's loss [G]: mean cross-entropy over its own images, and its
-        penalty."""
+    def losses(
+        self, theta: Tensor, prepared: Any, batch: Batch, terms: Sequence[Term] = ()
+    ) -> Tensor:
+        """Return each client's loss [G]: mean cross-entropy over its own images, its penalty, and
+        the corrections' terms."""
         params, drawn = self.layout.views(theta), self.method.draw(prepared, batch.keys)
         classes = self.method.classes(params, drawn, self.text)
         step = self._step(params, classes, batch)
         loss = step.cross_entropy(step.logits)
         penalty = self.method.penalty(params, classes, step)
-        return loss if penalty is None else loss + penalty
+        loss = loss if penalty is None else loss + penalty
+        return sum((term(params, classes, step) for term in terms), loss)
 
     def _step(self, params: dict[str, Tensor], classes: Any, batch: Batch) -> Step:
         """Return a batch with its images and the logits that the method gives them."""
@@ -189,21 +209,18 @@ class LocalTrainer:
         return Walk(self.rule, theta, kept if keeps else None, *scales, wakes=wakes)
 
     def _result(
-        self, walk: Walk, gauge: Walk, seen: "Seen", starts: list[Start], kept: Tensor
+        self, walk: Walk, gauge: Walk, seen: "Seen", running: Running, kept: Tensor
     ) -> LocalResult:
         """Let the corrections close the round, and gather what it leaves behind."""
         # how far a constant gradient of 1 would have brought each shared number
         travelled = -gauge.theta * walk.lr_scale[self.layout.num_private :]
-        closed = [
-            each.close(walk.theta, start, travelled)
-            for each, start in zip(self.corrections, starts, strict=True)
-        ]
-        state = walk.state if self.optim.keep_state else kept
+        closed = running.close(walk.theta, travelled)
+        states = [one.state for one in (walk, *running.walks)] if self.optim.keep_state else [kept]
         return LocalResult(
             walk.theta,
             seen.loss,
             seen.num_samples,
-            torch.cat([state, *(one.memory for one in closed)], dim=1),
+            torch.cat([*states, *(one.memory for one in closed)], dim=1),
             torch.cat([walk.theta[:, :0], *(one.sent for one in closed)], dim=1),
         )
 
@@ -215,12 +232,12 @@ class Seen:
         self.total, self.steps = (torch.zeros(len(theta), device=theta.device) for _ in range(2))
         self.num_samples = 0  # image passes, padding not counted
 
-    def add(self, loss: Tensor, batch: Batch) -> None:
-        """Count one more step, where a client takes it."""
+    def add(self, loss: Tensor, batch: Batch, passes: int = 1) -> None:
+        """Count one more step, where a client takes it; passes: of every image."""
         active = torch.from_numpy(batch.active).to(loss.device)
         self.total += torch.where(active, loss, 0.0)
         self.steps += active
-        self.num_samples += int(batch.weight[batch.active].sum())
+        self.num_samples += passes * int(batch.weight[batch.active].sum())
 
     @property
     def loss(self) -> Tensor:
@@ -228,16 +245,16 @@ class Seen:
         return self.total / self.steps.clamp(min=1)
 
 
-def check_finite(
-    result: LocalResult, clients: np.ndarray, round_index: int, optim: OptimConfig
-) -> None:
-    """Raise for the first client whose training left the numbers that can be averaged."""
+def check_finite(result: LocalResult, clients: np.ndarray, when: str, optim: OptimConfig) -> None:
+    """Raise for the first client whose training left the numbers that can be averaged, or kept.
+
+    when: such as "in round 3".
+    """
     sound = (result.loss.abs() < LIMIT) & (result.theta.abs() < LIMIT).all(dim=1)  # nan is not
-    sound &= (result.sent.abs() < LIMIT).all(dim=1)
+    sound &= (result.sent.abs() < LIMIT).all(dim=1) & result.memory.isfinite().all(dim=1)
     for client, ok, loss in zip(clients, sound.tolist(), result.loss.tolist(), strict=True):
         if not ok:
             raise ValueError(
-                f"optim.lr: {optim.lr} drove the training of client {client} in round "
-                f"{round_index} to numbers that are not finite or not below {LIMIT:g} "
-                f"(mean loss {loss:g}); lower optim.lr"
+                f"optim.lr: {optim.lr} drove the training of client {client} {when} to numbers "
+                f"that are not finite or not below {LIMIT:g} (mean loss {loss:g}); lower optim.lr"
             )

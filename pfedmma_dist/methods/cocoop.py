@@ -86,11 +86,21 @@ class CoCoOp(Method):
     ) -> Tensor:
         """Run the prompts of every image through the text tower: [G, B, C]."""
         x = encode(clip, images, self.images)  # [G, B, D]
+        vectors = self._shifted(params, classes, x)
+        return clip.scale * (vectors @ x[..., None])[..., 0]  # [G, B, C, D] x [G, B, D, 1]
+
+    def representation(
+        self, params: dict[str, Tensor], classes: ClassText, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return the class vectors of every image [G, B, C, D]; a text pass for each."""
+        return self._shifted(params, classes, encode(clip, images, self.images))
+
+    def _shifted(self, params: dict[str, Tensor], text: ClassText, x: Tensor) -> Tensor:
+        """Return the class vectors [G, B, C, D] that unit vectors x [G, B, D] ask for."""
         hidden = torch.relu(x @ params["net.down"].mT + params["net.down.bias"][:, None])
         shift = hidden @ params["net.up"].mT + params["net.up.bias"][:, None]  # [G, B, W]
         shifted = params["context"][:, None] + shift[:, :, None]  # [G, B, n, W]
-        vectors = self._vectors(classes, shifted.flatten(0, 1)).unflatten(0, x.shape[:2])
-        return clip.scale * (vectors @ x[..., None])[..., 0]  # [G, B, C, D] x [G, B, D, 1]
+        return self._vectors(text, shifted.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def _vectors(self, text: ClassText, context: Tensor) -> Tensor:
         """Return class vectors [N, C, D] of contexts [N, n, W], in passes that fit the memory."""

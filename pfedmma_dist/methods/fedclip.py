@@ -65,9 +65,18 @@ class FedCLIP(Method):
     def logits(
         self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
     ) -> Tensor:
-        """Weigh the image features by this client's gate: [G, B, C]."""
+        """Compare the images, as this client's gate weighs them, with the classes: [G, B, C]."""
+        return cosine_logits(self._gated(params, images, clip), classes, clip.scale)
+
+    def representation(
+        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return the gated image vectors [G, B, 1, D]."""
+        return self._gated(params, images, clip)[:, :, None]
+
+    def _gated(self, params: dict[str, Tensor], images: Tensor, clip: FrozenCLIP) -> Tensor:
+        """Weigh the image features by this client's gate: unit vectors [G, B, D]."""
         feature = encode(clip, images, self.images)  # [G, B, D]
         x = self.feature_norm * feature @ params["first"].mT + params["first.bias"][:, None]
         x = torch.tanh(x) @ params["second"].mT + params["second.bias"][:, None]
-        gated = F.normalize(x.softmax(dim=2) * feature, dim=2)
-        return cosine_logits(gated, classes, clip.scale)
+        return F.normalize(x.softmax(dim=2) * feature, dim=2)

@@ -101,6 +101,12 @@ class FedOTP(Method):
         context = torch.stack([params["common"], params["own"]], dim=1)  # [G, 2, n, W]
         return text.with_context(context.flatten(0, 1)).unflatten(0, context.shape[:2])
 
+    def representation(
+        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return the class vectors of both prompts [G, 1, 2 C, D]."""
+        return classes.flatten(1, 2)[:, None]
+
     def logits(
         self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
     ) -> Tensor:

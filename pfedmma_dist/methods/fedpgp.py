@@ -23,7 +23,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from pfedmma_dist.clip.model import Dims
+from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.method import Method, at_least_one
 from pfedmma_dist.methods.step import Step
@@ -95,6 +95,12 @@ class FedPGP(Method):
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
         """Run the personal prompts through the text tower: z_p [G, C, D]."""
         return text.with_context(params["sigma"] + params["u"] @ params["v"])
+
+    def representation(
+        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return the class vectors z_p [G, 1, C, D]."""
+        return classes[:, None]
 
     def penalty(self, params: dict[str, Tensor], classes: Tensor, step: Step) -> Tensor:
         """Return the contrastive term [G]; of its text passes that of sigma alone is run here."""

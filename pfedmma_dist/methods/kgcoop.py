@@ -66,6 +66,12 @@ class KgCoOp(Method):
         """Run the prompts through the text tower: [G, C, D]."""
         return text.with_context(params["context"])
 
+    def representation(
+        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return the class vectors [G, 1, C, D]: images do not matter."""
+        return classes[:, None]
+
     def penalty(self, params: dict[str, Tensor], classes: Tensor, step: Step) -> Tensor:
         """Return the weighted distance [G] to the hand-written prompt."""
         near = (classes * step.text.plain).sum(dim=2).mean(dim=1)  # of unit vectors: cosines

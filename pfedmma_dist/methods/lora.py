@@ -115,10 +115,19 @@ class LoRA(Method):
     def logits(
         self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
     ) -> Tensor:
-        """Run the images with this client's terms in the image tower: [G, B, C]."""
+        """Compare the images, as this client sees them, with the classes: [G, B, C]."""
+        return cosine_logits(self._encoded(params, images, clip), classes, clip.scale)
+
+    def representation(
+        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return the image vectors [G, B, 1, D]."""
+        return self._encoded(params, images, clip)[:, :, None]
+
+    def _encoded(self, params: dict[str, Tensor], images: Tensor, clip: FrozenCLIP) -> Tensor:
+        """Run the images with this client's terms in the image tower: [G, B, D]."""
         inside = self._inside(params, "image", self.images.start, clip.text.dtype)
-        encoded = encode(clip, images, self.images, inside=inside)
-        return cosine_logits(encoded, classes, clip.scale)
+        return encode(clip, images, self.images, inside=inside)
 
     def _inside(
         self, params: dict[str, Tensor], tower: str, start: int, dtype: torch.dtype

@@ -134,6 +134,18 @@ class Method:
         """Return logits [G, B, C] of image features [G, B, *record_shape]."""
         return cosine_logits(encode(clip, images, self.images), classes, clip.scale)
 
+    def representation(
+        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return what training moves, as vectors to compare: [G, B, n, D] of each image, or
+        [G, 1, n, D] where images do not matter. Where it is left out, no MOON."""
+        raise TypeError(f"{type(self).__name__} does not say what training moves")
+
+    @property
+    def represents(self) -> bool:
+        """Whether it says what training moves."""
+        return type(self).representation is not Method.representation
+
     def penalty(self, params: dict[str, Tensor], classes: Any, step: Step) -> Tensor | None:
         """Return a term [G] to add to each client's cross-entropy in training, or None.
 

@@ -102,9 +102,19 @@ class PFedMMA(Method):
     def logits(
         self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
     ) -> Tensor:
-        """Run the images with this client's image adapters: [G, B, C]."""
+        """Compare the images, as this client sees them, with the classes: [G, B, C]."""
+        return cosine_logits(self._encoded(params, images, clip), classes, clip.scale)
+
+    def representation(
+        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return the image vectors [G, B, 1, D]."""
+        return self._encoded(params, images, clip)[:, :, None]
+
+    def _encoded(self, params: dict[str, Tensor], images: Tensor, clip: FrozenCLIP) -> Tensor:
+        """Run the images with this client's image adapters: [G, B, D]."""
         branch = self._branch(params, "image", self.images.start, clip.text.dtype)
-        return cosine_logits(encode(clip, images, self.images, branch), classes, clip.scale)
+        return encode(clip, images, self.images, branch)
 
     def _branch(
         self, params: dict[str, Tensor], tower: str, start: int, dtype: torch.dtype

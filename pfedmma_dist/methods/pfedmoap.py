@@ -180,6 +180,16 @@ class PFedMoAP(Method):
         alone = ~mixture.present[:, 1:].any(dim=1)[:, None, None]
         return torch.where(alone, local, options.local_weight * local + clip.scale * mixed)
 
+    def representation(
+        self,
+        params: dict[str, Tensor],
+        classes: tuple[Tensor, Mixture | None],
+        images: Tensor,
+        clip: FrozenCLIP,
+    ) -> Tensor:
+        """Return the own prompt's class vectors [G, 1, C, D]."""
+        return classes[0][:, None]
+
     def _heads(self, x: Tensor, params: dict[str, Tensor], name: str) -> Tensor:
         """Map features [G, E, N, d] and cut them into heads [G, H, E, N, d / H]."""
         x = x @ params[f"gate.{name}"].mT[:, None] + params[f"gate.{name}.bias"][:, None, None]

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pfedmma_dist.clip.model import Dims
+from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.method import Method, at_least_one
 from pfedmma_dist.methods.share import Share
@@ -44,3 +44,9 @@ class PromptFL(Method):
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
         """Run the prompts through the text tower: [G, C, D]."""
         return text.with_context(params["context"])
+
+    def representation(
+        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return the class vectors [G, 1, C, D]."""
+        return classes[:, None]

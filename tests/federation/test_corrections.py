@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recorded import TwoLayers, play, recorded_batches
 from tiny import golden, on_ranks, same_state, tiny_federation
 from torch import Tensor
 from toy import NO_TEXT, Linear, Table
@@ -13,12 +14,13 @@ from toy import NO_TEXT, Linear, Table
 from pfedmma_dist.config.choices import CorrectionName, Optimiser
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
-from pfedmma_dist.federation.cohort import Batch, batches
+from pfedmma_dist.federation.cohort import batches
 from pfedmma_dist.federation.corrections.correction import Correction
 from pfedmma_dist.federation.corrections.feddyn import FedDyn
 from pfedmma_dist.federation.corrections.scaffold import Scaffold
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.trainer import LocalTrainer
+from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
@@ -28,51 +30,8 @@ from pfedmma_dist.world import World
 
 CLIENTS = np.arange(2)
 PLAIN = OptimConfig(lr=0.1, momentum=0.0, weight_decay=0.0)
+SHARING = [method for method in METHODS.values() if tiny_federation(method).layout.num_shared]
 NAMES = [name for name in CorrectionName if name is not CorrectionName.none]
-
-
-class TwoLayers(Method):
-    """A tanh layer and a linear head, all shared: the network of the recorded rounds."""
-
-    def __init__(self) -> None:
-        shapes = {"base": (8, 32), "base.bias": (8,), "head": (5, 8), "head.bias": (5,)}
-        self.specs = tuple(ParamSpec(n, shape, zeros, shared=True) for n, shape in shapes.items())
-
-    def classes(self, params: dict[str, Tensor], prepared: Any, text: Any) -> None:
-        return None
-
-    def logits(self, params: dict[str, Tensor], classes: Any, images: Tensor, clip: Any) -> Tensor:
-        inner = torch.tanh(images @ params["base"].mT + params["base.bias"][:, None])
-        return inner @ params["head"].mT + params["head.bias"][:, None]
-
-
-def recorded_batches(epochs: int) -> list[Batch]:
-    """Return the recorded steps: each client's three images, then their halves."""
-    rows = np.arange(6).reshape(2, 3)
-    steps = [rows, rows + 6] * epochs
-    ones = np.ones((2, 3), np.float32)
-    return [Batch(own, np.zeros((2, 3), int), ones, np.ones(2, bool)) for own in steps]
-
-
-def play(name: str, correction: Correction, layout: Layout) -> tuple[dict, list[SimpleNamespace]]:
-    """Run the recorded rounds; return the recording, and what each of our rounds left."""
-    arrays = golden(name)
-    features = torch.from_numpy(arrays["features"])
-    labels = np.tile(arrays["labels"], 2)
-    trainer = LocalTrainer(
-        TwoLayers(), layout, NO_TEXT, Table(torch.cat([features, features / 2])),
-        labels.__getitem__, PLAIN, [correction],
-    )  # fmt: skip
-    shared = torch.from_numpy(arrays["init"]).double()
-    memory, found = torch.zeros(2, correction.num_memory), []
-    for _ in range(3):
-        steps = recorded_batches(int(arrays["epochs"]))
-        result = trainer.train(shared.float().expand(2, -1), memory, None, steps)
-        memory = result.memory
-        mean = result.theta.double().mean(dim=0)
-        shared = correction.settle(shared, mean, result.sent.double().mean(dim=0), 1.0)
-        found.append(SimpleNamespace(y=result.theta, x=shared, memory=memory))
-    return arrays, found
 
 
 def test_scaffold_equals_the_published_rounds() -> None:
@@ -163,7 +122,10 @@ def test_mean_gradient_counts_momentum(momentum: float, steps: int, distance: fl
 
 def federation(name: CorrectionName, world: World | None = None, **keys: object) -> Federation:
     made = CorrectionConfig(name=name, head_epochs=1)
-    return tiny_federation(PFedMMA, world, fraction=0.5, local_epochs=2, correction=made, **keys)
+    return tiny_federation(
+        PFedMMA, world, fraction=0.5, local_epochs=2, correction=made,
+        evaluate={"finetune_epochs": 1}, **keys,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -194,6 +156,20 @@ def test_round_still_has_one_collective_and_says_what_it_costs(name: CorrectionN
     assert made.world.bytes_reduced == 8 * (plain.layout.num_shared + 3 + extra)
     ours, theirs = made.cost(), plain.cost()
     assert (ours.up - theirs.up, ours.down - theirs.down) == (extra, extra)
+
+
+@pytest.mark.parametrize("name", [CorrectionName.moon, CorrectionName.ditto, CorrectionName.apfl])
+@pytest.mark.parametrize("method", SHARING)
+def test_every_method_that_shares_can_be_corrected(
+    method: type[Method], name: CorrectionName
+) -> None:
+    made = tiny_federation(method, fraction=0.5, correction=CorrectionConfig(name=name))
+    before = made.exchange.shared
+    for index in range(2):
+        made.round(index)
+    assert not torch.equal(made.exchange.shared, before)
+    percent = made.evaluate(full=False).percent["local"]
+    assert np.isfinite(percent).all()
 
 
 def test_feddyn_counts_every_client_once() -> None:

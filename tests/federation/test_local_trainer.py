@@ -206,16 +206,16 @@ def test_number_that_cannot_be_averaged_names_client_and_round(where: str, value
     result = LocalResult(torch.zeros(3, 2), torch.zeros(3), 0, *[torch.zeros(3, 0)] * 2)
     getattr(result, where)[1] = value
     with pytest.raises(ValueError, match=r"optim.lr: 0.03125 .* client 7 in round 12 .* lower"):
-        check_finite(result, np.array([4, 7, 9]), 12, OPTIM)
+        check_finite(result, np.array([4, 7, 9]), "in round 12", OPTIM)
 
 
 def test_sound_numbers_pass() -> None:
     result = LocalResult(torch.ones(2, 1), torch.ones(2), 0, *[torch.ones(2, 0)] * 2)
-    check_finite(result, np.array([4, 7]), 0, OPTIM)
+    check_finite(result, np.array([4, 7]), "in round 0", OPTIM)
 
 
 def test_training_that_blows_up_is_found() -> None:
     theta, optim = rows_of_theta(), replace(OPTIM, lr=1e30)
     result = train(theta, steps_of(), optim)
     with pytest.raises(ValueError, match="client 0 in round 3"):
-        check_finite(result, CLIENTS, 3, optim)
+        check_finite(result, CLIENTS, "in round 3", optim)

@@ -62,7 +62,7 @@ def test_tuning_trains_what_it_says_and_keeps_nothing(rest: bool) -> None:
     federation = trained()
     before = federation.clients.gather(EVERYBODY), federation.exchange.shared.clone()
     theta, _ = federation.start(federation.unseen, training=False)
-    tuned, _ = Examiner(federation)._tuned(rest=rest)(federation.unseen)
+    tuned, _ = Examiner(federation)._tuned(1, rest=rest)(federation.unseen)
     width = federation.layout.num_private
     assert (tuned[:, :width] != theta[:, :width]).any(dim=1).all()
     assert torch.equal(tuned[:, width:], theta[:, width:]) == rest
@@ -74,9 +74,8 @@ def test_tuning_trains_what_it_says_and_keeps_nothing(rest: bool) -> None:
 
 def test_more_epochs_are_more_steps() -> None:
     federation = trained()
-    once, _ = Examiner(federation)._tuned(rest=False)(federation.unseen)
-    federation.cfg.evaluate.unseen_epochs = 3
-    thrice, _ = Examiner(federation)._tuned(rest=False)(federation.unseen)
+    once, _ = Examiner(federation)._tuned(1, rest=False)(federation.unseen)
+    thrice, _ = Examiner(federation)._tuned(3, rest=False)(federation.unseen)
     start, _ = federation.start(federation.unseen, training=False)
     assert ((thrice - start).norm(dim=1) > (once - start).norm(dim=1)).all()
 

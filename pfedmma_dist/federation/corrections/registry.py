@@ -1,47 +1,83 @@
 """Corrections that a configuration can name.
 
-To add one, write its class in a file here, name it in `CorrectionName` (config/learning.py), and
-give it a line in `corrections_of`.
+To add one, write its class in a file here, name it in `CorrectionName` (config/choices.py), and
+give it a line in `_named`; what it does not fit is refused above.
 """
 
 from pfedmma_dist.config.choices import CorrectionName, Optimiser
-from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.federation.corrections.correction import Correction
 from pfedmma_dist.federation.corrections.feddyn import FedDyn
 from pfedmma_dist.federation.corrections.fedrep import FedRep
+from pfedmma_dist.federation.corrections.moon import Moon
 from pfedmma_dist.federation.corrections.proximal import Proximal
+from pfedmma_dist.federation.corrections.resting import FedBABU
 from pfedmma_dist.federation.corrections.scaffold import Scaffold
+from pfedmma_dist.federation.corrections.second import SecondRow
+from pfedmma_dist.federation.corrections.together import Corrections
+from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 
 
-def corrections_of(
-    cfg: CorrectionConfig, proximal: float, optim: OptimConfig, epochs: int, layout: Layout
-) -> list[Correction]:
-    """Return the configured corrections; ValueError where they do not fit the rest.
-
-    proximal: FedProx's mu. epochs: local ones of a round.
-    """
+def corrections_of(cfg: Config, method: Method, layout: Layout) -> Corrections:
+    """Return the configured corrections; ValueError where they do not fit the rest."""
+    proximal = cfg.federation.proximal
     found: list[Correction] = [Proximal(layout, proximal)] if proximal else []
-    if cfg.name is CorrectionName.none:
-        return found
+    if cfg.correction.name is CorrectionName.none:
+        return Corrections(found)
+    why = _misfit(cfg, method, layout)
+    if why:
+        raise ValueError(why)
+    return Corrections([*found, _named(cfg, method, layout)])
+
+
+def _named(cfg: Config, method: Method, layout: Layout) -> Correction:
+    own = cfg.correction
+    made = {
+        CorrectionName.scaffold: lambda: Scaffold(layout),
+        CorrectionName.feddyn: lambda: FedDyn(layout, own.alpha),
+        CorrectionName.moon: lambda: Moon(method, layout, own.mu, own.temperature),
+        CorrectionName.fedrep: lambda: FedRep(layout, own.head_epochs),
+        CorrectionName.fedbabu: lambda: FedBABU(layout),
+        CorrectionName.ditto: lambda: SecondRow(layout, mix=1.0, learns=False, pull=own.pull),
+        CorrectionName.apfl: lambda: SecondRow(layout, mix=own.mix, learns=own.learn_mix, pull=0.0),
+    }
+    return made[own.name]()
+
+
+def _misfit(cfg: Config, method: Method, layout: Layout) -> str:
+    """Return why the correction does not fit, and what to do; nothing where it does."""
+    name, optim, epochs = cfg.correction.name, cfg.optim, cfg.federation.local_epochs
     if not layout.num_shared:
-        raise ValueError(
-            f"correction.name: {cfg.name.value} is about what clients share, and this method "
+        return (
+            f"correction.name: {name.value} is about what clients share, and this method "
             "shares nothing; set correction.name=none"
         )
-    if cfg.name is CorrectionName.scaffold:
-        if optim.name is not Optimiser.sgd or optim.keep_state:
-            raise ValueError(
-                "correction.name: scaffold takes a client's mean gradient from how far it came, "
-                "which only optim.name=sgd with optim.keep_state=false tells; set these"
-            )
-        return [*found, Scaffold(layout)]
-    if cfg.name is CorrectionName.feddyn:
-        return [*found, FedDyn(layout, cfg.alpha)]
-    if not layout.num_private or not 0 < cfg.head_epochs < epochs:
-        raise ValueError(
-            f"correction.head_epochs: fedrep trains the private part for {cfg.head_epochs} of "
+    if name is CorrectionName.scaffold and (optim.name is not Optimiser.sgd or optim.keep_state):
+        return (
+            "correction.name: scaffold takes a client's mean gradient from how far it came, "
+            "which only optim.name=sgd with optim.keep_state=false tells; set these"
+        )
+    if name is CorrectionName.moon and not method.represents:
+        return (
+            f"correction.name: moon compares what a method makes of images or classes, and "
+            f"{method.name} does not say what that is (Method.representation); set another one"
+        )
+    head = cfg.correction.head_epochs
+    if name is CorrectionName.fedrep and not (layout.num_private and 0 < head < epochs):
+        return (
+            f"correction.head_epochs: fedrep trains the private part for {head} of "
             f"{epochs} epochs (federation.local_epochs) and the shared part for the rest; each "
             "needs one, and the method a private part"
         )
-    return [*found, FedRep(layout, cfg.head_epochs)]
+    if name is CorrectionName.fedbabu and not layout.num_private:
+        return (
+            "correction.name: fedbabu lets the private part rest, and this method has none; set "
+            "correction.name=none"
+        )
+    if name is CorrectionName.fedbabu and not cfg.evaluate.finetune_epochs:
+        return (
+            "evaluate.finetune_epochs: 0, and correction.name=fedbabu trains the private part "
+            "nowhere else; set evaluate.finetune_epochs=5 (Oh et al.), or 1 or more"
+        )
+    return ""

@@ -1,0 +1,42 @@
+"""Epochs: clients train on their own images, in a round or before they are scored."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pfedmma_dist.federation.cohort import batches, steps_per_epoch
+from pfedmma_dist.federation.schedule import Rates
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Pace
+
+if TYPE_CHECKING:
+    from pfedmma_dist.federation.federation import Federation
+
+
+def train_epochs(
+    federation: "Federation",
+    trainer: LocalTrainer,
+    clients: np.ndarray,  # [G]
+    held: tuple[Tensor, Any],  # rows [G, P + S] to start from, and what else was downloaded
+    memory: Tensor,  # [G, M]
+    epochs: int,
+    round_index: int,  # as which draws, and the order of images, count it
+    pace: int,  # the round of which the rates are
+) -> LocalResult:
+    """Return what so many epochs of these clients leave behind. What they hold stays as it is."""
+    cfg, task, method = federation.cfg, federation.task, federation.method
+    theta, extra = held
+    with torch.no_grad():
+        prepared = method.prepare(extra, federation.train_text)
+    plan = replace(cfg.federation, local_epochs=epochs)
+    rows = [task.train.rows(client) for client in clients]
+    steps = batches(rows, clients, plan, cfg.seed, round_index, cfg.data.views)
+    if method.counts:
+        labels = [federation.label_of(own) for own in rows]
+        return trainer.count(theta, memory, prepared, labels, steps)
+    per_epoch = steps_per_epoch(federation.sizes[clients], plan)
+    rates = Rates(cfg.optim, pace, cfg.federation.rounds, epochs * per_epoch)
+    with torch.enable_grad():
+        return trainer.train(theta, memory, prepared, steps, Pace(rates.at, per_epoch, round_index))
