@@ -16,6 +16,9 @@ LOCAL = "local"
 OWN = "own"
 """The scope of the same images, with the classes that the client trains on alone to choose from."""
 
+VAL = "val"
+"""The scope of a client's own validation images, where `data.validation` asks for some."""
+
 UNSEEN = ("unseen", "unseen_private", "unseen_all")
 """The scopes of own test images of clients that never train: as downloaded, after local epochs with
 the shared part at rest, and after as many with all of it trained."""
@@ -90,6 +93,13 @@ OWN_DEVIATION = Quantity(
     key=f"{OWN}_std", unit="percent", heading="Own, deviation", of=(OWN,), make=deviation,
     meaning="Own, standard deviation over clients", axis="Own, deviation (points)",
 )  # fmt: skip
+VAL_MEAN = Quantity(
+    key=f"{VAL}_mean", unit="percent", heading="Val", of=(VAL,), make=mean,
+    meaning="accuracy on a client's own validation images among all classes, mean over clients: "
+    "what evaluate.select=best_val goes by",
+    column=f"{VAL}_mean_percent", tag=f"accuracy/{VAL}", line=f"{VAL} {{:.2f}} %", terminal="Val",
+    places=HEADLINE,
+)  # fmt: skip
 UNSEEN_MEANS = tuple(
     Quantity(
         key=f"{scope}_mean", unit="percent", heading=heading, of=(scope,), make=mean,
@@ -146,6 +156,7 @@ SCORES: tuple[Quantity, ...] = (
     OWN_MEAN,
     OWN_WORST_DECILE,
     OWN_DEVIATION,
+    VAL_MEAN,
     *UNSEEN_MEANS,
     SCOPE_MEAN,
     SCOPE_WORST_DECILE,
@@ -160,7 +171,7 @@ SCORES: tuple[Quantity, ...] = (
 def scores(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quantity]:
     """Return the scores of a run with these test sets and domains."""
     scopes = list(scopes)
-    others = [scope for scope in scopes if scope not in (LOCAL, OWN, *UNSEEN)]
+    others = [scope for scope in scopes if scope not in (LOCAL, OWN, VAL, *UNSEEN)]
     names = {"scope": others, "domain": list(domains)}
     found: list[Quantity] = []
     for each, group in groupby(SCORES, lambda entry: entry.each):
@@ -187,7 +198,7 @@ def scores_beside(keys: Iterable[str]) -> list[Quantity]:
     domains = [name.removeprefix(DOMAIN) for name in means if name.startswith(DOMAIN)]
     scopes = [name for name in means if not name.startswith(DOMAIN)]
     # What is made from own scores alone may be there without their mean in recorded results.
-    return scores([LOCAL, OWN, *UNSEEN, *scopes], domains)
+    return scores([LOCAL, OWN, VAL, *UNSEEN, *scopes], domains)
 
 
 def summary(
