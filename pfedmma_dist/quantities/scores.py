@@ -8,7 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
-from pfedmma_dist.quantities.quantity import Place, Quantity
+from pfedmma_dist.quantities.quantity import Place, Quantity, Source
 
 LOCAL = "local"
 """The scope of a client's own test images, which every task has."""
@@ -147,6 +147,12 @@ HM_BASE_NOVEL = Quantity(
     meaning="harmonic mean of Base and Novel alone, that of prompt learning",
     column="hm_base_novel_percent", tag="accuracy/hm_base_novel", terminal="HM\nb/n",
     is_ranked=True,
+)  # fmt: skip
+
+PEEKING = Quantity(
+    key="peeking", unit="percent", heading="Peeking", source=Source.RESULT,
+    meaning="points of Local that the best round on test images has over the reported one: what "
+    "choosing by test scores, as published code does, would add",
 )  # fmt: skip
 
 SCORES: tuple[Quantity, ...] = (
