@@ -111,8 +111,9 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
             path.parent.mkdir(exist_ok=True)
             rows = [asdict(row) for row in results]
             write_json(path, {**facts, "results": rows, "clients": scores.percent})
-        chosen = "" if loaded is None else f", {selection.CHOICES[rule]}"
-        show(f"{folder.path} after round {done}{chosen}", results)
+        show(f"{folder.path} after round {done}", results)
+        if loaded is not None:
+            sys.stdout.write(f"scored  round {done}, {selection.CHOICES[rule]}\n")
         sys.stdout.write(f"scores of each client  {path}\n")
     return 0
 
