@@ -35,7 +35,7 @@ from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
 
-TRAINED = ("seed", "method.", "federation.", "optim.", "data.num_clients")
+TRAINED = ("seed", "method.", "federation.", "optim.", "data.num_clients", "data.validation")
 """Beginnings of the keys that made the state; others may say what it is scored on."""
 
 
@@ -86,8 +86,13 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     done = 0 if loaded is None else loaded.round_index
     best = Best(federation, folder)
     if best.chooses and loaded is not None:
-        best.validated = selection.read_validated(loaded.metrics)
-        if best.round not in (None, done):
+        best.validated = selection.read_validated(loaded.metrics or "")
+        if best.round is None:
+            raise ValueError(
+                f"evaluate.select: no round of {folder.path} was scored on validation images, so "
+                "none is the best; set evaluate.select=last"
+            )
+        if best.round != done:
             best.load(check)
             done = best.round
     with Progress(world, console, done) as progress:

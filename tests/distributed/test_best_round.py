@@ -90,11 +90,6 @@ def test_run_stopped_on_two_ranks_reports_the_same_on_one(stopped: Lab, tmp_path
     assert reported(tmp_path / "run") == reported(stopped.folder("whole"))
 
 
-def test_run_on_two_ranks_reports_the_same(lab: Lab) -> None:
-    assert torchrun(2, "-m", "pfedmma_dist.train", *lab.words("two", **KEYS)).code == 0
-    assert reported(lab.folder("two")) == reported(lab.folder("whole"))
-
-
 def test_run_stopped_before_its_best_round_reports_the_same(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +156,17 @@ def test_evaluate_of_a_stopped_run_scores_its_best_round_so_far(
     with alone():
         assert evaluate.main([str(tmp_path / "run")]) == 0
     assert "scored  round 4, the best on validation images" in capsys.readouterr().out
+
+
+def test_evaluate_holds_no_images_apart_afterwards(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"federation__rounds": 1, "data__validation": 0.0, "evaluate__select": "last"}
+    assert call(lab.words("without", **{**KEYS, **words})) == 0
+    asked = [str(lab.folder("without")), "evaluate.select=best_val", "data.validation=0.4"]
+    with alone():
+        assert evaluate.main(asked) == 2
+    assert "was trained with 0.0, and 0.4 is asked for" in capsys.readouterr().err
 
 
 def test_what_trains_nothing_has_no_round_to_choose(
