@@ -14,8 +14,9 @@ from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.clip.load import check, load
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.storage import GIB
+from pfedmma_dist.config.choices import CacheMode, Select
 from pfedmma_dist.config.command_line import resolve_method
-from pfedmma_dist.config.keys import CacheMode, Config
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.images.images import Images, Scaling, without
 from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
@@ -27,6 +28,7 @@ from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
+from pfedmma_dist.quantities.scores import VAL
 from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
 
@@ -69,6 +71,7 @@ def assemble(cfg: Config, world: World) -> Federation:
         method = METHODS[name].build(options, clip.dims, num_classes)
         federation = Federation(cfg, task, method, clip, world)
         federation.rehearse()
+        _refuse_blind_choice(federation)
         return federation
 
     if not cfg.data.skip_corrupt:  # else it depends on which images can be read
@@ -148,6 +151,18 @@ def attach_features(
 def zero_shot(federation: Federation) -> Scores:
     """Score the untouched CLIP on every test set: the reference line of a run. Collective."""
     return Examiner(federation).reference(ZeroShot(ZeroShotOptions(), federation.clip.dims))
+
+
+def _refuse_blind_choice(federation: Federation) -> None:
+    """Say so where a round is to be chosen by validation images, and no client that trains has
+    one."""
+    task, seen = federation.task, federation.seen
+    sizes = [scope.rows.sizes(seen).sum() for scope in task.scopes if scope.name == VAL]
+    if federation.cfg.evaluate.select is Select.best_val and not sum(sizes):
+        raise ValueError(
+            "evaluate.select: best_val needs validation images, and none of the "
+            f"{len(seen)} clients that train has one; add some, or set evaluate.select=last"
+        )
 
 
 def used_rows(task: Task) -> np.ndarray:

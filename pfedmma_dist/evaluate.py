@@ -1,8 +1,9 @@
 """Score a run again: `python -m pfedmma_dist.evaluate RUN [key=value ...]`.
 
-Takes the newest checkpoint of a finished or stopped run and scores every client on all test sets,
-with other data, prompts or batch sizes where keys say so. The run itself is left as it is; the
-scores go to RUN/evaluations/<hash of the configuration>.json.
+Takes the newest checkpoint of a finished or stopped run, or under evaluate.select=best_val the best
+of its rounds so far, and scores every client on all test sets, with other data, prompts or batch
+sizes where keys say so. The run itself is left as it is; the scores go to
+RUN/evaluations/<hash of the configuration>.json.
 """
 
 import logging
@@ -12,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from pfedmma_dist import command
+from pfedmma_dist.best import Best
 from pfedmma_dist.build import assemble, attach_features, zero_shot
 from pfedmma_dist.config.identity import defaults, differences, digest, flat
 from pfedmma_dist.config.keys import Config
@@ -19,7 +21,7 @@ from pfedmma_dist.config.merge import shown
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.scores import summary
-from pfedmma_dist.run import checkpoint
+from pfedmma_dist.run import loading, selection
 from pfedmma_dist.run.files import write_json, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 
 TRAINED = (
     "seed", "method.", "federation.", "optim.", "server.", "correction.", "data.num_clients",
+    "data.validation",
 )  # fmt: skip
 """Beginnings of the keys that made the state; others may say what it is scored on."""
 
@@ -65,13 +68,14 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     resolve(cfg, world)
     federation = assemble(cfg, world)
     owner = Owner(federation, folder)
-    loaded = checkpoint.load(
+    check = partial(_check, owner)
+    loaded = loading.load(
         folder.checkpoints,
         world,
         federation.hosted,
         federation.layout.fingerprint(),
         cfg.federation.num_shards,
-        partial(_check, owner),
+        check,
         lambda found: federation.load(found.shards, found.server, found.round_index),
     )
     if loaded is None and federation.layout.num_trained:
@@ -83,6 +87,17 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
         )
         raise ValueError(f"run.folder: {folder.path} {words}")
     done = 0 if loaded is None else loaded.round_index
+    best = Best(federation, folder)
+    if best.chooses and loaded is not None:
+        best.validated = selection.read_validated(loaded.metrics or "")
+        if best.round is None:
+            raise ValueError(
+                f"evaluate.select: no round of {folder.path} was scored on validation images, so "
+                "none is the best; set evaluate.select=last"
+            )
+        if best.round != done:
+            best.load(check)
+            done = best.round
     with Progress(world, console, done) as progress:
         tunes = bool(cfg.evaluate.finetune_epochs or len(federation.unseen))
         attach_features(federation, progress.step, training=tunes)
@@ -97,13 +112,17 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
             federation.cost(),
         ),
     ]
+    rule = cfg.evaluate.select.value
     if world.first:
         path = folder.path / "evaluations" / f"{digest(cfg, METHODS)}.json"
-        facts = {"rounds": done, "config": flat(cfg), "results": [asdict(row) for row in results]}
+        facts = {"rounds": done, "select": rule, "config": flat(cfg)}
         with writing(path):
             path.parent.mkdir(exist_ok=True)
-            write_json(path, {**facts, "clients": scores.percent})
+            rows = [asdict(row) for row in results]
+            write_json(path, {**facts, "results": rows, "clients": scores.percent})
         show(f"{folder.path} after round {done}", results)
+        if loaded is not None:
+            sys.stdout.write(f"scored  round {done}, {selection.CHOICES[rule]}\n")
         sys.stdout.write(f"scores of each client  {path}\n")
     return 0
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.tasks.task import Task
-from pfedmma_dist.quantities.scores import LOCAL
+from pfedmma_dist.quantities.scores import LOCAL, VAL
 from pfedmma_dist.run.record import ClientTable
 
 ENDS = ("Clients", "Least", "Median", "Most", "All")
@@ -29,19 +29,20 @@ def image_table(images: Images) -> Table:
 def owner_table(images: Images) -> Table:
     """Count the images of natural clients."""
     table = _table(("of each client", *ENDS))
-    for name, rows in (("training images", images.train), ("test images", images.test)):
+    for name, rows in images.parts.items():
         owned = np.bincount(images.owners[rows], minlength=len(images.owner_names))
-        table.add_row(name, *_ends(owned))
+        table.add_row(f"{name} images", *_ends(owned))
     return table
 
 
 def client_table(task: Task, clients: ClientTable) -> Table:
     """Count what the clients of a partition hold."""
-    [own] = [scope for scope in task.scopes if scope.name == LOCAL]
-    tested = np.array([len(own.rows_of(client)) for client in range(task.num_clients)])
+    own = {scope.name: scope.rows.sizes() for scope in task.scopes if not scope.common}
     table = _table(("of each client", *ENDS))
     table.add_row("training images", *_ends(clients.sizes))
-    table.add_row("own test images", *_ends(tested))
+    table.add_row("own test images", *_ends(own[LOCAL]))
+    if VAL in own:
+        table.add_row("own validation images", *_ends(own[VAL]))
     table.add_row("classes", *_ends(clients.num_classes)[:-1])
     for name, members in task.domains.items():
         table.add_row(f"training images, {escape(name)}", *_ends(clients.sizes[members]))
@@ -68,10 +69,9 @@ def _ends(counts: np.ndarray) -> tuple[str, ...]:
 
 def _parts(images: Images) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name and the rows of every line of the image table."""
-    splits = {"training": images.train, "test": images.test}
-    yield from splits.items()
+    yield from images.parts.items()
     for domain, name in enumerate(images.domain_names):
-        for split, rows in splits.items():
+        for split, rows in images.parts.items():
             yield f"{escape(name)}, {split}", rows[images.domains[rows] == domain]
 
 

@@ -161,7 +161,7 @@ def _account(images: Images) -> None:
 
 def _unreadable(images: Images, steps: Steps) -> list[tuple[int, str]]:
     """Return (row, reason) of the images that cannot be decoded."""
-    rows = np.union1d(images.train, images.test)
+    rows = images.rows
     broken: list[tuple[int, str]] = []
     start, count = 0, CHECK_SPAN * torch.get_num_threads()
     with steps("decoding images", len(rows)) as advance:
@@ -178,7 +178,7 @@ def _unreadable(images: Images, steps: Steps) -> list[tuple[int, str]]:
 
 def _tell(cfg: Config, images: Images, left: Images, broken: list[tuple[int, str]]) -> None:
     """Name the broken images; ValueError where a run would refuse them. left: those it reads."""
-    total = f"{len(images.train) + len(images.test):,}"
+    total = f"{len(images.rows):,}"
     if not broken:
         sys.stdout.write(f"all {total} images can be read\n")
         return
@@ -187,7 +187,7 @@ def _tell(cfg: Config, images: Images, left: Images, broken: list[tuple[int, str
     if len(broken) > NAMED:
         lines.append(f"  and {len(broken) - NAMED:,} more")
     if cfg.data.skip_corrupt:
-        num_left = len(left.train) + len(left.test)
+        num_left = len(left.rows)
         lines.append(f"data.skip_corrupt=true leaves them out, and reads {num_left:,}")
     sys.stdout.write("\n".join(lines) + "\n")
     if not (len(left.train) and len(left.test)):

@@ -3,8 +3,10 @@
 import logging
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from pfedmma_dist.best import Best
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.config.command_line import to_yaml
 from pfedmma_dist.config.identity import identity
@@ -14,9 +16,12 @@ from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.ownership import Owner
+from pfedmma_dist.quantities.catalogue import of_rounds
+from pfedmma_dist.quantities.quantity import Source
 from pfedmma_dist.quantities.scores import summary
-from pfedmma_dist.run import checkpoint
+from pfedmma_dist.run import checkpoint, loading, selection
 from pfedmma_dist.run.files import writing
+from pfedmma_dist.run.metrics import read_metrics
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
@@ -43,12 +48,14 @@ class Rounds:
         self.earlier_seconds = 0.0  # of the starts before this one
         self.unscored: RoundStats | None = None  # a round whose scores a signal put off
         self.rank_bytes: int | None = None  # of one round
+        self.best = Best(federation, owner.folder)
         self.done = self.saved = 0
         self.saved_metrics: str | None = None
         self._load()
         if self.world.first:
             with writing(self.folder.path):
                 checkpoint.tidy(self.folder.checkpoints)
+                checkpoint.tidy(self.folder.best)
         progress.start_round = self.done
         cfg, task = federation.cfg, federation.task
         clients = ClientTable.count(
@@ -91,18 +98,30 @@ class Rounds:
     def finish(self, caches: list[dict[str, Any]]) -> None:
         """Score everything once more where that is missing, and write the result."""
         federation = self.federation
-        scores = self.scores
+        scores, reported = self.scores, self.best.round or self.done
+        if reported != self.done:
+            self.best.load(self.owner.check)
+            scores = None
         if scores is None or set(Examiner(federation).scope_names) - set(scores.percent):
             scores = federation.evaluate(full=True)
-        cfg, cost = federation.cfg, federation.cost()
+        reached = summary(scores.percent, federation.task.domains)
+        cfg, cost, told = federation.cfg, federation.cost(), {}
+        if self.rounds and self.world.first:
+            names = Examiner(federation).scope_names, federation.task.domains
+            told = selection.facts(
+                cfg.evaluate.select.value, reported, self.rounds, read_metrics(self.folder.metrics),
+                [one for one in of_rounds(*names) if one.source is Source.CLIENTS],
+                reached,
+            )  # fmt: skip
         results = [
             MethodResult.of("zero-shot CLIP", self.zero_shot),
             MethodResult.of(
                 cfg.method["name"],
-                summary(scores.percent, federation.task.domains),
+                reached,
                 federation.num_trained,
                 cost,
                 self._seconds(),
+                selection.peeking(told) if told else None,
             ),
         ]
         facts = {
@@ -111,6 +130,7 @@ class Rounds:
             "task": cfg.data.task.value,
             "seed": cfg.seed,
             "rounds": self.rounds,
+            "selection": told or None,
             "ranks": self.world.size,
             "rank_bytes_per_round": self.rank_bytes,  # what a rank really handed to the collective
             "feature_caches": caches,
@@ -147,9 +167,21 @@ class Rounds:
         with writing(self.folder.path):
             self.report.round(record)
         self.progress.round_done(record)
+        if self.scores is not None and self.best.add(count, self.scores.percent):
+            self._write(self.folder.best, count, None, keep=None)
         return self.scores is not None and self.scores.stop
 
     def _save(self, unscored: RoundStats | None) -> None:
+        folder, keep = self.folder, self.federation.cfg.run.keep_checkpoints
+        self._write(folder.checkpoints, self.done, unscored, keep)
+        self.saved = self.done
+        if self.world.first:
+            self.best.prune()
+
+    def _write(
+        self, folder: Path, done: int, unscored: RoundStats | None, keep: int | None
+    ) -> None:
+        """Write the state after so many rounds."""
         self.world.entering("saving")
         federation, cfg = self.federation, self.federation.cfg
         shards, server = federation.state()
@@ -162,15 +194,11 @@ class Rounds:
         }
         with writing(self.folder.path):
             metrics = self.report.metrics_text()
-        checkpoint.save(
-            self.folder.checkpoints, self.world, self.done, shards, server, meta,
-            cfg.run.keep_checkpoints, metrics,
-        )  # fmt: skip
-        self.saved = self.done
+        checkpoint.save(folder, self.world, done, shards, server, meta, keep, metrics)
 
     def _load(self) -> None:
         federation = self.federation
-        loaded = checkpoint.load(
+        loaded = loading.load(
             self.folder.checkpoints,
             self.world,
             federation.hosted,
@@ -183,8 +211,10 @@ class Rounds:
             due = "" if self.unscored is None else ", whose scores are still due"
             log.info("going on after round %d of %d%s", self.done, self.rounds, due)
 
-    def _accept(self, loaded: checkpoint.Loaded) -> None:
-        """Take in the state of a checkpoint; ValueError where it cannot be this run's."""
+    def _accept(self, loaded: loading.Loaded) -> None:
+        """Take in the state of a checkpoint; ValueError where it cannot be this run's, and where
+        the best round before it has lost its own."""
+        self.best.take_back(loaded.metrics)
         unscored = loaded.meta["unscored"]
         self.unscored = None if unscored is None else RoundStats.of(unscored)
         self.federation.load(loaded.shards, loaded.server, loaded.round_index)

@@ -19,7 +19,7 @@ from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.rounds import Rounds
-from pfedmma_dist.run import result
+from pfedmma_dist.run import result, selection
 from pfedmma_dist.run.environment import environment
 from pfedmma_dist.run.files import write_json, write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
@@ -109,6 +109,8 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
             log.warning("%s %s; restore it from a copy if it is wanted", path, what)
         title = f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}"
         show(title, result.rows(folder, finished))
+        for line in selection.lines(finished["selection"]) if finished.get("selection") else ():
+            sys.stdout.write(f"{line}\n")
         sys.stdout.write(f"run folder   {folder.path}\n")
         sys.stdout.write(f"TensorBoard  tensorboard --logdir {folder.path.parent}\n")
     return 0

@@ -31,9 +31,10 @@ ROOMS = {
     "results": "config quantities reading run spelling",
     "start": "config data methods reading run world",
     "command": "config data methods run spelling stopped world",
-    "build": "clip config data federation methods params run world",
+    "build": "clip config data federation methods params quantities.scores run world",
+    "best": "config federation run",
     "ownership": "build config data federation reading run",
-    "rounds": "build config exchange federation ownership quantities run",
+    "rounds": "best build config exchange federation ownership quantities run",
     "measure": "build config run start world",
     "overview": "data quantities run",
 }

@@ -84,6 +84,13 @@ class Unit(Enum):
     steps = "steps"
 
 
+class Select(Enum):
+    """Which round a run reports."""
+
+    last = "last"
+    best_val = "best_val"
+
+
 class ServerRule(Enum):
     """What the server does with the mean of a round."""
 

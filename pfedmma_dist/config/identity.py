@@ -53,7 +53,8 @@ def counted(key: str, value: Any) -> Any:
 
 def identity(config: Config) -> dict[str, Any]:
     """Return all that decides the numbers of a run and their bits: what its state belongs to."""
-    return {key: counted(key, value) for key, value in flat(config).items() if meaning(key).decides}
+    values = flat(config)
+    return {key: counted(key, x) for key, x in values.items() if meaning(key).decides(values)}
 
 
 def digest(config: Config, methods: Mapping[str, type]) -> str:
@@ -109,7 +110,8 @@ def differences(saved: Flat, wanted: Flat, usual: Flat) -> list[tuple[str, Any, 
         told = meaning(key)
         was, now = (counted(key, one.get(key, usual.get(key))) for one in (saved, wanted))
         left_open = told.is_open and now is None
-        if told.decides and not told.by_content and was != now and not left_open:
+        decides = told.decides(wanted) and not told.by_content
+        if decides and was != now and not left_open:
             found.append((key, was, now))
     return found
 
@@ -120,7 +122,7 @@ def moved(saved: Flat, wanted: Flat) -> list[tuple[str, Any, Any]]:
         (key, saved[key], now)
         for key, now in wanted.items()
         if key in saved and saved[key] != now and not (meaning(key).is_open and now is None)
-        and (meaning(key).by_content or not meaning(key).decides)
+        and (meaning(key).by_content or not meaning(key).decides(wanted))
     ]  # fmt: skip
 
 

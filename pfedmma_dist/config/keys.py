@@ -20,6 +20,7 @@ from pfedmma_dist.config.choices import (
     Layout,
     Part,
     Softmax,
+    Select,
     Statistics,
 )
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
@@ -33,6 +34,7 @@ from pfedmma_dist.config.limits import (
     Limit,
 )
 from pfedmma_dist.config.meaning import Role, key
+from pfedmma_dist.config.running import RunConfig
 
 GLYPHS = {"data.name": ("glyphs",)}
 NOVEL = {"data.task": ("base_to_novel",)}
@@ -110,6 +112,12 @@ class DataConfig:
     division: Division = key(Division.published, only=NOVEL)
     """How base classes are dealt, `published` (seed 2023, remainder to the
     last client) or `balanced` (sizes differ by one at most)."""
+    validation: float = key(0.0, limit=SHARE, since=1, heading="Validation")
+    """Share of each client's training images that is held apart to choose a round by; 0 is none.
+    Every class keeps one. Sets with validation images of their own (CoOp's `val` lists, a list's
+    split column, a val folder beside train and test) bring those in their place whatever the share
+    is, and the embedded world draws as many more images of a class; base_to_novel takes at most
+    min(shots, 4) per class of what a set brings (CoOp), and never any of a novel class."""
     template: str = key("a photo of a {}.", limit=TEMPLATE)
     """Prompt of the fixed-text methods; `{}` stands for the class name (pFedMMA, MMA). `coop` is
     the data set's own zero-shot prompt, where CoOp has one."""
@@ -202,8 +210,16 @@ class FederationConfig:
 class EvaluateConfig:
     """When clients are scored, and on what."""
 
-    every: int = key(1, role=Role.REPORT, limit=NOT_NEGATIVE)
-    """Rounds between scores on the clients' own test images (Local); 0 scores only at the end."""
+    select: Select = key(Select.last, since=1)
+    """Round whose scores are the run's: the `last`, or of the scored rounds that with the highest
+    mean score on validation images (data.validation), the first one of several: `best_val`. The
+    published code saves the best round by Local on test images; what that would gain is printed,
+    and never reported as a score."""
+    every: int = key(
+        1, role=Role.REPORT, decides_at={"evaluate.select": ("best_val",)}, limit=NOT_NEGATIVE
+    )
+    """Rounds between scores on the clients' own test images (Local) and validation images; 0 scores
+    only at the end."""
     full_every: int = key(0, role=Role.REPORT, limit=NOT_NEGATIVE)
     """Rounds between scores on all test sets (Base and Novel too); 0 scores them only at the
     end."""
@@ -217,33 +233,6 @@ class EvaluateConfig:
     """What moves in these epochs: `all`, or the `private` part alone."""
     batch_size: int = key(128, role=Role.BITS, limit=AT_LEAST_1)
     """Images per forward pass."""
-
-
-@dataclass(kw_only=True)
-class RunConfig:
-    """Where the run lives and what it runs on."""
-
-    folder: str | None = key(None, role=Role.RESOURCE, limit=PATH)
-    """Run folder; null means runs/<data>-<method>-<hash of the configuration>."""
-    device: str = key(
-        "auto",
-        role=Role.RESOURCE,
-        limit=Limit(lambda x: x in ("auto", "cpu", "cuda"), "auto, cpu or cuda"),
-    )
-    """auto, cpu or cuda; with cuda each rank takes the GPU of its local rank."""
-    threads: int | None = key(
-        None, role=Role.RESOURCE, is_open=True, limit=Limit(lambda x: 1 <= x <= 1024, "1 to 1024")
-    )
-    """CPU threads per rank; null shares the cores among the ranks of the host."""
-    patience: int = key(7200, role=Role.RESOURCE, limit=AT_LEAST_1, since=1)
-    """Seconds that a rank waits for another one before it gives up and names it; ranks may well
-    score for long between two meetings."""
-    checkpoint_every: int = key(10, role=Role.RESOURCE, limit=AT_LEAST_1)
-    """Rounds between checkpoints; one is always made at the end and on a stop signal."""
-    keep_checkpoints: int = key(2, role=Role.RESOURCE, limit=Limit(lambda x: x >= 2, "2 or more"))
-    """Newest checkpoints kept, at least 2: a damaged one falls back to the one before."""
-    deterministic: bool = key(True, role=Role.BITS)
-    """Ask torch for deterministic kernels; needed for equal bits on a GPU, no cost on a CPU."""
 
 
 @dataclass(kw_only=True)

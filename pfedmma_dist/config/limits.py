@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
+from pfedmma_dist.config.choices import Select
 from pfedmma_dist.config.merge import hint, leaves, plain
 from pfedmma_dist.config.templates import is_template
 from pfedmma_dist.spelling import quoted
@@ -49,11 +50,27 @@ def check(config: Any, sources: Collection[str]) -> None:
     config: of `config.keys`. sources: names of the known data sets.
     """
     enforce(config)
+    if config.evaluate.select is Select.best_val:
+        _refuse_blind_choice(config)
     if config.data.name not in sources:
         known = ", ".join(sorted(sources))
         raise ValueError(
             f"data.name: {quoted(config.data.name)} is unknown{hint(config.data.name, sources)}; "
             f"known: {known}"
+        )
+
+
+def _refuse_blind_choice(config: Any) -> None:
+    """Refuse to choose a round by what is not known of it."""
+    if not config.evaluate.every:
+        raise ValueError(
+            "evaluate.select: best_val chooses among the rounds that are scored, and "
+            "evaluate.every=0 scores none before the last; set evaluate.every=1"
+        )
+    if not config.data.validation:
+        raise ValueError(
+            "evaluate.select: best_val needs validation images, and data.validation=0 holds none "
+            "apart; set data.validation=0.2, say"
         )
 
 

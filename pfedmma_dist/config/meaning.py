@@ -43,6 +43,8 @@ class Meaning:
     """Another key -> the values of it at which this key is not read."""
     refused: bool = False
     """Where it is not read, another value than the default is refused."""
+    decides_at: Where = field(default_factory=dict)
+    """Another key -> the values of it at which this key decides the numbers, whatever its role."""
     since: int = 0
     """Format that brought the key; older runs were what its default is."""
 
@@ -59,10 +61,12 @@ class Meaning:
         told += [f"{key} other than {_either(at)}" for key, at in self.never.items()]
         return " and ".join(told)
 
-    @property
-    def decides(self) -> bool:
-        """Whether another value makes another run."""
-        return self.role in (Role.RESULT, Role.BITS)
+    def decides(self, values: Mapping[str, Any]) -> bool:
+        """Whether another value makes another run where other keys have these values."""
+        chosen = bool(self.decides_at) and all(
+            values.get(key) in at for key, at in self.decides_at.items()
+        )
+        return self.role in (Role.RESULT, Role.BITS) or chosen
 
 
 def _either(values: tuple[str | int, ...]) -> str:

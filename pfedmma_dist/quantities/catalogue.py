@@ -6,7 +6,7 @@ import numpy as np
 
 from pfedmma_dist.quantities import costs
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source
-from pfedmma_dist.quantities.scores import LOCAL, scores, scores_beside, summary
+from pfedmma_dist.quantities.scores import LOCAL, PEEKING, scores, scores_beside, summary
 
 Number = int | float | None
 
@@ -15,6 +15,7 @@ def every(keys: Iterable[str]) -> list[Quantity]:
     """Return all quantities of runs whose result.json have scores under these keys."""
     return [
         *scores_beside(keys),
+        PEEKING,
         *costs.RESULTS,
         *costs.TRAINING,
         *costs.TIMES,

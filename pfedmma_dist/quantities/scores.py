@@ -8,13 +8,16 @@ from itertools import groupby
 
 import numpy as np
 
-from pfedmma_dist.quantities.quantity import Place, Quantity
+from pfedmma_dist.quantities.quantity import Place, Quantity, Source
 
 LOCAL = "local"
 """The scope of a client's own test images, which every task has."""
 
 OWN = "own"
 """The scope of the same images, with the classes that the client trains on alone to choose from."""
+
+VAL = "val"
+"""The scope of a client's own validation images, where `data.validation` asks for some."""
 
 UNSEEN = ("unseen", "unseen_private", "unseen_all")
 """The scopes of own test images of clients that never train: as downloaded, after local epochs with
@@ -90,6 +93,13 @@ OWN_DEVIATION = Quantity(
     key=f"{OWN}_std", unit="percent", heading="Own, deviation", of=(OWN,), make=deviation,
     meaning="Own, standard deviation over clients", axis="Own, deviation (points)",
 )  # fmt: skip
+VAL_MEAN = Quantity(
+    key=f"{VAL}_mean", unit="percent", heading="Val", of=(VAL,), make=mean,
+    meaning="accuracy on a client's own validation images among all classes, mean over clients: "
+    "what evaluate.select=best_val goes by",
+    column=f"{VAL}_mean_percent", tag=f"accuracy/{VAL}", line=f"{VAL} {{:.2f}} %", terminal="Val",
+    places=HEADLINE,
+)  # fmt: skip
 UNSEEN_MEANS = tuple(
     Quantity(
         key=f"{scope}_mean", unit="percent", heading=heading, of=(scope,), make=mean,
@@ -139,6 +149,12 @@ HM_BASE_NOVEL = Quantity(
     is_ranked=True,
 )  # fmt: skip
 
+PEEKING = Quantity(
+    key="peeking", unit="percent", heading="Peeking", source=Source.RESULT,
+    meaning="points of Local that the best round on test images has over the reported one: what "
+    "choosing by test scores, as published code does, would add",
+)  # fmt: skip
+
 SCORES: tuple[Quantity, ...] = (
     LOCAL_MEAN,
     LOCAL_WORST_DECILE,
@@ -146,6 +162,7 @@ SCORES: tuple[Quantity, ...] = (
     OWN_MEAN,
     OWN_WORST_DECILE,
     OWN_DEVIATION,
+    VAL_MEAN,
     *UNSEEN_MEANS,
     SCOPE_MEAN,
     SCOPE_WORST_DECILE,
@@ -160,7 +177,7 @@ SCORES: tuple[Quantity, ...] = (
 def scores(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quantity]:
     """Return the scores of a run with these test sets and domains."""
     scopes = list(scopes)
-    others = [scope for scope in scopes if scope not in (LOCAL, OWN, *UNSEEN)]
+    others = [scope for scope in scopes if scope not in (LOCAL, OWN, VAL, *UNSEEN)]
     names = {"scope": others, "domain": list(domains)}
     found: list[Quantity] = []
     for each, group in groupby(SCORES, lambda entry: entry.each):
@@ -187,7 +204,7 @@ def scores_beside(keys: Iterable[str]) -> list[Quantity]:
     domains = [name.removeprefix(DOMAIN) for name in means if name.startswith(DOMAIN)]
     scopes = [name for name in means if not name.startswith(DOMAIN)]
     # What is made from own scores alone may be there without their mean in recorded results.
-    return scores([LOCAL, OWN, *UNSEEN, *scopes], domains)
+    return scores([LOCAL, OWN, VAL, *UNSEEN, *scopes], domains)
 
 
 def summary(

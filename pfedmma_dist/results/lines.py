@@ -89,7 +89,7 @@ def telling(outcomes: Iterable[Outcome], *, apart: bool = True) -> list[str]:
         key: None
         for group in groups.values()
         for key in dict.fromkeys(key for run in group for key in run.config)
-        if key not in TOLD_OTHERWISE and meaning(key).decides
+        if key not in TOLD_OTHERWISE and any(meaning(key).decides(run.config) for run in group)
         and len({shown(counted(key, run.config.get(key))) for run in group}) > 1
     }  # fmt: skip
     return list(found)

@@ -1,4 +1,4 @@
-"""Save and load the state of a run between two rounds, shard by shard, at any world size.
+"""Save the state of a run between two rounds, shard by shard, at any world size.
 
 `round_000050/` holds a file per shard that has clients, `server.safetensors`, the table of the
 rounds so far and, written last, `manifest.json` with the sha256 of each of them and of itself, and
@@ -10,17 +10,14 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest
 from pfedmma_dist.run.files import sync
 from pfedmma_dist.run.manifest import DAMAGE, ENTRY, Manifest, candidates, round_of, shard_file
@@ -29,29 +26,9 @@ from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 
 class CheckpointError(OSError):
     """Say that a checkpoint could not be written; raised on all ranks together."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """An intact checkpoint, as far as this rank needs it."""
-
-    round_index: int
-    shards: dict[int, dict[str, Tensor]]  # of the shards asked for; {} for one without clients
-    server: dict[str, Tensor]
-    meta: dict[str, Any]
-    metrics: str | None  # the table of the rounds before; None in format 0
-
-
-Check = Callable[[Path, Manifest], None]
-"""Raises TogetherError, on all ranks, where an intact checkpoint is not one of this run."""
-
-Accept = Callable[[Loaded], None]
-"""Takes the state in; ValueError where it cannot be what was saved."""
 
 
 def save(
@@ -61,17 +38,17 @@ def save(
     shards: dict[int, dict[str, Tensor]],
     server: dict[str, Tensor],
     meta: dict[str, Any],
-    keep: int,
+    keep: int | None,
     metrics: str = "",
 ) -> Path:
     """Write the checkpoint of `round_index` into `folder` and drop all but the newest `keep`.
 
-    shards: tensors of the shards that this rank hosts; an empty dict needs no file. server: written
-    by rank 0, the same on all ranks. meta: the facts that manifest.py names. metrics: the table of
-    the rounds so far, rank 0's. Collective. Whatever happens, the last checkpoint stays readable
-    until this one is complete.
+    keep: None drops none. shards: tensors of the shards that this rank hosts; an empty dict needs
+    no file. server: written by rank 0, the same on all ranks. meta: the facts that manifest.py
+    names. metrics: the table of the rounds so far, rank 0's. Collective. Whatever happens, the last
+    checkpoint stays readable until this one is complete.
     """
-    assert keep >= 1
+    assert keep is None or keep >= 1
     assert {"fingerprint", "num_shards"} <= meta.keys()
     final = folder / f"round_{round_index:06d}"
     temporary = folder / f".{final.name}.tmp"
@@ -93,82 +70,10 @@ def save(
             f"run.folder: cannot save {final}: {error}; {newest}. "
             "Make room or mend the permissions, then start the same command again to go on"
         ) from error
-    if world.first:
+    if world.first and keep is not None:
         _prune(folder, round_index, keep)
     world.barrier()
     return final
-
-
-def load(
-    folder: Path,
-    world: World,
-    shard_ids: list[int],
-    fingerprint: str,
-    num_shards: int,
-    check: Check = lambda path, record: None,
-    accept: Accept = lambda loaded: None,
-) -> Loaded | None:
-    """Return the newest intact checkpoint in `folder`, None where none was ever made.
-
-    One that is damaged, or that `accept` refuses, is passed over with a warning. TogetherError
-    where all are, and where the newest intact one belongs to another run, as `check` says, or to
-    another parameter layout or number of shards. Collective; changes nothing on the disk.
-    """
-    names = [path.name for path in candidates(folder)] if world.first else []
-    names = _from_first(world, names)
-    for name in names:
-        path = folder / name
-        together(world, partial(_refuse_newer, path), Newer)
-        record = _attempt(world, path, manifest.read)
-        if record is None:
-            continue
-        check(path, record)
-        _check_layout(path, record, fingerprint, num_shards)
-        loaded = _attempt(world, path, partial(_read, record, shard_ids, accept))
-        if loaded is not None:
-            return loaded
-    if names:
-        raise TogetherError(
-            f"run.folder: every checkpoint in {folder} is damaged; "
-            "restore that folder from a copy, or delete it to start again from round 0"
-        )
-    return None
-
-
-def _attempt(world: World, path: Path, action: Callable[[Path], T]) -> T | None:
-    """Return `action(path)`, or None with a warning where any rank meets damage."""
-    try:
-        return together(world, lambda: action(path), *DAMAGE)
-    except TogetherError as error:
-        if world.first:
-            log.warning("checkpoint %s cannot be used and is passed over: %s", path, error)
-        return None
-
-
-def _refuse_newer(path: Path) -> None:
-    """Raise Newer where a newer program saved a checkpoint, instead of going on from older ones."""
-    try:
-        manifest.read(path)
-    except Newer:
-        raise
-    except DAMAGE:
-        return
-
-
-def _check_layout(path: Path, record: Manifest, fingerprint: str, num_shards: int) -> None:
-    saved = record.meta
-    shards = saved["num_shards"]
-    if shards != num_shards:
-        raise TogetherError(
-            f"federation.num_shards: {path} was saved with {shards} shards, this run has "
-            f"{num_shards}; set federation.num_shards={shards}, or another run.folder"
-        )
-    if saved["fingerprint"] != fingerprint:
-        raise TogetherError(
-            f"run.folder: {path} holds the parameter layout {saved['fingerprint']}, this run has "
-            f"{fingerprint}; use the method options and the clip.model of that run, "
-            "or set another run.folder"
-        )
 
 
 def tidy(folder: Path) -> None:
@@ -244,15 +149,27 @@ def _prune(folder: Path, round_index: int, keep: int) -> None:
     Later rounds are a damaged future that a restart fell back from: they go too, else they would
     push intact ones out.
     """
-    paths = [path for path in candidates(folder) if not path.name.startswith(".")]
-    kept = [path for path in paths if round_of(path) <= round_index][:keep]
-    for path in set(paths) - set(kept):
+    found = [round_of(path) for path in _finished(folder)]
+    keep_only(folder, [index for index in found if index <= round_index][:keep])
+
+
+def keep_only(folder: Path, rounds: Iterable[int]) -> None:
+    """Delete the checkpoints of all rounds but these."""
+    kept = set(rounds)
+    for path in _finished(folder):
+        if round_of(path) in kept:
+            continue
         doomed = path.with_name(f".{path.name}.tmp")  # so that a crash leaves no half checkpoint
         try:
             os.replace(path, doomed)
         except OSError as error:
             log.warning("cannot delete the old checkpoint %s: %s", path, error)
         _remove(doomed)
+
+
+def _finished(folder: Path) -> list[Path]:
+    """Return the folders that are called after a round, newest first."""
+    return [path for path in candidates(folder) if not path.name.startswith(".")]
 
 
 def _remove(path: Path) -> None:
@@ -262,22 +179,3 @@ def _remove(path: Path) -> None:
     else:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-
-
-def _from_first(world: World, names: list[str]) -> list[str]:
-    """Return rank 0's list on all ranks: on a shared disk each may see another one for a while."""
-    count = int(world.exact_sum(torch.tensor([len(names)])))
-    return [world.gather_texts(names[i] if world.first else "")[0] for i in range(count)]
-
-
-def _read(record: Manifest, shard_ids: list[int], accept: Accept, path: Path) -> Loaded:
-    """Return the shards asked for and the rest, each checked against its digest, and accepted."""
-    loaded = Loaded(
-        record.round_index,
-        {shard: manifest.read_tensors(path, record, shard_file(shard)) for shard in shard_ids},
-        manifest.read_tensors(path, record, manifest.SERVER),
-        record.meta,
-        manifest.read_metrics(path, record),
-    )
-    accept(loaded)
-    return loaded

@@ -44,6 +44,7 @@ class RunFolder:
         self.images = self.path / "images.csv"  # a row per image that the run uses, with a digest
         self.result = self.path / "result.json"  # its presence means finished
         self.checkpoints = self.path / "checkpoints"
+        self.best = self.path / "best"  # the state of the best round on validation images
         self.tensorboard = self.path  # TensorBoard names a run after the folder of its event files
         self.figures = self.path / "figures"
         self.evaluations = self.path / "evaluations"

@@ -91,6 +91,11 @@ def csv_line(cells: Iterable[str]) -> str:
     return line.getvalue()
 
 
+def as_written(value: float) -> float:
+    """Return a number as a reader of metrics.csv has it."""
+    return float(_cell(value))
+
+
 def _earlier(path: Path, start_round: int, saved: str | None) -> list[dict[str, str]]:
     """Return the rows of the rounds before `start_round`, as the checkpoint has them if it does."""
     if saved is None:

@@ -91,6 +91,7 @@ class MethodResult:
     down_bytes: int
     start_numbers: int = 0  # received beside them to start from, where the paper counts it apart
     seconds: float | None = None  # wall clock of the whole run
+    peeking: float | None = None  # points of Local of the best round on test over the reported one
 
     @classmethod
     def of(
@@ -100,6 +101,7 @@ class MethodResult:
         trained: int = 0,
         cost: Cost = Cost(0, 0),  # noqa: B008 (frozen)
         seconds: float | None = None,
+        peeking: float | None = None,
     ) -> "MethodResult":
         """Return the row of a method of this cost."""
         up, down = cost.up, cost.down
@@ -113,4 +115,5 @@ class MethodResult:
             down_bytes=BYTES * down,
             start_numbers=cost.start,
             seconds=seconds,
+            peeking=peeking,
         )

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from pfedmma_dist.run import checkpoint, manifest
-from pfedmma_dist.run.checkpoint import CheckpointError, load, save
+from pfedmma_dist.run import manifest
+from pfedmma_dist.run.checkpoint import CheckpointError, save
+from pfedmma_dist.run.loading import Loaded, load
 from pfedmma_dist.world import World
 
 META = {
@@ -37,7 +38,7 @@ def keep(folder: Path, round_index: int, num_kept: int = 2, value: float | None 
     )
 
 
-def read(folder: Path, fingerprint: str = "abc", num_shards: int = 2) -> checkpoint.Loaded | None:
+def read(folder: Path, fingerprint: str = "abc", num_shards: int = 2) -> Loaded | None:
     return load(folder, World.alone(), list(range(num_shards)), fingerprint, num_shards)
 
 

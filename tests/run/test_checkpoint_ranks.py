@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pfedmma_dist.run.checkpoint import load
+from pfedmma_dist.run.loading import load
 from pfedmma_dist.world import World
 
 RANKS = """
@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 import torch
 from pfedmma_dist.run import manifest
-from pfedmma_dist.run.checkpoint import CheckpointError, load, save
+from pfedmma_dist.run.checkpoint import CheckpointError, save
+from pfedmma_dist.run.loading import load
 from pfedmma_dist.world import World
 
 def full(tensors, path):

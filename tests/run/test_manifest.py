@@ -10,7 +10,8 @@ import torch
 
 from pfedmma_dist.reading import FORMAT, Newer, Unreadable, seal
 from pfedmma_dist.run import manifest
-from pfedmma_dist.run.checkpoint import load, save
+from pfedmma_dist.run.checkpoint import save
+from pfedmma_dist.run.loading import load
 from pfedmma_dist.world import World
 
 META = {

@@ -10,10 +10,18 @@ from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.glyphs import glyphs
 from pfedmma_dist.data.images.images import Images, Inspection, short_digest
 
+SPLITS = ("train", "test", "val")
+"""In the order of rows, by the names that `glyphs.draw` knows them by."""
+
+SPOKEN = ("training", "test", "validation")
+
+DIGESTED = (False, True, "val")
+"""How digests tell SPLITS apart; caches are found by them, so the first two stay what they were."""
+
 
 @dataclass(frozen=True)
 class GlyphStore:
-    """A store of the training images, class by class, and then of the test images likewise.
+    """A store of the training images, class by class, then of test and of validation images.
 
     Image i of a class has domain i % 6, so the domains share every class evenly.
     """
@@ -23,16 +31,26 @@ class GlyphStore:
     gap: float
     train_per_class: int
     test_per_class: int
+    val_per_class: int = 0
 
     span = 32  # half the time of single calls; larger ones would leave threads without work
 
     def __len__(self) -> int:
-        return len(glyphs.CLASSES) * (self.train_per_class + self.test_per_class)
+        return int(self.ends[-1])
 
     @property
-    def num_train(self) -> int:
-        """Number of the training images, which are the first rows."""
-        return len(glyphs.CLASSES) * self.train_per_class
+    def per_class(self) -> np.ndarray:
+        """Return how many images of a class each of SPLITS has, int64."""
+        return np.array([self.train_per_class, self.test_per_class, self.val_per_class])
+
+    @property
+    def ends(self) -> np.ndarray:
+        """Return the row behind the last of each of SPLITS, int64."""
+        return len(glyphs.CLASSES) * np.cumsum(self.per_class)
+
+    def splits(self, rows: np.ndarray) -> np.ndarray:
+        """Return the position in SPLITS of these rows, int64."""
+        return np.searchsorted(self.ends, rows, side="right")
 
     @property
     def place(self) -> str:
@@ -42,10 +60,9 @@ class GlyphStore:
 
     def keys(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the class and the index within class and split of these rows, int64."""
-        tested = rows >= self.num_train
-        per_class = np.where(tested, self.test_per_class, self.train_per_class)
-        labels, indices = np.divmod(rows - self.num_train * tested, per_class)
-        return labels, indices
+        splits = self.splits(rows)
+        first = self.ends - len(glyphs.CLASSES) * self.per_class
+        return np.divmod(rows - first[splits], self.per_class[splits])
 
     def domains(self, rows: np.ndarray) -> np.ndarray:
         """Return the position in `glyphs.DOMAINS` of these rows, int64."""
@@ -55,8 +72,9 @@ class GlyphStore:
         """Draw these rows."""
         (labels, indices), domains = self.keys(rows), self.domains(rows)
         pixels = np.empty((len(rows), glyphs.SIZE, glyphs.SIZE, 3), np.uint8)
-        tested = rows >= self.num_train
-        for split, own in (("train", ~tested), ("test", tested)):
+        splits = self.splits(rows)
+        for place, split in enumerate(SPLITS):
+            own = splits == place
             if own.any():
                 combos = glyphs.CLASSES[labels[own]]
                 pixels[own], _ = glyphs.draw(
@@ -71,27 +89,32 @@ class GlyphStore:
     def label(self, row: int) -> str:
         """Say which image of which class it is."""
         [label], [index] = self.keys(np.array([row]))
-        split = "training" if row < self.num_train else "test"
-        return f"{split} image {index} of {glyphs.CLASS_NAMES[label]!r}"
+        [split] = self.splits(np.array([row]))
+        return f"{SPOKEN[split]} image {index} of {glyphs.CLASS_NAMES[label]!r}"
 
     def inspect(self, rows: np.ndarray) -> Inspection:
         """Digest all that `draw` is given for these rows; what is drawn cannot break."""
         words = "|".join(map(str, [glyphs.VERSION, self.seed, self.difficulty, self.gap]))
-        drawn = zip(rows >= self.num_train, *self.keys(rows), strict=True)
-        digests = [short_digest(f"{words}|{tested}|{c}|{i}".encode()) for tested, c, i in drawn]
+        drawn = zip(self.splits(rows), *self.keys(rows), strict=True)
+        digests = [short_digest(f"{words}|{DIGESTED[s]}|{c}|{i}".encode()) for s, c, i in drawn]
         return Inspection([], np.array(digests, np.int64).reshape(-1, 2))
 
 
 def glyph_images(cfg: DataConfig, seed: int, splits: Path) -> Images:
     """Return the embedded world's 100 classes in 6 domains; data.root is not looked at."""
-    store = GlyphStore(seed, cfg.difficulty, cfg.style_gap, cfg.train_per_class, cfg.test_per_class)
+    num_val = max(1, round(cfg.validation * cfg.train_per_class)) if cfg.validation else 0
+    store = GlyphStore(
+        seed, cfg.difficulty, cfg.style_gap, cfg.train_per_class, cfg.test_per_class, num_val
+    )
     rows = np.arange(len(store))
+    train, test, val = np.split(rows, store.ends[:-1])
     return Images(
         store,
         labels=store.keys(rows)[0],
         class_names=glyphs.CLASS_NAMES,
-        train=rows[: store.num_train],
-        test=rows[store.num_train :],
+        train=train,
+        test=test,
+        val=val,
         domains=store.domains(rows),
         domain_names=glyphs.DOMAINS,
         superclasses=glyphs.CLASSES // len(glyphs.SHAPES),  # one for each pattern

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -66,7 +66,7 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A data set as a table over a store. Rows in neither `train` nor `test` are never opened."""
+    """A data set as a table over a store. Rows in none of its parts are never opened."""
 
     store: Store
     labels: np.ndarray  # [N] int64, positions in class_names
@@ -81,9 +81,22 @@ class Images:
     scaling: Scaling | None = None  # None: CLIP's
     fixed_shots: bool = False  # the published code draws them by a seed of its own
     content: np.ndarray | None = None  # [N, 2] int64 digests, zeros where not inspected yet
+    val: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    # [v] int64 rows that the set itself brings for validation, where that is asked for
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def parts(self) -> dict[str, np.ndarray]:
+        """Return the rows of each part, those for validation where there are any."""
+        named = {"training": self.train, "test": self.test, "validation": self.val}
+        return {name: rows for name, rows in named.items() if len(rows) or name != "validation"}
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Return the rows of all parts, ascending."""
+        return np.sort(np.concatenate(list(self.parts.values())))
 
     @property
     def place(self) -> str:
@@ -101,12 +114,12 @@ def short_digest(content: bytes) -> tuple[int, int]:
 
 
 def without(images: Images, rows: np.ndarray) -> Images:
-    """Return the images with these rows neither trained nor tested on.
+    """Return the images with these rows in no part.
 
     Rows keep their numbers, so augmentations drawn by row do not move when a file breaks. Classes
     that lose their last image of a half are named: they stay among the classes.
     """
-    train, test = (own[~np.isin(own, rows)] for own in (images.train, images.test))
+    train, test, val = (own[~np.isin(own, rows)] for own in (images.train, images.test, images.val))
     for kind, before, after in (("training", images.train, train), ("test", images.test, test)):
         lost = np.setdiff1d(images.labels[before], images.labels[after])
         if len(lost):
@@ -115,4 +128,4 @@ def without(images: Images, rows: np.ndarray) -> Images:
                 "%r; mend its images, or leave the class out with data.classes",
                 kind, len(lost), len(images.class_names), images.class_names[lost[0]],
             )  # fmt: skip
-    return replace(images, train=train, test=test)
+    return replace(images, train=train, test=test, val=val)

@@ -1,6 +1,7 @@
 """Account: every file below an image folder, read or left out, and why."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pfedmma_dist.spelling import shortened, spelled_path
@@ -82,11 +83,10 @@ class Left:
 
 @dataclass
 class Account:
-    """Every file below one folder: `found` is the sum of `train`, `test` and what is left out."""
+    """Every file below one folder: `found` is the sum of all parts and of what is left out."""
 
     folder: str
-    train: int
-    test: int
+    parts: Mapping[str, int]  # what images are read for -> how many
     left: dict[str, Left] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)  # folders
     closed: dict[str, str] = field(default_factory=dict)  # folder not looked into -> why
@@ -95,7 +95,7 @@ class Account:
     @property
     def read(self) -> int:
         """Return how many files are images of the data set."""
-        return self.train + self.test
+        return sum(self.parts.values())
 
     @property
     def found(self) -> int:
@@ -116,9 +116,10 @@ class Account:
         """Return the numbers."""
         found = f"{self.found:,}" if self.whole else f"at least {self.found:,}"
         out = self.found - self.read
+        parts = ", ".join(f"{count:,} for {what}" for what, count in self.parts.items())
         return (
-            f"files below {_shown(self.folder)}: {found} found, {self.read:,} read ({self.train:,} "
-            f"for training, {self.test:,} for testing), {f'{out:,}' if out else 'none'} left out"
+            f"files below {_shown(self.folder)}: {found} found, {self.read:,} read ({parts}), "
+            f"{f'{out:,}' if out else 'none'} left out"
         )
 
     def line(self) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Part(Enum):
-    """What an image is for; `val` images are left out."""
+    """What an image is for; `val` images are left out unless `data.validation` asks for them."""
 
     train = "train"
     val = "val"

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -19,6 +20,9 @@ from pfedmma_dist.spelling import control_in, quoted
 
 log = logging.getLogger(__name__)
 
+PARTS = (Part.train, Part.test, Part.val)
+"""In the order of rows; the last is read where `data.validation` asks for it."""
+
 
 def to_images(
     entries: Iterable[Entry],
@@ -32,7 +36,7 @@ def to_images(
     *,
     by_path: bool = False,
 ) -> Images:
-    """Number the entries of the chosen classes, training ones first, or say what is wrong where.
+    """Number the entries of the chosen classes, part by part, or say what is wrong where.
 
     root: the image folder. source: the file or folder that the entries come from. names: classes in
     the order of their labels; None sorts those that there are. published: see `prompt_names`. left,
@@ -46,18 +50,22 @@ def to_images(
         source,
         published,
     )
-    train, test = (
+    kinds = PARTS if cfg.validation else PARTS[:2]
+    parts = [
         [entry for entry in entries if entry.part is part and entry.name in label_of]
-        for part in (Part.train, Part.test)
-    )
-    used = check_paths(train + test, root, source, by_path=by_path, num_train=len(train))
-    unused = _unused(entries, label_of) if len(used) < len(entries) else {}
-    if unused and {slashed(entry.path) for entry in train + test} != {e.path for e in used}:
+        for part in kinds
+    ]
+    sizes = list(map(len, parts))
+    listed = list(chain(*parts))
+    used = check_paths(listed, root, source, by_path=by_path, sizes=sizes)
+    unused = _unused(entries, label_of, kinds) if len(used) < len(entries) else {}
+    if unused and {slashed(entry.path) for entry in listed} != {e.path for e in used}:
         unused = dict(zip(on_disk(unused, root), unused.values(), strict=True))
     entries = used
-    train, test = entries[: len(train)], entries[len(train) :]
+    ends = np.cumsum([0, *sizes])
+    train, test = (entries[slice(*ends[place : place + 2])] for place in (0, 1))
     labels = np.array([label_of[entry.name] for entry in entries], np.int64)
-    _refuse_empty_classes(labels, train, test, titles, source)
+    _refuse_empty_classes(labels[: ends[2]], train, test, titles, source)
     domains, domain_names = _numbered(entries, lambda entry: entry.domain)
     owners, owner_names = _numbered(entries, lambda entry: entry.client)
     domain_names, owner_names = (
@@ -78,21 +86,24 @@ def to_images(
         ),
         labels,
         titles,
-        rows[: len(train)],
-        rows[len(train) :],
+        rows[: ends[1]],
+        rows[ends[1] : ends[2]],
         domains=domains,
         domain_names=domain_names,
         owners=owners,
         owner_names=owner_names,
+        val=rows[ends[2] :],
     )
 
 
-def _unused(entries: Iterable[Entry], chosen: Container[str]) -> dict[str, str]:
-    """Return the path of each entry that no half holds, and why that is so."""
+def _unused(
+    entries: Iterable[Entry], chosen: Container[str], kinds: Container[Part]
+) -> dict[str, str]:
+    """Return the path of each entry that no part holds, and why that is so."""
     return {
         slashed(entry.path): VAL if entry.name in chosen else CLASS
         for entry in entries
-        if entry.part is Part.val or entry.name not in chosen
+        if entry.part not in kinds or entry.name not in chosen
     }
 
 

@@ -29,6 +29,9 @@ from pfedmma_dist.data.sets.system import SNAPSHOTS, is_system_folder, system_fi
 
 log = logging.getLogger(__name__)
 
+SPOKEN = {"test": "testing"}
+"""What a part of the images is for, where that is not its name."""
+
 FIRST_WORD, NEXT_WORD = 2.0, 10.0
 """Seconds until a long look says how far it is, and between two such words."""
 
@@ -53,11 +56,12 @@ def account(images: Images, *, seconds: float = float("inf")) -> Account | None:
     store = images.store
     if not isinstance(store, Files):
         return None
-    used = {store.paths[row] for rows in (images.train, images.test) for row in rows.tolist()}
+    used = {store.paths[row] for row in images.rows.tolist()}
     left = dict(store.left)
     if len(used) < len(store.paths):
         left.update(dict.fromkeys(set(store.paths).difference(used), UNREADABLE))
-    found = Account(str(store.root / store.home), len(images.train), len(images.test))
+    parts = {SPOKEN.get(name, name): len(rows) for name, rows in images.parts.items()}
+    found = Account(str(store.root / store.home), parts)
     homes = {path.rpartition("/")[0] for path in store.paths}
     known = Known(str(store.root), used, left, homes, bool(store.source))
     _look(found, known, store.home, time.monotonic() + seconds)
@@ -66,7 +70,7 @@ def account(images: Images, *, seconds: float = float("inf")) -> Account | None:
 
 def contents(folder: str) -> str:
     """Say what a folder that holds no image to be read does hold; empty where that is nothing."""
-    found = Account(folder, 0, 0)
+    found = Account(folder, {})
     _look(found, Known(folder, homes={""}), "", float("inf"))
     return "; ".join(item.words() for item in found.reasons)
 

@@ -50,12 +50,17 @@ def folder(cfg: DataConfig, seed: int, splits: Path) -> Images:
     if kind is Layout.auto:
         kind = recognised(root, names, cfg.nested, layout)
     if kind is Layout.halves:
-        train, test = half_folders(root, {**parts_of(names, hint_of), **parts_of(names)})
-        entries = halves(cfg, root, train, test)
+        parts = {**parts_of(names, hint_of), **parts_of(names)}
+        train, test = half_folders(root, parts)
+        entries, used = halves(cfg, root, train, test), {train, test}
+        for name in parts.get(Part.val, ()) if cfg.validation else ():
+            if name not in used:  # without a test half it is that one
+                entries += _validation_half(cfg, root, name, train)
+                used.add(name)
         left = {
             f"{name}/": VAL_HALF if part_of(name) is Part.val else BESIDE
             for name in names
-            if name not in (train, test)
+            if name not in used
         }
         return to_images(entries, root, root, cfg, left=left)
     if kind is Layout.classes:
@@ -87,6 +92,20 @@ def halves(cfg: DataConfig, root: Path, train: str, test: str) -> list[Entry]:
     if part_of(test) is Part.val:
         log.info("data.root: %s is the test half, as there is no other", root / test)
     return entries
+
+
+def _validation_half(cfg: DataConfig, root: Path, half: str, train: str) -> list[Entry]:
+    """Return the images of <half>/<class>/*; a class need not be there."""
+    names = class_folders(root / half, f"{cfg.name} expects {root}/{half}/<class>/*")
+    unknown = sorted(set(names).difference(folders(root / train)))
+    if unknown:
+        raise ValueError(
+            f"data.root: {len(unknown)} classes of {root}/{half} are not in {root}/{train}, the "
+            f"first is {unknown[0]!r}; move them away, or set data.validation=0 to leave {half} out"
+        )
+    expected = f"{cfg.name} expects {root}/{half}/<class>/*"
+    found = class_entries(root, f"{half}/", names, expected, Part.val, nested=cfg.nested)
+    return [entry for own in found for entry in own]
 
 
 def _tell_of_other_half(root: Path) -> None:

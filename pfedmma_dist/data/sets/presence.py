@@ -8,6 +8,7 @@ letter is looked for by `paths.locate`, and what is found so is said.
 import logging
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from pfedmma_dist.data.sets.entry import Entry
@@ -31,11 +32,12 @@ def check_paths(
     source: Path,
     *,
     by_path: bool = False,
-    num_train: int = 0,
+    sizes: Sequence[int] = (),
 ) -> list[Entry]:
     """Return the entries with paths as on disk; each must exist below `root`, and stand there once.
 
-    by_path: sort the first `num_train` and the others by path, where any was spelled otherwise.
+    by_path: sort each part by path, where any was spelled otherwise. sizes: of the parts, one after
+    another; none where all are one.
     """
     entries, tidy = list(entries), []
     outside: set[int] = set()  # places of paths that lead out, or seem to
@@ -59,8 +61,9 @@ def check_paths(
         return tidy
     found = _located(tidy, {place: entries[place] for place in missing}, disk, source)
     if by_path:
-        halves = found[:num_train], found[num_train:]
-        found = [e for half in halves for e in sorted(half, key=lambda entry: entry.path)]
+        ends = [0, *accumulate(sizes or [len(found)])]
+        parts = [found[begin:end] for begin, end in pairwise(ends)]
+        found = [e for part in parts for e in sorted(part, key=lambda entry: entry.path)]
     _refuse_duplicates(found)
     return found
 

@@ -35,7 +35,7 @@ TRAINVAL_SHARES = (0.8, 0.2)
 """Where the test set is given: shares of each class of the rest (CoOp)."""
 
 OWN_SHARES = (0.7, 0.0)
-"""For sets without a published split: nothing here looks at validation images."""
+"""For sets without a published split; `data.validation` takes its share of the training images."""
 
 Labelled = tuple[str, int, str]  # path, label, class name
 
@@ -60,7 +60,8 @@ def read_split(
         raise ValueError(f"data.root: cannot read {file}: {error.strerror}") from error
     entries: list[Entry] = []
     name_of: dict[int, str] = {}
-    for part in (Part.train, Part.test):
+    has_val = isinstance(content, dict) and Part.val.value in content
+    for part in (Part.train, Part.test, *([Part.val] if cfg.validation and has_val else [])):
         for path, label, name in _labelled(content, part, file):
             if name_of.setdefault(label, name) != name:
                 raise ValueError(
@@ -72,7 +73,7 @@ def read_split(
         ends = f"from {quoted(min(name_of))} to {quoted(max(name_of))}" if name_of else ""
         told = f"{len(name_of)} labels {ends}" if name_of else "none"
         raise ValueError(f"data.root: {file} has {told}; labels must be 0, 1, 2, ... without a gap")
-    for path, name in _validation(content):
+    for path, name in () if cfg.validation else _validation(content):
         entries.append(Entry(path, renamed.get(name, name), Part.val, file=file))
     names = [renamed.get(name_of[label], name_of[label]) for label in range(len(name_of))]
     return to_images(entries, root, file, cfg, _distinct(names, file))

@@ -9,6 +9,7 @@ from pfedmma_dist.config.keys import DataConfig, Division
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.partitioners.partition import Partition, by_label
 from pfedmma_dist.data.tasks.task import ClassSet, Scope, Task, count_clients, refuse_held_out
+from pfedmma_dist.data.tasks.validation import FEW_SHOTS, validated
 
 DEAL_SEED = 2023
 """Seed of the published division of classes; the run's seed does not touch it (pFedMMA, FedPGP)."""
@@ -20,6 +21,7 @@ def base_to_novel(images: Images, cfg: DataConfig, seed: int) -> Task:
     A client trains on `cfg.shots` images of each class it owns, with all base classes in the
     softmax. It is scored on the test images of its own classes (local), of all base classes (base),
     and of the novel classes, which no client has seen and which compete among themselves (novel).
+    Validation images are of its own classes: nobody may choose by what is novel.
     """
     refuse_held_out(cfg)
     if cfg.partition is not DataConfig.partition:
@@ -56,7 +58,7 @@ def base_to_novel(images: Images, cfg: DataConfig, seed: int) -> Task:
     novel_rows = _gather(test_of, novel)
     if len(novel_rows) == 0:
         raise ValueError(f"data.root: {images.place} has no readable test image of a novel class")
-    return Task(
+    task = Task(
         images=images,
         class_sets={
             "base": ClassSet.of("base", images, base),
@@ -72,6 +74,16 @@ def base_to_novel(images: Images, cfg: DataConfig, seed: int) -> Task:
             Scope("novel", "novel", novel_rows, full=True),
         ),
     )
+
+    def brought() -> Partition:
+        most = min(cfg.shots, FEW_SHOTS)
+        val_of = [
+            _draw(rows, most, rng.generator(seed, "validation shots", label))
+            for label, rows in enumerate(_rows_by_label(images, images.val)[:num_base])
+        ]
+        return Partition.of([_gather(val_of, labels) for labels in owned])
+
+    return validated(task, cfg, seed, brought)
 
 
 def deal_classes(num_classes: int, num_clients: int, division: Division) -> list[np.ndarray]:

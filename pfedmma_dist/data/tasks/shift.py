@@ -12,7 +12,9 @@ from pfedmma_dist.data.partitioners import published
 from pfedmma_dist.data.partitioners.deck import Deck, Rules
 from pfedmma_dist.data.partitioners.partition import NOBODY, Partition
 from pfedmma_dist.data.partitioners.registry import DEALERS, Dealer
+from pfedmma_dist.data.partitioners.shares import follow
 from pfedmma_dist.data.tasks.task import ClassSet, Scope, Task, count_clients, refuse_held_out
+from pfedmma_dist.data.tasks.validation import validated
 
 
 def label_shift(images: Images, cfg: DataConfig, seed: int) -> Task:
@@ -24,7 +26,13 @@ def label_shift(images: Images, cfg: DataConfig, seed: int) -> Task:
     deal = _dealer(cfg, DEALERS, published.LABEL_SHIFT)
     rules = Rules(cfg, count_clients(images, cfg), seed)
     train_client, test_client = deal(Deck.of(images, images.train, images.test), rules)
-    return same_classes(images, train_client, test_client, rules.num_clients)
+    task = same_classes(images, train_client, test_client, rules.num_clients)
+
+    def brought() -> Partition:
+        deck = Deck.of(images, images.train, images.val)
+        return Partition.group(_followed(deck, train_client, rules), images.val, rules.num_clients)
+
+    return validated(task, cfg, seed, brought)
 
 
 def feature_shift(images: Images, cfg: DataConfig, seed: int) -> Task:
@@ -47,19 +55,22 @@ def feature_shift(images: Images, cfg: DataConfig, seed: int) -> Task:
             f"{len(names)} domains ({', '.join(names)}); set a multiple of {len(names)}"
         )
     share = num_clients // len(names)
-    train_client, test_client = (np.full(len(r), NOBODY) for r in (images.train, images.test))
+    halves = (images.train, images.test, images.val)
+    dealt = train_client, test_client, val_client = [np.full(len(r), NOBODY) for r in halves]
     for place, name in enumerate(names):
         domain = images.domain_names.index(name)
-        train, test = (images.domains[rows] == domain for rows in (images.train, images.test))
-        deck = Deck.of(images, images.train[train], images.test[test], name)
-        parts = deal(deck, Rules(cfg, share, seed, (domain,)))
+        train, test, val = here = [images.domains[rows] == domain for rows in halves]
+        rules = Rules(cfg, share, seed, (domain,))
+        parts = deal(Deck.of(images, images.train[train], images.test[test], name), rules)
+        deck = Deck.of(images, images.train[train], images.val[val], name)
         for clients, mine, part in zip(
-            (train_client, test_client), (train, test), parts, strict=True
+            dealt, here, (*parts, _followed(deck, parts[0], rules)), strict=True
         ):
             clients[mine] = np.where(part == NOBODY, NOBODY, place * share + part)
     client_domains = np.repeat(np.arange(len(names)), share)
     task = same_classes(images, train_client, test_client, num_clients, client_domains, names)
-    return task if cfg.held_out is None else _scored_on(task, cfg.held_out)
+    task = task if cfg.held_out is None else _scored_on(task, cfg.held_out)
+    return validated(task, cfg, seed, lambda: Partition.group(val_client, images.val, num_clients))
 
 
 def same_classes(
@@ -99,6 +110,19 @@ def same_classes(
 
 IN_DOMAIN = {name: dealer for name, dealer in DEALERS.items() if name is not Dealing.natural}
 """What deals the images of a domain; clients that images come with may be of several domains."""
+
+
+def _followed(deck: Deck, train_client: np.ndarray, rules: Rules) -> np.ndarray:
+    """Return the client of each validation image, which the deck holds as its test images.
+
+    They go where the training images of their class went, or to the owners they come with.
+    """
+    if not len(deck.test):
+        return np.empty(0, np.int64)
+    natural = rules.cfg.partition is Dealing.natural and (deck.test_owner != NOBODY).any()
+    if natural:
+        return deck.test_owner
+    return follow(deck, train_client, rules, "validation", everybody=False)
 
 
 def _dealer(

@@ -32,7 +32,7 @@ class ClassSet:
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """One test set that every client is scored on."""
+    """One set of images that every client is scored on."""
 
     name: str
     class_set: str
@@ -55,7 +55,8 @@ class Task:
     """A federation's data: rows of each client, the class sets and the test scopes.
 
     The scope of a client's own test images is called `local` in every task, and `own` where they
-    are told apart among the classes that the client trains on.
+    are told apart among the classes that the client trains on; that of its own validation images,
+    which a key asks for, `val`.
     """
 
     images: Images

@@ -127,13 +127,13 @@ def test_parts_of_published_sets_that_are_left_out_are_known(touch, read_from):
     touch(*(f"{home}/{name}/{i}.jpg" for name in names for i in range(10)), "pacs/cat/1.jpg")
     found = account(read_from("caltech101"))
     assert counts(found) == {reasons.SKIPPED: 10, reasons.VAL: 4}
-    assert (found.train, found.test, found.found) == (10, 6, 30)
+    assert (found.parts, found.found) == ({"training": 10, "testing": 6}, 30)
 
 
 def test_unreadable_images_count_as_left_out(touch, read_from):
     touch(*CLASSES)
     found = account(without(read_from("folder"), np.array([0, 7])))
-    assert (found.train, found.test, counts(found)) == (5, 1, {reasons.UNREADABLE: 2})
+    assert (found.parts, counts(found)) == ({"training": 5, "testing": 1}, {reasons.UNREADABLE: 2})
 
 
 def test_images_of_unknown_suffix_are_told_by_their_content(touch, read_from, save_image):
