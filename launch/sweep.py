@@ -11,7 +11,7 @@ import argparse
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         if cluster:
             check_log_folder(folder)
         if words.dry_run:
-            _show(runs, _states(folder, runs))
+            show(runs, states_of(folder, runs))
             return 0
         if cluster:
             return submit(folder, runs, cluster, str(Path(words.cluster).absolute()))
@@ -71,8 +71,22 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -> int:
     """Run on this machine what has to be started, and print the table; return the exit code."""
+    code = start_here(folder, runs, ranks, count)
+    if code != STOPPED:
+        print(markdown(tables(sweep_runs(folder))), end="", flush=True)
+    return code
+
+
+def start_here(
+    folder: Path,
+    runs: Sequence[PlannedRun],
+    ranks: int,
+    count: int,
+    asked: Collection[PlannedRun] | None = None,  # None: for all of them
+) -> int:
+    """Run on this machine what was asked for and has to be started; return the exit code."""
     with only_one(folder) as own, StopSignal() as stop:
-        states = _states(folder, runs)
+        states = states_of(folder, runs)
         own.stay()
         write_plan(list(runs))
         print(total(states), file=sys.stderr, flush=True)
@@ -85,13 +99,12 @@ def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -
                 workers.say(label, "before", state.note)
             elif state.state in BUSY:
                 workers.say(label, state.state, state.note)
-            else:
+            elif asked is None or run in asked:
                 due.append((label, Task.of(run)))
         failed = workers.run(due)
     if stop():
         print("stopped; the same command goes on from here", file=sys.stderr)
         return STOPPED
-    print(markdown(tables(sweep_runs(folder))), end="", flush=True)
     return 1 if failed else 0
 
 
@@ -100,7 +113,7 @@ def submit(folder: Path, runs: Sequence[PlannedRun], cluster: Cluster, file: str
     refuse_without_slurm()
     most = max_array_size()
     with only_one(folder) as own, StopSignal() as stop:
-        states = _states(folder, runs)
+        states = states_of(folder, runs)
         own.stay()
         write_plan(list(runs))
         due = [r for r, state in zip(runs, states, strict=True) if _is_due(state)]
@@ -142,7 +155,7 @@ def only_one(folder: Path) -> Iterator[RunFolder]:
         own.release()
 
 
-def _states(folder: Path, runs: Sequence[PlannedRun]) -> list[RunState]:
+def states_of(folder: Path, runs: Sequence[PlannedRun]) -> list[RunState]:
     """Return how far the runs are; ValueError where one cannot be started as it is planned now."""
     for run in runs:
         with suppress(Unreadable):  # of which the run's own state tells
@@ -165,7 +178,7 @@ def _is_due(state: RunState) -> bool:
     return state.state not in ("done", *BUSY)
 
 
-def _show(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> None:
+def show(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> None:
     """Print the plan."""
     told = ["to run" if _is_due(state) else state.state for state in states]
     width = max(map(len, told))
@@ -202,18 +215,18 @@ def _parser() -> argparse.ArgumentParser:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--cluster", metavar="X.yaml", help="submit SLURM arrays: slurm/*.yaml")
     place.add_argument("--local", action="store_true", help="run on this machine; the default")
-    parser.add_argument("--ranks", metavar="N", type=_count, help=f"of each run here; {RANKS}")
+    parser.add_argument("--ranks", metavar="N", type=count_of, help=f"of each run here; {RANKS}")
     parser.add_argument(
         "--workers",
         metavar="N",
-        type=_count,
+        type=count_of,
         help="runs at a time here; 1. With more, share the cores: run.threads=N",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the runs, start none")
     return parser
 
 
-def _count(text: str) -> int:
+def count_of(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return int(text)

@@ -18,6 +18,7 @@ from pfedmma_dist.config.keys import CacheMode, Config
 from pfedmma_dist.data.images.images import Images, Scaling, without
 from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
+from pfedmma_dist.data.tasks.control import controlled
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.cohort import check_ranks
@@ -57,7 +58,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     experiment = TASKS[cfg.data.task]
 
     def divided() -> Task:
-        return experiment(images, cfg.data, cfg.seed)
+        return controlled(experiment(images, cfg.data, cfg.seed), cfg.control, cfg.seed)
 
     def loaded() -> FrozenCLIP:
         return load(cfg.clip, cfg.seed, world.device)

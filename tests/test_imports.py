@@ -22,7 +22,7 @@ ROOMS = {
     "exchange": "rng world",
     "config": "reading spelling",
     "clip": "config.keys reading spelling world",
-    "data": "config.keys config.merge reading rng spelling",
+    "data": "config.choices config.keys config.merge reading rng spelling",
     "methods": "clip exchange params",
     "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
     "methods.method params quantities.scores rng world",
@@ -34,6 +34,8 @@ ROOMS = {
     "build": "clip config data federation methods params run world",
     "ownership": "build config data federation reading run",
     "rounds": "build config exchange federation ownership quantities run",
+    "trained": "build config federation methods ownership run start world",
+    "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",
 }

@@ -94,6 +94,20 @@ class ServerRule(Enum):
     yogi = "yogi"
 
 
+class Order(Enum):
+    """In which order something is used that belongs to images or classes one by one."""
+
+    as_given = "as_given"
+    permuted = "permuted"
+
+
+class SharedPart(Enum):
+    """What becomes of the shared part in training."""
+
+    trained = "trained"
+    at_start = "at_start"
+
+
 class CorrectionName(Enum):
     """What is changed in local training."""
 

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from pfedmma_dist.config.choices import CorrectionName, Optimiser, Schedule, ServerRule, Unit
+from pfedmma_dist.config.choices import (
+    CorrectionName,
+    Optimiser,
+    Order,
+    Schedule,
+    ServerRule,
+    SharedPart,
+    Unit,
+)
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SHARE, Limit
 from pfedmma_dist.config.meaning import key
 
@@ -87,3 +95,20 @@ class CorrectionConfig:
     head_epochs: int = key(1, limit=AT_LEAST_1, since=1, only={"correction.name": ("fedrep",)})
     """Epochs of federation.local_epochs in which the private part trains alone; the shared
     part trains alone in the rest."""
+
+
+@dataclass(kw_only=True)
+class ControlConfig:
+    """Negative controls: runs that must come out worse than the method they are of. `python -m
+    launch.controls RUN` starts them all."""
+
+    labels: Order = key(Order.as_given, since=1, heading="Training labels")
+    """`permuted`: the labels of all training images of all clients are dealt anew among these
+    images, by the seed; test images keep theirs. What is above zero-shot then was not learned from
+    labels."""
+    names: Order = key(Order.as_given, since=1, heading="Class names")
+    """`permuted`: every class is prompted by the name of another one of its softmax, by the seed.
+    What lives from text must fall."""
+    shared: SharedPart = key(SharedPart.trained, since=1, heading="Shared part")
+    """`at_start`: the shared part keeps the bits that it begins with, and the private one trains
+    beside it. What is lost is what sharing buys."""

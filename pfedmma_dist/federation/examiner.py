@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.federation.cohort import batches, steps_per_epoch
-from pfedmma_dist.federation.corrections.correction import Correction, Start
+from pfedmma_dist.federation.corrections.rests import SharedRests
 from pfedmma_dist.federation.evaluate import Scores, score
 from pfedmma_dist.federation.evaluate import Start as StartOf
 from pfedmma_dist.federation.schedule import Rates
@@ -25,17 +25,6 @@ from pfedmma_dist.quantities.scores import LOCAL, UNSEEN
 
 if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
-
-
-class SharedRests(Correction):
-    """Let the shared part rest."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.is_private = ~layout.spread("shared").bool()
-
-    def moving(self, step: int, start: Start) -> Tensor:
-        """Return the private part."""
-        return self.is_private.to(start.theta.device).expand_as(start.theta)
 
 
 class Examiner:

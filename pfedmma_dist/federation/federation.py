@@ -73,7 +73,7 @@ class Federation:
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
         self.corrections = corrections_of(
             cfg.correction, cfg.federation.proximal, cfg.optim, cfg.federation.local_epochs,
-            self.layout,
+            self.layout, cfg.control.shared,
         )  # fmt: skip
         self.sizes = task.train.sizes()
         self.unseen = unseen_clients(cfg.federation, cfg.seed, task.num_clients)
