@@ -82,7 +82,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     federation = together(world, built, ValueError)
     if not cfg.data.skip_corrupt:
         world.entering("reading images")
-        inspected = _refuse_unreadable(images, used_rows(task), world)
+        inspected = _refuse_unreadable(task.images, used_rows(task), world)
         federation.task = replace(task, images=inspected)
     return federation
 

@@ -81,6 +81,7 @@ class Unit(Enum):
     """What a schedule counts."""
 
     rounds = "rounds"
+    epochs = "epochs"
     steps = "steps"
 
 

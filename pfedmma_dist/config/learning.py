@@ -45,16 +45,17 @@ class OptimConfig:
     """How the rate runs: `constant`, `cosine` (half a wave down to 0) or `step` (times gamma after
     every step_size)."""
     unit: Unit = key(Unit.rounds, since=1)
-    """What schedule, step_size and warmup count: `rounds` of the federation, or the local `steps`
-    of a client within each round, where every round begins anew."""
+    """What schedule, step_size and warmup count: `rounds` of the federation, or the local `epochs`
+    (as published prompt learning does) or `steps` of a client within each round, where every round
+    begins anew."""
     step_size: int = key(30, limit=AT_LEAST_1, since=1, only=STEP)
-    """Rounds or steps between two falls of the rate."""
+    """Rounds, epochs or steps between two falls of the rate."""
     gamma: float = key(
         0.1, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"), since=1, only=STEP
     )
     """Factor of a fall."""
     warmup: int = key(0, limit=NOT_NEGATIVE, since=1)
-    """Rounds or steps before the schedule begins; 1 in CoOp's recipe. The wave of `cosine` is not
+    """Rounds, epochs or steps before the schedule begins; 1 in CoOp's recipe. `cosine` is not
     shortened by them (Dassl)."""
     warmup_lr: float | None = key(None, limit=POSITIVE, since=1)
     """Rate while warming up, 1e-5 in CoOp's recipe; null rises to lr in equal steps."""

@@ -151,7 +151,7 @@ class Examiner:
                 labels = [federation.label_of(own) for own in rows]
                 return trainer.count(theta, memory, prepared, labels, steps).theta, extra
             counts = steps_per_epoch(federation.sizes[clients], plan)
-            rates = Rates(cfg.optim, 0, cfg.federation.rounds, counts * epochs)
+            rates = Rates(cfg.optim, plan, 0, counts * epochs)
             with torch.enable_grad():
                 result = trainer.train(theta, memory, prepared, steps, Pace(rates.at, counts))
             return result.theta, extra

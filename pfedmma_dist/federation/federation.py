@@ -138,7 +138,7 @@ class Federation:
         rows = [task.train.rows(client) for client in clients]
         steps = batches(rows, clients, cfg.federation, cfg.seed, round_index, cfg.data.views)
         counts = self.steps[clients]
-        rates = Rates(cfg.optim, round_index, cfg.federation.rounds, counts)
+        rates = Rates(cfg.optim, cfg.federation, round_index, counts)
         pace = Pace(rates.at, counts // cfg.federation.local_epochs)
         memory = self.clients.gather(clients)[:, self.layout.num_private :]
         if self.method.counts:

@@ -34,6 +34,11 @@ REFERENCE_KEYS = ("data.", "clip.", "seed")
 """Beginnings of the keys that zero-shot scores depend on."""
 
 
+ONE_CLIENT = (
+    "A single client with all data has everybody's images and classes as its own: its Local is "
+    "over all of them, and what is among own classes or over clients is left out"
+)
+
 SAME_SCORE = 0.05
 """Percent; a machine that rounds otherwise may turn single images."""
 
@@ -62,6 +67,8 @@ def tables(
                 one = scaling_table(words, here)
             else:
                 one = _one_set(words, here, asked or score_columns(here))
+            if any(run.config.get(CLIENTS) == 1 for run in here):
+                one = replace(one, remarks=(ONE_CLIENT,))
             found.append(replace(one, task=task, data=names[data]))
     if not asked:
         found.append(cost_table(runs))
@@ -136,6 +143,9 @@ def _average(
         ]
         own = []
         for quantity in quantities:
+            if line.lacks(quantity):
+                own.append(Cell())
+                continue
             scores = {
                 seed: [found.get(seed, {}).get(quantity.key) for found in known] for seed in seeds
             }
