@@ -14,7 +14,7 @@ from pathlib import Path
 from launch.plan import PlannedRun, Sweep, check_ranks, expanded
 from launch.runs import is_sweep
 from launch.sweep import RANKS, count_of, show, start_here, states_of
-from launch.table import FORMATS
+from launch.table import FORMATS, tell_remarks
 from pfedmma_dist import command
 from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.config.merge import hint, shown
@@ -71,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
     print(FORMATS[words.format]([table]), end="")
+    tell_remarks([table], words.format)
     return code
 
 

@@ -24,7 +24,7 @@ from pfedmma_dist.results.lines import (
     telling,
 )
 from pfedmma_dist.results.outcome import Outcome
-from pfedmma_dist.results.published import AVERAGE, published
+from pfedmma_dist.results.published import AVERAGE, published, remarks
 
 OF_MEANS = Column("hm_of_means", "HM of means")
 THREE = (LOCAL_MEAN.key, *(SCOPE_MEAN.named(scope).key for scope in HM.of[1:]))
@@ -73,7 +73,14 @@ def tables(
     if not asked:
         found.append(cost_table(runs))
     if paper:
-        found = [replace(one, rows=(*one.rows, *published(one))) for one in found]
+        found = [
+            replace(
+                one,
+                rows=(*one.rows, *published(one)),
+                remarks=(*one.remarks, *remarks(one)),
+            )
+            for one in found
+        ]
     return found
 
 
