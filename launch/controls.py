@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         due = [each for name, each in runs.items() if name in asked]
         if due:
             ranks, workers = words.ranks or RANKS, words.workers or 1
-            code = start_here(folder, list(runs.values()), ranks, workers, due)
+            code = start_here(folder, due, ranks, workers, list(runs.values()))
         if code == STOPPED:
             return code
         there = {

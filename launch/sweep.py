@@ -11,7 +11,7 @@ import argparse
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -82,13 +82,16 @@ def start_here(
     runs: Sequence[PlannedRun],
     ranks: int,
     count: int,
-    asked: Collection[PlannedRun] | None = None,  # None: for all of them
+    planned: Sequence[PlannedRun] = (),
 ) -> int:
-    """Run on this machine what was asked for and has to be started; return the exit code."""
+    """Run on this machine what has to be started; return the exit code.
+
+    planned: what the sweep consists of, where that is more.
+    """
     with only_one(folder) as own, StopSignal() as stop:
         states = states_of(folder, runs)
         own.stay()
-        write_plan(list(runs))
+        write_plan(list(planned or runs))
         print(total(states), file=sys.stderr, flush=True)
         workers = Workers(folder, ranks, count, stop)
         width = max(len(run.name) for run in runs)
@@ -99,7 +102,7 @@ def start_here(
                 workers.say(label, "before", state.note)
             elif state.state in BUSY:
                 workers.say(label, state.state, state.note)
-            elif asked is None or run in asked:
+            else:
                 due.append((label, Task.of(run)))
         failed = workers.run(due)
     if stop():
