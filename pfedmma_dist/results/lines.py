@@ -48,8 +48,9 @@ class Line:
     def lacks(self, quantity: Quantity) -> bool:
         """Whether a quantity says something else of these runs than of others: of a single client
         with all data, whose own classes are all classes, and who spreads over nobody."""
-        alone = all(run.config.get(CLIENTS) == 1 for run in self.runs)
-        return alone and (OWN in quantity.of or quantity.make in (deviation, worst_decile))
+        return all(map(is_alone, self.runs)) and (
+            OWN in quantity.of or quantity.make in (deviation, worst_decile)
+        )
 
     def seeds(self, data: tuple[str, str] | None = None, **config: Any) -> dict[Any, Outcome]:
         """Return the run of each seed, of several the first that has finished.
@@ -63,6 +64,11 @@ class Line:
                 if other.result is None:
                     found[run.config.get("seed")] = run
         return found
+
+
+def is_alone(run: Outcome) -> bool:
+    """Whether a single client has all data; a reference knows it from its result."""
+    return {**run.config, **(run.result or {}).get("configuration", {})}.get(CLIENTS) == 1
 
 
 def lines(

@@ -18,6 +18,7 @@ from pfedmma_dist.results.lines import (
     TOLD_OTHERWISE,
     Line,
     data_names,
+    is_alone,
     lines,
     number_or_text,
     table,
@@ -67,7 +68,7 @@ def tables(
                 one = scaling_table(words, here)
             else:
                 one = _one_set(words, here, asked or score_columns(here))
-            if any(run.config.get(CLIENTS) == 1 for run in here):
+            if any(map(is_alone, here)):
                 one = replace(one, remarks=(ONE_CLIENT,))
             found.append(replace(one, task=task, data=names[data]))
     if not asked:
