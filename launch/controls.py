@@ -70,9 +70,12 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
+    damaged = [problem for own in there.values() for problem in own.problems]
+    for problem in damaged:
+        print(f"damaged  {problem}", file=sys.stderr)
     print(FORMATS[words.format]([table]), end="")
     tell_remarks([table], words.format)
-    return code
+    return 1 if damaged else code
 
 
 def finished(path: Path) -> Outcome:

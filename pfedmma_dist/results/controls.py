@@ -115,7 +115,8 @@ def control_table(
             continue
         if control.name == "alpha" and scored is not None:
             reason = scored.why_not_silent
-            cells = [Cell.of(_one(scored.silent.get(c.key)), 1) for c in columns]
+            off = scored.silent
+            cells = [Cell.of(_one(off[c.key]), 1) if c.key in off else Cell() for c in columns]
         elif control.name in retrained:
             cells = _scores(retrained[control.name], columns)
         rows.append(_row(control.row, reason or control.should, cells, bool(reason)))

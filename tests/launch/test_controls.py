@@ -90,6 +90,9 @@ def test_all_controls_stand_in_one_table_and_are_not_made_twice(
     assert list(rows(capsys.readouterr().out)) == [
         "pfedmma", "zero-shot CLIP", "method switched off (alpha = 0)",
     ]  # fmt: skip
+    (folder / "class_names_permuted" / "metrics.csv").write_text("round\n")
+    assert start(run, "names") == 1
+    assert "damaged  " in capsys.readouterr().err
 
 
 def test_dry_run_says_what_is_left_and_does_nothing(
