@@ -86,7 +86,12 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
     layer = replace(read_layer(path), source=file)
     refuse_other_kind(path, layer.tree, SWEEP)
     sweep = merged(Sweep, [layer])
-    rows, grid, overrides = sweep.rows or {path.stem: []}, dict(sweep.grid), []
+    return expanded(file, replace(sweep, rows=sweep.rows or {path.stem: []}), words)
+
+
+def expanded(file: str, sweep: Sweep, words: Iterable[str]) -> list[PlannedRun]:
+    """Return the runs of a sweep; file: what messages call it."""
+    rows, grid, overrides = sweep.rows, dict(sweep.grid), []
     _check_exclude(file, sweep.exclude, {ROW: list(rows), **grid})
     for word in words:
         key, _, value = word.partition("=")

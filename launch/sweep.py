@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         if cluster:
             check_log_folder(folder)
         if words.dry_run:
-            _show(runs, _states(folder, runs))
+            show(runs, states_of(folder, runs))
             return 0
         if cluster:
             return submit(folder, runs, cluster, str(Path(words.cluster).absolute()))
@@ -71,10 +71,27 @@ def main(argv: list[str] | None = None) -> int:
 
 def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -> int:
     """Run on this machine what has to be started, and print the table; return the exit code."""
+    code = start_here(folder, runs, ranks, count)
+    if code != STOPPED:
+        print(markdown(tables(sweep_runs(folder))), end="", flush=True)
+    return code
+
+
+def start_here(
+    folder: Path,
+    runs: Sequence[PlannedRun],
+    ranks: int,
+    count: int,
+    planned: Sequence[PlannedRun] = (),
+) -> int:
+    """Run on this machine what has to be started; return the exit code.
+
+    planned: what the sweep consists of, where that is more.
+    """
     with only_one(folder) as own, StopSignal() as stop:
-        states = _states(folder, runs)
+        states = states_of(folder, runs)
         own.stay()
-        write_plan(list(runs))
+        write_plan(list(planned or runs))
         print(total(states), file=sys.stderr, flush=True)
         workers = Workers(folder, ranks, count, stop)
         width = max(len(run.name) for run in runs)
@@ -91,7 +108,6 @@ def run_here(folder: Path, runs: Sequence[PlannedRun], ranks: int, count: int) -
     if stop():
         print("stopped; the same command goes on from here", file=sys.stderr)
         return STOPPED
-    print(markdown(tables(sweep_runs(folder))), end="", flush=True)
     return 1 if failed else 0
 
 
@@ -100,7 +116,7 @@ def submit(folder: Path, runs: Sequence[PlannedRun], cluster: Cluster, file: str
     refuse_without_slurm()
     most = max_array_size()
     with only_one(folder) as own, StopSignal() as stop:
-        states = _states(folder, runs)
+        states = states_of(folder, runs)
         own.stay()
         write_plan(list(runs))
         due = [r for r, state in zip(runs, states, strict=True) if _is_due(state)]
@@ -142,7 +158,7 @@ def only_one(folder: Path) -> Iterator[RunFolder]:
         own.release()
 
 
-def _states(folder: Path, runs: Sequence[PlannedRun]) -> list[RunState]:
+def states_of(folder: Path, runs: Sequence[PlannedRun]) -> list[RunState]:
     """Return how far the runs are; ValueError where one cannot be started as it is planned now."""
     for run in runs:
         with suppress(Unreadable):  # of which the run's own state tells
@@ -165,7 +181,7 @@ def _is_due(state: RunState) -> bool:
     return state.state not in ("done", *BUSY)
 
 
-def _show(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> None:
+def show(runs: Sequence[PlannedRun], states: Sequence[RunState]) -> None:
     """Print the plan."""
     told = ["to run" if _is_due(state) else state.state for state in states]
     width = max(map(len, told))
@@ -202,18 +218,18 @@ def _parser() -> argparse.ArgumentParser:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--cluster", metavar="X.yaml", help="submit SLURM arrays: slurm/*.yaml")
     place.add_argument("--local", action="store_true", help="run on this machine; the default")
-    parser.add_argument("--ranks", metavar="N", type=_count, help=f"of each run here; {RANKS}")
+    parser.add_argument("--ranks", metavar="N", type=count_of, help=f"of each run here; {RANKS}")
     parser.add_argument(
         "--workers",
         metavar="N",
-        type=_count,
+        type=count_of,
         help="runs at a time here; 1. With more, share the cores: run.threads=N",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the runs, start none")
     return parser
 
 
-def _count(text: str) -> int:
+def count_of(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return int(text)

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 
 from launch.runs import named_runs
 from pfedmma_dist.results import compared
+from pfedmma_dist.results.cells import Table
 from pfedmma_dist.results.columns import ALL, known_quantities
 from pfedmma_dist.results.comma_separated import comma_separated
 from pfedmma_dist.results.differences import compare
@@ -68,7 +69,18 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
     print(FORMATS[words.format](found), end="")
+    tell_remarks(found, words.format)
     return 1 if any(run.problems for run in runs) else 0
+
+
+def tell_remarks(found: Iterable[Table], form: str) -> None:
+    """Say on standard error what stands below the tables of other forms; CSV has no place for it.
+
+    form: of FORMATS.
+    """
+    if form == "csv":
+        for remark in dict.fromkeys(remark for table in found for remark in table.remarks):
+            print(f"{printable(remark)}.", file=sys.stderr)
 
 
 def comparison(runs: list[Outcome], words: argparse.Namespace, keys: list[str]) -> int:

@@ -20,6 +20,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.images.images import Images, Scaling, without
 from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
+from pfedmma_dist.data.tasks.control import controlled
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.cohort import check_ranks
@@ -60,7 +61,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     experiment = TASKS[cfg.data.task]
 
     def divided() -> Task:
-        return experiment(images, cfg.data, cfg.seed)
+        return controlled(experiment(images, cfg.data, cfg.seed), cfg.control, cfg.seed)
 
     def loaded() -> FrozenCLIP:
         return load(cfg.clip, cfg.seed, world.device)
@@ -85,7 +86,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     federation = together(world, built, ValueError)
     if not cfg.data.skip_corrupt:
         world.entering("reading images")
-        inspected = _refuse_unreadable(images, used_rows(task), world)
+        inspected = _refuse_unreadable(task.images, used_rows(task), world)
         federation.task = replace(task, images=inspected)
     return federation
 

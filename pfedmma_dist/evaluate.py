@@ -6,40 +6,25 @@ sizes where keys say so. The run itself is left as it is; the scores go to
 RUN/evaluations/<hash of the configuration>.json.
 """
 
-import logging
 import sys
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from pfedmma_dist import command
-from pfedmma_dist.best import Best
-from pfedmma_dist.build import assemble, attach_features, zero_shot
-from pfedmma_dist.config.identity import defaults, differences, digest, flat
+from pfedmma_dist.build import attach_features, zero_shot
+from pfedmma_dist.config.identity import digest, flat
 from pfedmma_dist.config.keys import Config
-from pfedmma_dist.config.merge import shown
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.scores import summary
-from pfedmma_dist.run import loading, selection
+from pfedmma_dist.run import selection
 from pfedmma_dist.run.files import write_json, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging
-from pfedmma_dist.run.manifest import Manifest
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import MethodResult
 from pfedmma_dist.run.table import show
-from pfedmma_dist.run.together import TogetherError, together
-from pfedmma_dist.start import check_config, resolve
+from pfedmma_dist.trained import restored
 from pfedmma_dist.world import World
-
-log = logging.getLogger(__name__)
-
-TRAINED = (
-    "seed", "method.", "federation.", "optim.", "server.", "correction.", "data.num_clients",
-    "data.validation",
-)  # fmt: skip
-"""Beginnings of the keys that made the state; others may say what it is scored on."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,40 +49,7 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     """Score the newest checkpoint of a run."""
     console = configure_logging(world, None)
     world.tell()
-    together(world, lambda: check_config(folder), ValueError)
-    resolve(cfg, world)
-    federation = assemble(cfg, world)
-    owner = Owner(federation, folder)
-    check = partial(_check, owner)
-    loaded = loading.load(
-        folder.checkpoints,
-        world,
-        federation.hosted,
-        federation.layout.fingerprint(),
-        cfg.federation.num_shards,
-        check,
-        lambda found: federation.load(found.shards, found.server, found.round_index),
-    )
-    if loaded is None and federation.layout.num_trained:
-        finished = folder.result.exists()
-        words = (
-            "has lost its checkpoints; restore them from a copy"
-            if finished
-            else ("holds no checkpoint yet; let it train first")
-        )
-        raise ValueError(f"run.folder: {folder.path} {words}")
-    done = 0 if loaded is None else loaded.round_index
-    best = Best(federation, folder)
-    if best.chooses and loaded is not None:
-        best.validated = selection.read_validated(loaded.metrics or "")
-        if best.round is None:
-            raise ValueError(
-                f"evaluate.select: no round of {folder.path} was scored on validation images, so "
-                "none is the best; set evaluate.select=last"
-            )
-        if best.round != done:
-            best.load(check)
-            done = best.round
+    federation, done = restored(cfg, folder, world)
     with Progress(world, console, done) as progress:
         tunes = bool(cfg.evaluate.finetune_epochs or len(federation.unseen))
         attach_features(federation, progress.step, training=tunes)
@@ -121,26 +73,10 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
             rows = [asdict(row) for row in results]
             write_json(path, {**facts, "results": rows, "clients": scores.percent})
         show(f"{folder.path} after round {done}", results)
-        if loaded is not None:
+        if done:
             sys.stdout.write(f"scored  round {done}, {selection.CHOICES[rule]}\n")
         sys.stdout.write(f"scores of each client  {path}\n")
     return 0
-
-
-def _check(owner: Owner, path: Path, record: Manifest) -> None:
-    """Refuse keys that have made the state; say what is scored on something else."""
-    if record.format == 0:
-        return
-    saved, wanted = record.meta["configuration"], owner.facts["configuration"]
-    usual = defaults(wanted["method.name"], METHODS)
-    for key, was, now in differences(saved, wanted, usual):
-        if key.startswith(TRAINED):
-            raise TogetherError(
-                f"{key}: {path} was trained with {shown(was)}, and {shown(now)} is asked for; "
-                "leave it as it was, or train a run of that"
-            )
-    for words in owner.differences(record.meta):
-        log.warning("scored on something else than it was trained on: %s", words)
 
 
 if __name__ == "__main__":

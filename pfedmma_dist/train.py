@@ -14,8 +14,10 @@ from pfedmma_dist.build import assemble, attach_features
 from pfedmma_dist.config.command_line import to_yaml, with_default
 from pfedmma_dist.config.identity import identity, run_folder
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.tuned import untuned
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.look import account
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.rounds import Rounds
@@ -68,6 +70,9 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
             cfg.method["name"], cfg.data.name, world.size, world.device.type, cfg.run.threads,
             folder.path,
         )  # fmt: skip
+        words = untuned(cfg, METHODS, SOURCES)
+        if words and world.first:
+            log.warning("%s", words)
         federation = assemble(cfg, world)
         if world.first:
             _account(federation.task.images)

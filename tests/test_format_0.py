@@ -13,7 +13,7 @@ from runs import call
 
 from launch import status, table
 from launch.plan import plan, read_plan
-from launch.sweep import _states
+from launch.sweep import states_of
 from pfedmma_dist import evaluate
 from pfedmma_dist.reading import FORMAT
 from pfedmma_dist.run.metrics import read_metrics
@@ -101,7 +101,7 @@ def test_sweep_of_today_takes_up_the_runs_of_format_0(runs: Path) -> None:
     base = [word for word in WORDS if not word.startswith("method.")]
     Path("sweep.yaml").write_text(SWEEP.format(", ".join(base)))
     planned = plan("sweep.yaml", ["run.folder=runs/sweep"])
-    states = _states(runs / "sweep", planned)
+    states = states_of(runs / "sweep", planned)
     assert [state.state for state in states] == ["done", "done", "done", "missing"]
     recorded = {row["folder"]: row["id"] for row in read_plan(runs / "sweep")}
     assert all(recorded[run.name] in run.ids for run in planned)

@@ -22,7 +22,7 @@ ROOMS = {
     "exchange": "rng world",
     "config": "reading spelling",
     "clip": "config.keys reading spelling world",
-    "data": "config.keys config.merge reading rng spelling",
+    "data": "config.choices config.keys config.merge reading rng spelling",
     "methods": "clip exchange params rng",
     "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
     "methods.method methods.step params quantities.scores rng world",
@@ -35,6 +35,8 @@ ROOMS = {
     "best": "config federation run",
     "ownership": "build config data federation reading run",
     "rounds": "best build config exchange federation ownership quantities run",
+    "trained": "best build config federation methods ownership run start world",
+    "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",
 }

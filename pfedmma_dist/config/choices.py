@@ -81,6 +81,7 @@ class Unit(Enum):
     """What a schedule counts."""
 
     rounds = "rounds"
+    epochs = "epochs"
     steps = "steps"
 
 
@@ -106,6 +107,20 @@ class Softmax(Enum):
 
     all = "all"
     own = "own"
+
+
+class Order(Enum):
+    """In which order something is used that belongs to images or classes one by one."""
+
+    as_given = "as_given"
+    permuted = "permuted"
+
+
+class SharedPart(Enum):
+    """What becomes of the shared part in training."""
+
+    trained = "trained"
+    at_start = "at_start"
 
 
 class CorrectionName(Enum):

@@ -19,11 +19,11 @@ from pfedmma_dist.config.choices import (
     Experiment,
     Layout,
     Part,
-    Softmax,
     Select,
+    Softmax,
     Statistics,
 )
-from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
+from pfedmma_dist.config.learning import ControlConfig, CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.config.limits import (
     AT_LEAST_1,
     NOT_NEGATIVE,
@@ -249,5 +249,6 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     correction: CorrectionConfig = field(default_factory=CorrectionConfig)
+    control: ControlConfig = field(default_factory=ControlConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from pfedmma_dist.config.choices import CorrectionName, Optimiser, Schedule, ServerRule, Unit
+from pfedmma_dist.config.choices import (
+    CorrectionName,
+    Optimiser,
+    Order,
+    Schedule,
+    ServerRule,
+    SharedPart,
+    Unit,
+)
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SHARE, Limit
 from pfedmma_dist.config.meaning import key
 
@@ -39,16 +47,17 @@ class OptimConfig:
     """How the rate runs: `constant`, `cosine` (half a wave down to 0) or `step` (times gamma after
     every step_size)."""
     unit: Unit = key(Unit.rounds, since=1)
-    """What schedule, step_size and warmup count: `rounds` of the federation, or the local `steps`
-    of a client within each round, where every round begins anew."""
+    """What schedule, step_size and warmup count: `rounds` of the federation, or the local `epochs`
+    (as published prompt learning does) or `steps` of a client within each round, where every round
+    begins anew."""
     step_size: int = key(30, limit=AT_LEAST_1, since=1, only=STEP)
-    """Rounds or steps between two falls of the rate."""
+    """Rounds, epochs or steps between two falls of the rate."""
     gamma: float = key(
         0.1, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"), since=1, only=STEP
     )
     """Factor of a fall."""
     warmup: int = key(0, limit=NOT_NEGATIVE, since=1)
-    """Rounds or steps before the schedule begins; 1 in CoOp's recipe. The wave of `cosine` is not
+    """Rounds, epochs or steps before the schedule begins; 1 in CoOp's recipe. `cosine` is not
     shortened by them (Dassl)."""
     warmup_lr: float | None = key(None, limit=POSITIVE, since=1)
     """Rate while warming up, 1e-5 in CoOp's recipe; null rises to lr in equal steps."""
@@ -104,3 +113,20 @@ class CorrectionConfig:
     """Alpha: weight of the second row in the mixture that is scored, at a client's start; 0.5."""
     learn_mix: bool = key(True, since=1, only=APFL)
     """Let every client learn its own alpha, by steps of the learning rate."""
+
+
+@dataclass(kw_only=True)
+class ControlConfig:
+    """Negative controls: runs that must come out worse than the method they are of. `python -m
+    launch.controls RUN` starts them all."""
+
+    labels: Order = key(Order.as_given, since=1, heading="Training labels")
+    """`permuted`: the labels of all training images of all clients are dealt anew among these
+    images, by the seed; test images keep theirs. What is above zero-shot then was not learned from
+    labels."""
+    names: Order = key(Order.as_given, since=1, heading="Class names")
+    """`permuted`: every class is prompted by the name of another one of its softmax, by the seed.
+    What lives from text must fall."""
+    shared: SharedPart = key(SharedPart.trained, since=1, heading="Shared part")
+    """`at_start`: the shared part keeps the bits that it begins with, and the private one trains
+    beside it. What is lost is what sharing buys."""

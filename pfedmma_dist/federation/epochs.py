@@ -37,6 +37,6 @@ def train_epochs(
         labels = [federation.label_of(own) for own in rows]
         return trainer.count(theta, memory, prepared, labels, steps)
     per_epoch = steps_per_epoch(federation.sizes[clients], plan)
-    rates = Rates(cfg.optim, pace, cfg.federation.rounds, epochs * per_epoch)
+    rates = Rates(cfg.optim, plan, pace, epochs * per_epoch)
     with torch.enable_grad():
         return trainer.train(theta, memory, prepared, steps, Pace(rates.at, per_epoch, round_index))

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from pfedmma_dist.config.choices import Schedule, Unit
+from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
 
 
@@ -13,24 +14,29 @@ class Rates:
     takes has one, too, which is used for nothing."""
 
     def __init__(
-        self, cfg: OptimConfig, round_index: int, rounds: int, num_steps: np.ndarray
+        self, cfg: OptimConfig, plan: FederationConfig, round_index: int, num_steps: np.ndarray
     ) -> None:
-        """rounds: of the federation. num_steps: [G] that each client takes in the round."""
-        self.cfg, self.num_steps = cfg, num_steps
-        self._changes = cfg.unit is Unit.steps and (
+        """plan: how many rounds and local epochs. num_steps: [G] that each client takes in the
+        round."""
+        self.cfg = cfg
+        self._changes = cfg.unit is not Unit.rounds and (
             cfg.schedule is not Schedule.constant or cfg.warmup > 0
         )
-        self._fixed = np.full(len(num_steps), rate(cfg, round_index, rounds))
+        self._fixed = np.full(len(num_steps), rate(cfg, round_index, plan.rounds))
+        by_step = cfg.unit is Unit.steps
+        self._steps = np.ones_like(num_steps) if by_step else num_steps // plan.local_epochs
+        self._lengths = num_steps if by_step else np.full_like(num_steps, plan.local_epochs)
 
     def at(self, step: int) -> np.ndarray:
         """Return the rates [G] of a step of this round."""
         if not self._changes:
             return self._fixed
-        return np.array([rate(self.cfg, step, int(count)) for count in self.num_steps])
+        places = zip(step // self._steps, self._lengths, strict=True)
+        return np.array([rate(self.cfg, int(place), int(length)) for place, length in places])
 
 
 def rate(cfg: OptimConfig, place: int, length: int) -> float:
-    """Return the rate at `place` of `length` rounds or steps.
+    """Return the rate at `place` of `length` rounds, epochs or steps.
 
     The first `warmup` places warm up; the schedule counts from there on, and its cosine is as long
     as all places are (Dassl's ConstantWarmupScheduler and LinearWarmupScheduler before torch's

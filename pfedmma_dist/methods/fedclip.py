@@ -47,6 +47,7 @@ class FedCLIP(Method):
 
     name = "fedclip"
     Options = FedCLIPOptions
+    neutral = ("second",)
 
     def __init__(self, options: FedCLIPOptions, dims: Dims) -> None:
         self.feature_norm = options.feature_norm

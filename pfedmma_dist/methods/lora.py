@@ -84,6 +84,7 @@ class LoRA(Method):
 
     name = "lora"
     Options = LoRAOptions
+    neutral = ("B",)
 
     def __init__(self, options: LoRAOptions, dims: Dims) -> None:
         self.options = options

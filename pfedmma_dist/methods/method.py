@@ -68,6 +68,9 @@ class Method:
     """kw_only dataclass of the method's own configuration keys."""
     first_round_all: ClassVar[bool] = False
     """Whether the published protocol trains every client in round 0, whatever the fraction."""
+    neutral: ClassVar[tuple[str, ...]] = ()
+    """First words of the names of parameters at whose zero the method is zero-shot CLIP, whatever
+    the others are; none where what it trains stands in place of something of CLIP's."""
     specs: tuple[ParamSpec, ...] = ()
     images: Kinds = FINAL
     """What is read of an image; of a tuple of kinds `logits` is handed a tuple, in that order."""

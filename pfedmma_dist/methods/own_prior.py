@@ -46,6 +46,7 @@ class OwnPrior(Method):
 
     name = "own_prior"
     Options: ClassVar[type] = OwnPriorOptions
+    neutral = ("bias",)
 
     def __init__(self, options: Any, dims: Dims, num_classes: int = 50) -> None:
         self.specs = (ParamSpec("bias", (num_classes,), zeros),)

@@ -67,6 +67,7 @@ class PFedMMA(Method):
     name = "pfedmma"
     Options = PFedMMAOptions
     first_round_all = True
+    neutral = ("up",)
 
     def __init__(self, options: PFedMMAOptions, dims: Dims) -> None:
         self.options = options

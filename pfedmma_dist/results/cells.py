@@ -84,6 +84,7 @@ class Table:
     task: str = ""
     data: str = ""
     is_ranked: bool = True  # whether the best of each column is worth pointing out
+    remarks: tuple[str, ...] = ()  # what its reader has to know besides
 
     @property
     def has_seeds(self) -> bool:

@@ -82,7 +82,9 @@ def line_cells(line: Line, columns: Sequence[Column], **config: object) -> list[
     quantities = [column.quantity for column in columns]
     found = {seed: numbers(run, quantities) for seed, run in line.seeds(**config).items()}
     return [
-        Cell.of({seed: own[q.key] for seed, own in found.items() if q.key in own}, len(found))
+        Cell()
+        if line.lacks(q)
+        else Cell.of({seed: own[q.key] for seed, own in found.items() if q.key in own}, len(found))
         for q in quantities
     ]
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from pfedmma_dist.config.identity import counted, meaning
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.quantities.quantity import Quantity
+from pfedmma_dist.quantities.scores import OWN, deviation, worst_decile
 from pfedmma_dist.results.cells import Cell, Column, Row, Table
 from pfedmma_dist.results.outcome import Outcome
 
@@ -43,6 +45,13 @@ class Line:
         """Whether nothing was trained."""
         return any(run.is_reference or run.final.get("trained") == 0 for run in self.runs)
 
+    def lacks(self, quantity: Quantity) -> bool:
+        """Whether a quantity says something else of these runs than of others: of a single client
+        with all data, whose own classes are all classes, and who spreads over nobody."""
+        return all(map(is_alone, self.runs)) and (
+            OWN in quantity.of or quantity.make in (deviation, worst_decile)
+        )
+
     def seeds(self, data: tuple[str, str] | None = None, **config: Any) -> dict[Any, Outcome]:
         """Return the run of each seed, of several the first that has finished.
 
@@ -55,6 +64,11 @@ class Line:
                 if other.result is None:
                     found[run.config.get("seed")] = run
         return found
+
+
+def is_alone(run: Outcome) -> bool:
+    """Whether a single client has all data; a reference knows it from its result."""
+    return {**run.config, **(run.result or {}).get("configuration", {})}.get(CLIENTS) == 1
 
 
 def lines(

@@ -43,7 +43,8 @@ def notes(tables: Iterable[Table]) -> list[str]:
         FEWER: any(cell.is_partial for row in rows for cell in row.cells),
         PAPER: any(row.is_published for row in rows),
     }
-    return [f"{note}." for note, is_needed in told.items() if is_needed]
+    remarks = dict.fromkeys(remark for table in tables for remark in table.remarks)
+    return [f"{note}." for note in (*(n for n, is_needed in told.items() if is_needed), *remarks)]
 
 
 def text(cell: Cell, column: Column) -> str:

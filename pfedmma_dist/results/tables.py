@@ -18,13 +18,14 @@ from pfedmma_dist.results.lines import (
     TOLD_OTHERWISE,
     Line,
     data_names,
+    is_alone,
     lines,
     number_or_text,
     table,
     telling,
 )
 from pfedmma_dist.results.outcome import Outcome
-from pfedmma_dist.results.published import AVERAGE, published
+from pfedmma_dist.results.published import AVERAGE, published, remarks
 
 OF_MEANS = Column("hm_of_means", "HM of means")
 THREE = (LOCAL_MEAN.key, *(SCOPE_MEAN.named(scope).key for scope in HM.of[1:]))
@@ -33,6 +34,11 @@ THREE = (LOCAL_MEAN.key, *(SCOPE_MEAN.named(scope).key for scope in HM.of[1:]))
 REFERENCE_KEYS = ("data.", "clip.", "seed")
 """Beginnings of the keys that zero-shot scores depend on."""
 
+
+ONE_CLIENT = (
+    "A single client with all data has everybody's images and classes as its own: its Local is "
+    "over all of them, and what is among own classes or over clients is left out"
+)
 
 SAME_SCORE = 0.05
 """Percent; a machine that rounds otherwise may turn single images."""
@@ -62,11 +68,20 @@ def tables(
                 one = scaling_table(words, here)
             else:
                 one = _one_set(words, here, asked or score_columns(here))
+            if any(map(is_alone, here)):
+                one = replace(one, remarks=(ONE_CLIENT,))
             found.append(replace(one, task=task, data=names[data]))
     if not asked:
         found.append(cost_table(runs))
     if paper:
-        found = [replace(one, rows=(*one.rows, *published(one))) for one in found]
+        found = [
+            replace(
+                one,
+                rows=(*one.rows, *published(one)),
+                remarks=(*one.remarks, *remarks(one)),
+            )
+            for one in found
+        ]
     return found
 
 
@@ -136,6 +151,9 @@ def _average(
         ]
         own = []
         for quantity in quantities:
+            if line.lacks(quantity):
+                own.append(Cell())
+                continue
             scores = {
                 seed: [found.get(seed, {}).get(quantity.key) for found in known] for seed in seeds
             }

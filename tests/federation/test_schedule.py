@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pfedmma_dist.config.choices import Schedule, Unit
+from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.schedule import Rates, rate
 
@@ -54,15 +55,15 @@ def test_rates_are_positive_up_to_the_last_place(
 
 
 def test_rounds_move_the_rate_between_rounds_and_steps_within_them() -> None:
-    steps = np.array([4, 2])
+    steps, plan = np.array([4, 2]), FederationConfig(rounds=10)
     by_round = OptimConfig(schedule=Schedule.cosine)
-    rates = [Rates(by_round, index, 10, steps) for index in (0, 5)]
+    rates = [Rates(by_round, plan, index, steps) for index in (0, 5)]
     for of_round, factor in zip(rates, (1.0, 0.5), strict=True):
         for step in range(4):
             assert of_round.at(step) == pytest.approx([factor * 1e-3] * 2)
     by_step = OptimConfig(schedule=Schedule.cosine, unit=Unit.steps)
     for index in (0, 5):
-        of_round = Rates(by_step, index, 10, steps)
+        of_round = Rates(by_step, plan, index, steps)
         assert of_round.at(0) == pytest.approx([1e-3, 1e-3])
         assert of_round.at(1) == pytest.approx([1e-3 * (1 + 0.5**0.5) / 2, 5e-4])
         assert of_round.at(2)[0] == pytest.approx(5e-4)
@@ -72,3 +73,15 @@ def test_warmup_of_coops_recipe() -> None:
     cfg = OptimConfig(lr=0.002, schedule=Schedule.cosine, warmup=1, warmup_lr=1e-5)
     found = [rate(cfg, place, 50) for place in range(3)]
     assert found == pytest.approx([1e-5, 0.002, 0.002 * 0.5 * (1 + np.cos(np.pi / 50))])
+
+
+def test_epochs_of_the_published_recipe_are_the_first_clients_in_every_round() -> None:
+    cfg = OptimConfig(
+        lr=0.002, schedule=Schedule.cosine, unit=Unit.epochs, warmup=1, warmup_lr=1e-5
+    )
+    wanted = [1e-5, 2e-3, 1.809e-3, 1.309e-3, 6.91e-4]  # pFedMoAP's code, of the first 5 epochs
+    for index in (0, 7):
+        rates = Rates(cfg, FederationConfig(local_epochs=5), index, np.array([10, 15]))
+        found = np.array([rates.at(step) for step in range(15)])  # [steps, G]
+        assert found[:10, 0] == pytest.approx(np.repeat(wanted, 2), rel=1e-3)
+        assert found[:, 1] == pytest.approx(np.repeat(wanted, 3), rel=1e-3)

@@ -29,6 +29,11 @@ def planned(table: str) -> list[PlannedRun]:
     return plan(str(SWEEPS / f"table_{table}.yaml"), ["data.root=DATA", *ONE[table]])
 
 
+def is_alone(run: PlannedRun) -> bool:
+    """Whether a single client has all data."""
+    return run.config.data.num_clients == 1
+
+
 @pytest.mark.parametrize("table", ONE)
 def test_table_has_every_method_and_three_seeds(table):
     assert {run.config.method["name"] for run in planned(table)} == METHODS.keys()
@@ -38,11 +43,14 @@ def test_table_has_every_method_and_three_seeds(table):
 def test_base_to_novel_has_seven_sets_and_the_papers_numbers():
     assert grid("base_to_novel")["data.name"] == COOP
     for run in planned("base_to_novel"):
+        if is_alone(run):
+            continue
         assert (run.config.data.num_clients, run.config.data.shots) == (10, 16)
 
 
 def test_feature_shift_has_thirty_clients_on_domainnet_and_a_quarter_of_them_in_a_round():
-    by_set = {run.config.data.name: run.config for run in planned("feature_shift")}
+    runs = [run for run in planned("feature_shift") if not is_alone(run)]
+    by_set = {run.config.data.name: run.config for run in runs}
     assert by_set.keys() == {"domainnet", "office_caltech10"}
     found = by_set["domainnet"]
     assert (found.data.num_clients, found.data.beta) == (30, 0.5)
@@ -53,4 +61,22 @@ def test_label_shift_has_both_cifars_at_three_strengths():
     assert grid("label_shift")["data.name"] == ["cifar10", "cifar100"]
     assert grid("label_shift")["data.beta"] == [0.1, 0.5, 1.0]
     for run in planned("label_shift"):
+        if is_alone(run):
+            continue
         assert (run.config.data.num_clients, run.config.federation.fraction) == (100, 0.1)
+
+
+@pytest.mark.parametrize("table", ONE)
+def test_every_method_that_shares_as_it_likes_has_a_row_without_sharing(table):
+    sharing = {name for name, method in METHODS.items() if hasattr(method.Options(), "share")}
+    alone = {
+        r.config.method["name"] for r in planned(table) if r.config.method.get("share") == "none"
+    }
+    assert alone == sharing
+
+
+@pytest.mark.parametrize("table", ONE)
+def test_table_has_one_client_with_all_data(table):
+    found = [run.config for run in planned(table) if is_alone(run)]
+    assert found and {config.method["name"] for config in found} == {"pfedmma"}
+    assert all(config.federation.fraction == 1.0 for config in found)

@@ -12,7 +12,7 @@ from launch.table import FORMATS, main
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "default_tables"
 """Printed with `--paper` from the same recorded runs, at commit cb7c78b and again when n came
-to stand beside all rows, and bold to mean more than noise."""
+to stand beside all rows, bold to mean more than noise, and remarks to stand below."""
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 from recorded import ZERO_SHOT, plan, record, round_row, three
 
 from launch.runs import named_runs, sweep_runs
+from launch.table import main
 from pfedmma_dist.results.cells import Cell, Column, Row, Table
 from pfedmma_dist.results.tables import tables
 
@@ -319,3 +320,39 @@ def test_papers_row_of_label_shift_needs_its_data_set(tmp_path: Path) -> None:
         record(tmp_path / f"{beta}", {"local_mean": 70.0}, config=config)
     table = tables(named_runs(map(str, tmp_path.iterdir())), paper=True)[0]
     assert [cell.mean for cell in row(table, "CLIP (paper)").cells] == [73.14, 69.53]
+
+
+def test_lone_client_with_all_data_has_no_column_that_compares_clients(tmp_path: Path) -> None:
+    scores = {**three(60, 60, 40), "own_mean": 60.0, "local_worst_decile": 60.0}
+    rows = []
+    for name, clients in (("ten", 10), ("one", 1)):
+        record(tmp_path / name, scores, config={"data.num_clients": clients})
+        rows.append({"row": name, "folder": name, "seed": 1})
+    table, _ = tables(sweep_runs(plan(tmp_path, rows)))
+    assert "Clients" not in table.heads
+    assert means(table, "ten")["own_mean"] == 60
+    assert means(table, "one")["own_mean"] is None
+    assert means(table, "one")["hm"] == pytest.approx(scores["hm"])
+    assert [row.seeds for row in table.rows] == ["1", "1"]
+    assert table.remarks[0].startswith("A single client with all data")
+    keys = ["local_worst_decile", "local_mean"]
+    assert means(tables(sweep_runs(tmp_path), keys=keys)[0], "one") == {
+        "local_worst_decile": None, "local_mean": 60,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [("base_to_novel", "text adapters"), ("feature_shift", "89 to 94 %"), ("label_shift", "590")],
+)
+def test_papers_defects_are_told_beside_its_figures_and_only_then(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str, words: str
+) -> None:
+    folder = str(record(tmp_path / "run", three(60, 50, 40), config={"data.task": task}))
+    for kind in ("markdown", "latex", "csv"):
+        assert main([folder, "--format", kind, "--paper"]) == 0
+        told = capsys.readouterr()
+        assert words in (told.err if kind == "csv" else told.out)
+        assert main([folder, "--format", kind]) == 0
+        told = capsys.readouterr()
+        assert words not in told.out + told.err

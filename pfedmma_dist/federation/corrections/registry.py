@@ -4,14 +4,14 @@ To add one, write its class in a file here, name it in `CorrectionName` (config/
 give it a line in `_named`; what it does not fit is refused above.
 """
 
-from pfedmma_dist.config.choices import CorrectionName, Optimiser
+from pfedmma_dist.config.choices import CorrectionName, Optimiser, SharedPart
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.federation.corrections.correction import Correction
 from pfedmma_dist.federation.corrections.feddyn import FedDyn
 from pfedmma_dist.federation.corrections.fedrep import FedRep
 from pfedmma_dist.federation.corrections.moon import Moon
 from pfedmma_dist.federation.corrections.proximal import Proximal
-from pfedmma_dist.federation.corrections.resting import FedBABU
+from pfedmma_dist.federation.corrections.resting import FedBABU, SharedRests
 from pfedmma_dist.federation.corrections.scaffold import Scaffold
 from pfedmma_dist.federation.corrections.second import SecondRow
 from pfedmma_dist.federation.corrections.together import Corrections
@@ -21,14 +21,16 @@ from pfedmma_dist.params import Layout
 
 def corrections_of(cfg: Config, method: Method, layout: Layout) -> Corrections:
     """Return the configured corrections; ValueError where they do not fit the rest."""
-    proximal = cfg.federation.proximal
+    proximal, name = cfg.federation.proximal, cfg.correction.name
     found: list[Correction] = [Proximal(layout, proximal)] if proximal else []
-    if cfg.correction.name is CorrectionName.none:
-        return Corrections(found)
     why = _misfit(cfg, method, layout)
     if why:
         raise ValueError(why)
-    return Corrections([*found, _named(cfg, method, layout)])
+    if name is not CorrectionName.none:
+        found.append(_named(cfg, method, layout))
+    if cfg.control.shared is SharedPart.at_start:
+        found.append(SharedRests(layout))  # the last, whose word on what comes next counts
+    return Corrections(found)
 
 
 def _named(cfg: Config, method: Method, layout: Layout) -> Correction:
@@ -48,6 +50,13 @@ def _named(cfg: Config, method: Method, layout: Layout) -> Correction:
 def _misfit(cfg: Config, method: Method, layout: Layout) -> str:
     """Return why the correction does not fit, and what to do; nothing where it does."""
     name, optim, epochs = cfg.correction.name, cfg.optim, cfg.federation.local_epochs
+    if cfg.control.shared is SharedPart.at_start and not layout.num_shared:
+        return (
+            f"control.shared: {cfg.control.shared.value} is about what clients share, and this "
+            "method shares nothing; set control.shared=trained"
+        )
+    if name is CorrectionName.none:
+        return ""
     if not layout.num_shared:
         return (
             f"correction.name: {name.value} is about what clients share, and this method "
