@@ -85,13 +85,15 @@ class Unit(Enum):
 
 
 class ServerRule(Enum):
-    """What the server does with the mean of a round."""
+    """What the server does with what it is sent in a round."""
 
     average = "average"
     momentum = "momentum"
     adagrad = "adagrad"
     adam = "adam"
     yogi = "yogi"
+    median = "median"
+    geometric_median = "geometric_median"
 
 
 class CorrectionName(Enum):

@@ -41,6 +41,7 @@ from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.average import Average
+from pfedmma_dist.exchange.gathered import Gathered
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.params import Layout, ParamSpec
 
@@ -74,7 +75,8 @@ class Method:
     ) -> Exchange:
         """Return what crosses the network; `template` [P + S] is where every client starts, `seed`
         the run's, `server` the rule that is applied to the mean (None: none)."""
-        return Average(template[layout.num_private :], server)
+        kind = Gathered if server is not None and server.sees_uploads else Average
+        return kind(template[layout.num_private :], server)
 
     def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
         """Return the row [P + S] that every client starts from: the draws of `specs`, unless a
