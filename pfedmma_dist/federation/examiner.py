@@ -15,10 +15,12 @@ from torch import Tensor
 
 from pfedmma_dist.federation.cohort import batches, steps_per_epoch
 from pfedmma_dist.federation.corrections.correction import Correction, Start
+from pfedmma_dist.federation.counting import count
 from pfedmma_dist.federation.evaluate import Scores, score
 from pfedmma_dist.federation.evaluate import Start as StartOf
 from pfedmma_dist.federation.schedule import Rates
 from pfedmma_dist.federation.trainer import LocalTrainer, Pace
+from pfedmma_dist.federation.views import first_view
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.quantities.scores import LOCAL, UNSEEN
@@ -159,8 +161,9 @@ class Examiner:
             steps = batches(rows, clients, plan, cfg.seed, last, cfg.data.views)
             memory = theta.new_zeros(len(theta), trainer.num_memory)
             if federation.method.counts:
-                labels = [federation.label_of(own) for own in rows]
-                return trainer.count(theta, memory, prepared, labels, steps).theta, extra
+                nobody, view = np.zeros(len(clients), bool), first_view(cfg.data.views)
+                found = count(trainer, theta, memory, prepared, rows, view, nobody, steps)
+                return found.theta, extra
             counts = steps_per_epoch(federation.sizes[clients], plan)
             rates = Rates(cfg.optim, 0, cfg.federation.rounds, counts * epochs)
             with torch.enable_grad():

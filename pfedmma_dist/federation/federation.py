@@ -28,12 +28,13 @@ from pfedmma_dist.federation.cohort import (
     unseen_clients,
 )
 from pfedmma_dist.federation.corrections.registry import corrections_of
+from pfedmma_dist.federation.counting import count
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.schedule import Rates
 from pfedmma_dist.federation.tally import RoundStats, Tally
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Pace, check_finite
-from pfedmma_dist.federation.views import view_groups
+from pfedmma_dist.federation.views import first_view, view_groups
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.world import LIMIT, World
@@ -142,8 +143,8 @@ class Federation:
         pace = Pace(rates.at, counts // cfg.federation.local_epochs)
         memory = self.clients.gather(clients)[:, self.layout.num_private :]
         if self.method.counts:
-            labels = [self.label_of(own) for own in rows]
-            result = self.trainer.count(theta, memory, prepared, labels, steps)
+            known, view = self.clients.have_trained(clients), first_view(cfg.data.views)
+            result = count(self.trainer, theta, memory, prepared, rows, view, known, steps)
         else:
             result = self.trainer.train(theta, memory, prepared, steps, pace)
         check_finite(result, clients, round_index, cfg.optim)
@@ -154,7 +155,8 @@ class Federation:
         widths = [self.layout.num_private, self.layout.num_shared]
         private, shared = result.theta.split(widths, dim=1)
         self.clients.scatter(cohort.clients, torch.cat([private, result.memory], dim=1))
-        self.exchange.upload(cohort.clients, shared, torch.from_numpy(weight))
+        sent = shared if result.sums is None else result.sums
+        self.exchange.upload(cohort.clients, sent, torch.from_numpy(weight))
 
     def _settle(self, before: Tensor, sent: Tensor, share: float) -> None:
         """Let corrections close the round, and change what clients start from next."""
@@ -170,10 +172,15 @@ class Federation:
             )
         self.exchange.shared = after.float()
 
-    def cost(self) -> Cost:
-        """Return the traffic of one client and round."""
+    def cost(self, round_index: int | None = None) -> Cost:
+        """Return the traffic of one client and round; of one that is told, the mean over those
+        that took part, where a client sends only once."""
         cost, sent = self.exchange.cost(), sum(each.num_sent for each in self.corrections)
-        return replace(cost, up=cost.up + sent, down=cost.down + sent)
+        up = cost.up + sent
+        if cost.once and round_index is not None:
+            chosen = self.participants(round_index)
+            up = up * len(np.setdiff1d(chosen, self.trained(round_index))) // len(chosen)
+        return replace(cost, up=up, down=cost.down + sent)
 
     def evaluate(self, full: bool, stop: Callable[[], bool] = lambda: False) -> Scores:
         """Score every client with its own numbers: on its own images, if `full` on all test
@@ -185,6 +192,11 @@ class Federation:
         cfg = self.cfg
         chosen = participants(cfg.federation, cfg.seed, round_index, len(self.seen))
         return self.seen[chosen]
+
+    def trained(self, num_rounds: int) -> np.ndarray:
+        """Return the sorted clients that have trained after so many rounds, over all ranks."""
+        rounds = [self.participants(index) for index in range(num_rounds)]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *rounds]))
 
     def local_participants(self, round_index: int) -> np.ndarray:
         """Return those of them that are hosted here."""
@@ -249,8 +261,7 @@ class Federation:
         """
         if num_rounds > self.cfg.federation.rounds:
             raise ValueError(f"it is of round {num_rounds} of {self.cfg.federation.rounds}")
-        rounds = [self.participants(index) for index in range(num_rounds)]
-        trained = np.unique(np.concatenate([np.empty(0, np.int64), *rounds]))
+        trained = self.trained(num_rounds)
         for shard, state in shards.items():
             self.clients.load(shard, state, np.intersect1d(self.shards[shard], trained))
         for each in self.corrections:

@@ -37,6 +37,7 @@ class LocalResult:
     num_samples: int  # image passes, padding not counted
     memory: Tensor  # [G, M] what the client keeps of its optimiser and of corrections
     sent: Tensor  # [G, Q] what corrections send beside the shared part
+    sums: Tensor | None = None  # [G, N] int64 what clients that count send in place of it
 
 
 class LocalTrainer:
@@ -132,26 +133,6 @@ class LocalTrainer:
             torch.cat([state if keeps else kept, *(one.memory for one in closed)], dim=1),
             torch.cat([theta[:, :0], *(one.sent for one in closed)], dim=1),
         )
-
-    def count(
-        self,
-        theta: Tensor,
-        memory: Tensor,
-        prepared: Any,
-        labels: Sequence[np.ndarray],  # [G] of all training images of each client
-        batches: Iterable[Batch],
-    ) -> LocalResult:
-        """Let a method that counts make each client's row; see what loss it has on the batches."""
-        rows = [self.method.counted(torch.from_numpy(own)) for own in labels]
-        theta = torch.stack(rows).to(theta)
-        loss, num_steps, num_samples = theta.new_zeros(len(theta)), theta.new_zeros(len(theta)), 0
-        with torch.no_grad():
-            for batch in batches:
-                active = torch.from_numpy(batch.active).to(theta.device)
-                loss += torch.where(active, self.losses(theta, prepared, batch), 0.0)
-                num_steps += active
-                num_samples += int(batch.weight[batch.active].sum())
-        return LocalResult(theta, loss / num_steps.clamp(min=1), num_samples, memory, theta[:, :0])
 
     def losses(self, theta: Tensor, prepared: Any, batch: Batch) -> Tensor:
         """Return each client's loss [G]: mean cross-entropy over its own images, and its

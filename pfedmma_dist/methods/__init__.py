@@ -4,6 +4,7 @@ from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
+from pfedmma_dist.methods.gda import GDA, ClassMeans
 from pfedmma_dist.methods.lora import LoRA
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
@@ -16,6 +17,8 @@ ALL: tuple[type[Method], ...] = (
     ZeroShot,
     OwnPrior,
     CountedPrior,
+    ClassMeans,
+    GDA,
     PromptFL,
     FedPGP,
     FedOTP,

@@ -59,7 +59,9 @@ class Method:
     specs: tuple[ParamSpec, ...] = ()
     images: ImageFeatures = FINAL
     counts: bool = False
-    """Whether a client's row comes from `counted`, without a step."""
+    """Whether a round takes no step: `statistics` of a client's images stand in its place."""
+    most_images: ClassVar[int | None] = None
+    """Training images of all clients that the sums of `statistics` hold, if there is a limit."""
 
     def __init__(self, options: Any, dims: Dims) -> None:
         """options: an instance of `Options`. dims: the sizes of the CLIP; no weights are needed."""
@@ -109,9 +111,18 @@ class Method:
         """Return logits [G, B, C] of image features [G, B, *record_shape]."""
         return cosine_logits(encode(clip, images, self.images), classes, clip.scale)
 
-    def counted(self, labels: Tensor) -> Tensor:
-        """Return a client's row [P + S] from its labels [n] int64, where `counts` says so."""
+    def statistics(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return sums [Q] int64 over images [n, D], unit vectors, and labels [n] int64, where
+        `counts` says so.
+
+        Each image is rounded to whole numbers before any sum, so that the sum over all images has
+        the same bits however they are dealt. It goes to the exchange where anything is shared.
+        """
         raise TypeError(f"{type(self).__name__} does not count")
+
+    def private(self, statistics: Tensor) -> Tensor:
+        """Return a client's private part [P] from its own sums [Q]."""
+        return torch.zeros(0)
 
     def penalty(self, params: dict[str, Tensor], classes: Any, text: ClassText) -> Tensor | None:
         """Return a term [G] to add to each client's cross-entropy in training, or None."""
