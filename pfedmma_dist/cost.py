@@ -70,7 +70,7 @@ def report(cfg: Config, world: World, *, measured: bool = False) -> int:
         up, down = size(BYTES * cost.up), size(BYTES * cost.down)
         received = f"{cost.down:,}" + (f"\n+ {cost.start:,}" if cost.start else "")
         table.add_row(
-            name, f"{trained:,}", f"{cost.up:,}", received, up, down,
+            name, f"{trained:,}", f"{cost.up:,}{' once' * cost.once}", received, up, down,
             *(_rounds(name, cfg) if measured and trained else ()),
         )  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 100).print(table)
@@ -86,7 +86,7 @@ def count(method: Method, cfg: Config) -> tuple[int, Cost]:
     cost = method.exchange(layout, layout.template(0), 0).cost()
     corrections = corrections_of(cfg.correction, 0.0, cfg.optim, epochs, layout)
     sent = sum(each.num_sent for each in corrections)
-    return layout.num_trained, replace(cost, up=cost.up + sent, down=cost.down + sent)
+    return method.num_trained(layout), replace(cost, up=cost.up + sent, down=cost.down + sent)
 
 
 def _rounds(name: str, cfg: Config) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
         MethodResult.of(
             cfg.method["name"],
             summary(scores.percent, domains),
-            federation.layout.num_trained,
+            federation.method.num_trained(federation.layout),
             federation.cost(),
         ),
     ]

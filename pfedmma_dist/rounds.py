@@ -100,7 +100,7 @@ class Rounds:
             MethodResult.of(
                 cfg.method["name"],
                 summary(scores.percent, federation.task.domains),
-                federation.layout.num_trained,
+                federation.method.num_trained(federation.layout),
                 cost,
                 self._seconds(),
             ),

@@ -72,6 +72,10 @@ class Method:
         takes = "num_classes" in inspect.signature(cls.__init__).parameters
         return cls(options, dims, num_classes) if takes else cls(options, dims)
 
+    def num_trained(self, layout: Layout) -> int:
+        """Return how many numbers a client trains: none where it counts."""
+        return 0 if self.counts else layout.num_trained
+
     def exchange(
         self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
     ) -> Exchange:
