@@ -24,6 +24,7 @@ from pfedmma_dist.data.tasks.control import controlled
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.cohort import check_ranks
+from pfedmma_dist.federation.counting import check as check_counting
 from pfedmma_dist.federation.evaluate import Scores, rows_of
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation, Sources
@@ -71,6 +72,8 @@ def assemble(cfg: Config, world: World) -> Federation:
         num_classes = len(task.class_sets[task.train_classes].names)
         method = METHODS[name].build(options, clip.dims, num_classes)
         federation = Federation(cfg, task, method, clip, world)
+        if method.counts:
+            check_counting(federation.trainer, int(federation.sizes[federation.seen].sum()))
         federation.rehearse()
         _refuse_blind_choice(federation)
         return federation

@@ -70,7 +70,7 @@ def report(cfg: Config, world: World, *, measured: bool = False) -> int:
         up, down = size(BYTES * cost.up), size(BYTES * cost.down)
         received = f"{cost.down:,}" + (f"\n+ {cost.start:,}" if cost.start else "")
         table.add_row(
-            name, f"{trained:,}", f"{cost.up:,}", received, up, down,
+            name, f"{trained:,}", f"{cost.up:,}{' once' * cost.once}", received, up, down,
             *(_rounds(name, cfg) if measured and trained else ()),
         )  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 100).print(table)
@@ -85,7 +85,7 @@ def count(method: Method, cfg: Config) -> tuple[int, Cost]:
     layout = Layout(method.specs)
     cost = method.exchange(layout, layout.template(0), 0).cost()
     corrections = corrections_of(cfg, method, layout)
-    trained, sent = layout.num_trained + corrections.num_trained, corrections.num_sent
+    trained, sent = method.num_trained(layout) + corrections.num_trained, corrections.num_sent
     return trained, replace(cost, up=cost.up + sent, down=cost.down + sent)
 
 

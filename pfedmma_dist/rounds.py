@@ -152,7 +152,7 @@ class Rounds:
         if full or (due.every and count % due.every == 0):
             self.scores = federation.evaluate(full, self.stop)
             self.world.round_seconds += self.scores.seconds
-        cost = federation.cost()
+        cost = federation.cost(index)
         record = RoundRecord(
             round_index=index,
             loss=stats.loss,

@@ -45,4 +45,4 @@ def test_every_method_has_a_row_and_a_preset() -> None:
 def test_quick_compare_runs_every_method_as_set_for_the_glyphs() -> None:
     rows = read_yaml(ROOT / "configs" / "sweep" / "quick_compare.yaml")["rows"]
     named = {f"configs/method/glyphs/{name}.yaml" for name in METHODS}
-    assert {words[0] for words in rows.values()} == named
+    assert {words[0] for words in rows.values()} >= named

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pfedmma_dist.clip.low_rank import Inside, nothing_inside
@@ -65,12 +66,21 @@ class ClassText:
         self._placeholders: dict[int, Tensor] = {}
         self._forks: dict[int, tuple[Tensor, Tensor]] = {}
         self._entries: dict[int, Tensor] = {}
+        self._ensembles: dict[tuple[str, ...], Tensor] = {}
 
     @cached_property
     @torch.no_grad()
     def plain(self) -> Tensor:
         """Unit vectors [C, D] of the untouched CLIP: the zero-shot classifier."""
         return self.branched(None, 0, 1)[0]
+
+    def ensemble(self, templates: tuple[str, ...]) -> Tensor:
+        """Return unit vectors [C, D] of the untouched CLIP: the mean of each template's unit
+        vectors, normalised again (Radford et al., 2021, section 3.1.4)."""
+        if templates not in self._ensembles:
+            each = [type(self)(self.clip, self.names, template).plain for template in templates]
+            self._ensembles[templates] = F.normalize(torch.stack(each).mean(dim=0), dim=1)
+        return self._ensembles[templates]
 
     def branched(self, branch: Branch | None, start: int, num_clients: int) -> Tensor:
         """Return unit vectors [G, C, D] of the template prompts.

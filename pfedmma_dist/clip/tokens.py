@@ -27,7 +27,7 @@ def strict(tokenizer: Callable) -> Tokenizer:
                 raise ValueError(
                     f"data.template: the prompt {quoted(text)} does not fit the {ids.shape[1]} "
                     "tokens of the text tower; shorten it, or the class name by data.class_names, "
-                    "or the method's context"
+                    "or the method's context or templates"
                 )
         return ids
 
@@ -53,9 +53,9 @@ def restricted(tokenizer: Tokenizer, stored: Tensor, source: str) -> Tokenizer:
                 f"clip.pretrained: {source} knows only {len(stored)} of CLIP's {VOCABULARY:,} "
                 f"tokens, those of the world it was trained on, and not "
                 f"{_words(refused[0], strange)} in {refused[0]!r}{more}; keep class names, "
-                "data.template and the method's context to its words (for the mini-CLIP, those of "
-                "data.name=glyphs), or choose another clip.model and clip.pretrained for this "
-                "data, such as ViT-B-16 and openai"
+                "data.template and the method's context or templates to its words (for the "
+                "mini-CLIP, those of data.name=glyphs), or choose another clip.model and "
+                "clip.pretrained for this data, such as ViT-B-16 and openai"
             )
         return torch.searchsorted(stored, tokenizer(texts))
 

@@ -93,13 +93,15 @@ class Select(Enum):
 
 
 class ServerRule(Enum):
-    """What the server does with the mean of a round."""
+    """What the server does with what it is sent in a round."""
 
     average = "average"
     momentum = "momentum"
     adagrad = "adagrad"
     adam = "adam"
     yogi = "yogi"
+    median = "median"
+    geometric_median = "geometric_median"
 
 
 class Softmax(Enum):

@@ -16,6 +16,7 @@ from pfedmma_dist.config.meaning import key
 
 SGD = {"optim.name": ("sgd",)}
 ADAM = {"optim.name": ("adam", "adamw")}
+CENTRED = {"server.name": ("average", "median", "geometric_median")}
 SQUARED = {"server.name": ("adagrad", "adam", "yogi")}
 STEP = {"optim.schedule": ("step",)}
 MOON = {"correction.name": ("moon",)}
@@ -74,10 +75,12 @@ class ServerConfig:
     name: ServerRule = key(ServerRule.average, since=1, heading="Server")
     """`average`: x + lr Delta, the mean itself at lr 1 (FedAvg); `momentum`: v = beta1 v + Delta,
     x + lr v (FedAvgM); `adagrad`, `adam`, `yogi`: x + lr m / (sqrt v + tau) with m the running mean
-    of Delta and v their running square, without bias correction."""
+    of Delta and v their running square, without bias correction. `median` (Yin et al., ICML 2018)
+    and `geometric_median` (Pillutla et al., IEEE TSP 2022), both weighted by samples, are average
+    to these centres of the uploads, all of which every rank then holds (4 bytes a number)."""
     lr: float = key(1.0, limit=POSITIVE, since=1, heading="Server rate")
     """Learning rate of the server."""
-    beta1: float | None = key(None, limit=SHARE, since=1, never={"server.name": ("average",)})
+    beta1: float | None = key(None, limit=SHARE, since=1, never=CENTRED)
     """What is kept of the running mean; null is 0.9, and 0 for adagrad."""
     beta2: float = key(0.99, limit=SHARE, since=1, only={"server.name": ("adam", "yogi")})
     """What is kept of the running square."""

@@ -20,6 +20,8 @@ class Cost:
     down: int
     start: int = 0
     """Numbers received to start from, where the method's paper counts them apart from `down`."""
+    once: bool = False
+    """Whether a client sends `up` in the first of these rounds alone."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class Exchange(Protocol):
         ...
 
     def upload(self, clients: np.ndarray, shared: Tensor, weight: Tensor) -> None:
-        """Take shared rows [G, S] with weights [G] float64 that add up to 1 over the round."""
+        """Take shared rows [G, S], or what clients have counted in their place, with weights [G]
+        float64 that add up to 1 over the round."""
         ...
 
     def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:

@@ -35,11 +35,15 @@ class Average:
 
     def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
         """All-reduce the [S] sums, and the riders behind them, in one buffer."""
+        mean, riders = self.add_up(world, riders)
+        self.shared = self.server.step(self.shared, mean).float()
+        return riders
+
+    def add_up(self, world: World, riders: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the round's mean [S] float64 and the sum of the riders, over all ranks."""
         total = world.exact_sum(torch.cat([self.total, riders]))
-        num_shared = self.total.numel()
-        self.shared = self.server.step(self.shared, from_fixed(total[:num_shared])).float()
         self.total.zero_()
-        return total[num_shared:]
+        return from_fixed(total[: len(self.total)]), total[len(self.total) :]
 
     def state(self) -> dict[str, Tensor]:
         """Return the shared part, and what the server remembers."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.exchange import Cost, Download
-from pfedmma_dist.exchange.average import Average, demand
+from pfedmma_dist.exchange.average import demand
+from pfedmma_dist.exchange.gathered import Gathered, Opened
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.rng import generator
-from pfedmma_dist.world import World
 
 
 class Choice(Enum):
@@ -31,7 +31,7 @@ class Upload:
     """What a method computed from the row alone, by what else it took: computed once."""
 
 
-class ExpertPool(Average):
+class ExpertPool(Gathered):
     """FedAvg beside a pool of all clients' last uploads (pFedMoAP, Luo et al., ICLR 2025).
 
     A client trains from the mean. From its second participation on it is also handed the uploads of
@@ -57,13 +57,11 @@ class ExpertPool(Average):
         server: Server | None = None,
     ) -> None:
         """template: shared part [S] float32. num_experts: E. server: see `Average`."""
-        super().__init__(template, server)
+        super().__init__(template, server, num_experts)
         self.num_experts, self.choice, self.seed = num_experts, choice, seed
         self.last: dict[int, Upload] = {}  # by client, where it has trained
         self.experts: dict[int, tuple[Upload, ...]] = {}  # those it trained with last
-        # Of the open round, by client hosted here: whose uploads it was handed, and its own.
-        self.handed: dict[int, list[int]] = {}
-        self.uploads: dict[int, Tensor] = {}
+        self.handed: dict[int, list[int]] = {}  # in the open round, by client hosted here: whose
 
     def download(self, clients: np.ndarray, *, training: bool) -> Download:
         """Return mean and new experts for training; for scoring what training left."""
@@ -77,37 +75,21 @@ class ExpertPool(Average):
         experts = [self.experts.get(client, ()) for client in clients.tolist()]
         return Download(torch.stack(rows), experts)
 
-    def upload(self, clients: np.ndarray, shared: Tensor, weight: Tensor) -> None:
-        """Add to the mean, and keep the rows until the round is closed."""
-        super().upload(clients, shared, weight)
-        rows = shared.detach().to("cpu", torch.float32, copy=True)
-        self.uploads.update(zip(clients.tolist(), rows, strict=True))
+    def beside(self, client: int) -> Tensor:
+        """Return whose uploads a client was handed for the open round [E], -1 for none."""
+        handed = torch.full((self.num_experts,), -1)
+        others = self.handed[client]
+        handed[: len(others)] = torch.tensor(others, dtype=torch.int64)
+        return handed
 
-    def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
-        """All-reduce sums, uploads, their experts' numbers and riders in one buffer.
-
-        Uploads travel as the bits of their float32, two in an int64: other ranks add zeros to them.
-        """
-        clients, num_shared = participants.tolist(), self.shared.numel()
-        rows = torch.zeros(len(clients), num_shared + num_shared % 2)
-        chosen = torch.zeros(len(clients), self.num_experts, dtype=torch.int64)
-        for index, client in enumerate(clients):
-            if client in self.uploads:
-                rows[index, :num_shared] = self.uploads[client]
-                handed = torch.tensor(self.handed[client], dtype=torch.int64)
-                chosen[index] = -1
-                chosen[index, : len(handed)] = handed
-        bits = rows.view(torch.int64)
-        sent = torch.cat([bits.flatten(), chosen.flatten(), riders])
-        total = super().sync(world, sent, participants)
-        bits_sum, chosen_sum, riders = total.split([bits.numel(), chosen.numel(), len(riders)])
-        rows = bits_sum.view(bits.shape).view(torch.float32)[:, :num_shared]
-        for client, own in zip(clients, chosen_sum.view(chosen.shape).tolist(), strict=True):
+    def combine(self, mean: Tensor, opened: Opened) -> Tensor:
+        """Return what the server makes of the round, once the uploads are in the pool."""
+        for client, own in zip(opened.clients, opened.beside.tolist(), strict=True):
             self.experts[client] = tuple(self.last[other] for other in own if other >= 0)
-        for client, row in zip(clients, rows, strict=True):
+        for client, row in zip(opened.clients, opened.rows, strict=True):
             self.last[client] = Upload(row.clone())  # a view would hold the whole round's rows
-        self.handed, self.uploads = {}, {}
-        return riders
+        self.handed = {}
+        return super().combine(mean, opened)
 
     def state(self) -> dict[str, Tensor]:
         """Return the mean, the uploads [n, S], and which of them [k, 1 + E] clients [k] hold."""

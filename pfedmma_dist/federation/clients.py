@@ -23,6 +23,10 @@ class ClientStore:
         """Count the clients that have trained."""
         return sum(map(len, self._slots.values()))
 
+    def have_trained(self, clients: np.ndarray) -> np.ndarray:
+        """Return whether each of these hosted clients has trained [G] bool."""
+        return np.array([int(c) in self._slots[self._shard_of[int(c)]] for c in clients], bool)
+
     def gather(self, clients: np.ndarray) -> Tensor:
         """Return the rows [G, P] of hosted clients on the device, the template where unseen."""
         return torch.stack([self._row(int(client)) for client in clients]).to(self.device)

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.federation.cohort import batches, steps_per_epoch
+from pfedmma_dist.federation.counting import count
 from pfedmma_dist.federation.schedule import Rates
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Pace
+from pfedmma_dist.federation.views import first_view
 
 if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
@@ -34,8 +36,8 @@ def train_epochs(
     rows = [task.train.rows(client) for client in clients]
     steps = batches(rows, clients, plan, cfg.seed, round_index, cfg.data.views)
     if method.counts:
-        labels = [federation.label_of(own) for own in rows]
-        return trainer.count(theta, memory, prepared, labels, steps)
+        known, view = federation.clients.have_trained(clients), first_view(cfg.data.views)
+        return count(trainer, theta, memory, prepared, rows, view, known, steps)
     per_epoch = steps_per_epoch(federation.sizes[clients], plan)
     rates = Rates(cfg.optim, plan, pace, epochs * per_epoch)
     with torch.enable_grad():

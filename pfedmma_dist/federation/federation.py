@@ -126,7 +126,8 @@ class Federation:
         clients, widths = cohort.clients, [self.layout.num_private, self.layout.num_shared]
         private, shared = result.theta.split(widths, dim=1)
         self.clients.scatter(clients, torch.cat([private, result.memory], dim=1))
-        self.exchange.upload(clients, shared, torch.from_numpy(tally.of_mean[clients]))
+        sent = shared if result.sums is None else result.sums
+        self.exchange.upload(clients, sent, torch.from_numpy(tally.of_mean[clients]))
         tally.add(clients, result)
 
     def _meet(self, chosen: np.ndarray, tally: Tally, stop: bool) -> tuple[float, int, bool]:
@@ -146,10 +147,15 @@ class Federation:
         self.exchange.shared = after.float()
         return loss, num_samples, stops
 
-    def cost(self) -> Cost:
-        """Return the traffic of one client and round."""
+    def cost(self, round_index: int | None = None) -> Cost:
+        """Return the traffic of one client and round; of one that is told, the mean over those
+        that took part, where a client sends only once."""
         cost, sent = self.exchange.cost(), self.corrections.num_sent
-        return replace(cost, up=cost.up + sent, down=cost.down + sent)
+        up = cost.up + sent
+        if cost.once and round_index is not None:
+            chosen = self.participants(round_index)
+            up = up * len(np.setdiff1d(chosen, self.trained(round_index))) // len(chosen)
+        return replace(cost, up=up, down=cost.down + sent)
 
     def evaluate(self, full: bool, stop: Callable[[], bool] = lambda: False) -> Scores:
         """Score every client with its own numbers: on its own images, if `full` on all test
@@ -161,6 +167,11 @@ class Federation:
         cfg = self.cfg
         chosen = participants(cfg.federation, cfg.seed, round_index, len(self.seen))
         return self.seen[chosen]
+
+    def trained(self, num_rounds: int) -> np.ndarray:
+        """Return the sorted clients that have trained after so many rounds, over all ranks."""
+        rounds = [self.participants(index) for index in range(num_rounds)]
+        return np.unique(np.concatenate([np.empty(0, np.int64), *rounds]))
 
     def local_participants(self, round_index: int) -> np.ndarray:
         """Return those of them that are hosted here."""
@@ -221,7 +232,7 @@ class Federation:
     @property
     def num_trained(self) -> int:
         """Numbers that a client trains."""
-        return self.layout.num_trained + self.corrections.num_trained
+        return self.method.num_trained(self.layout) + self.corrections.num_trained
 
     def feature_groups(self, shards: list[int]) -> tuple[list[Views], list[Views]]:
         """Return the (training, test) image views of these shards, in groups to encode together."""
@@ -242,8 +253,7 @@ class Federation:
         """
         if num_rounds > self.cfg.federation.rounds:
             raise ValueError(f"it is of round {num_rounds} of {self.cfg.federation.rounds}")
-        rounds = [self.participants(index) for index in range(num_rounds)]
-        trained = np.unique(np.concatenate([np.empty(0, np.int64), *rounds]))
+        trained = self.trained(num_rounds)
         for shard, state in shards.items():
             self.clients.load(shard, state, np.intersect1d(self.shards[shard], trained))
         self.exchange.load(self.corrections.load(server), trained)

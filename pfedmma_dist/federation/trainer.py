@@ -52,6 +52,7 @@ class LocalResult:
     num_samples: int  # image passes, padding not counted
     memory: Tensor  # [G, M] what the client keeps of its optimiser and of corrections
     sent: Tensor  # [G, Q] what corrections send beside the shared part
+    sums: Tensor | None = None  # [G, N] int64 what clients that count send in place of it
 
 
 class LocalTrainer:
@@ -132,22 +133,6 @@ class LocalTrainer:
             gauge.step(Push(loss, torch.ones_like(gauge.theta), active), rates)
             seen.add(push.loss, batch, passes=self.num_rows)
         return self._result(walk, gauge, seen, running, kept)
-
-    def count(
-        self,
-        theta: Tensor,
-        memory: Tensor,
-        prepared: Any,
-        labels: Sequence[np.ndarray],  # [G] of all training images of each client
-        batches: Iterable[Batch],
-    ) -> LocalResult:
-        """Let a method that counts make each client's row; see what loss it has on the batches."""
-        rows = [self.method.counted(torch.from_numpy(own)) for own in labels]
-        theta, seen = torch.stack(rows).to(theta), Seen(theta)
-        with torch.no_grad():
-            for batch in batches:
-                seen.add(self.losses(theta, prepared, batch), batch)
-        return LocalResult(theta, seen.loss, seen.num_samples, memory, theta[:, :0])
 
     def gradient(
         self, theta: Tensor, prepared: Any, batch: Batch, terms: Sequence[Term] = ()

@@ -24,6 +24,12 @@ def view_groups(
     return [_grid(rows, views) for rows in train], [_grid(test, np.zeros(1, np.int64))]
 
 
+def first_view(num_views: int) -> int:
+    """Return the view in which an image is seen that is looked at once: the centre crop, or the
+    first of several that are fixed."""
+    return int(num_views > 1)
+
+
 def _grid(rows: np.ndarray, views: np.ndarray) -> Views:
     """Pair every row with every view."""
     rows = np.unique(rows)

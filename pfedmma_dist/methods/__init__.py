@@ -4,6 +4,7 @@ from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
+from pfedmma_dist.methods.gda import GDA, ClassMeans
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.lora import LoRA
 from pfedmma_dist.methods.method import Method
@@ -17,6 +18,8 @@ ALL: tuple[type[Method], ...] = (
     ZeroShot,
     OwnPrior,
     CountedPrior,
+    ClassMeans,
+    GDA,
     PromptFL,
     KgCoOp,
     FedPGP,

@@ -12,8 +12,8 @@ client's row and the `exchange`; once a round to `prepare` what was downloaded, 
 `penalty`, which sees the whole step. Scores ask for `classes` once per client and class set, then
 for `logits`. A tuple of kinds as `images` hands `logits` a tuple. A method with a part per class
 takes a third argument, `num_classes` of the training softmax; other classes (`text.is_trained` is
-false) have no such part and fall back to what all have, such as `text.plain`. A method that makes
-its row without steps `counts`.
+false) have no such part and fall back to what all have, such as `text.plain`. A method that
+takes no step `counts`: it makes `statistics` of a client's images, and its `private` part of them.
 
 A whole toy method, one bias per class on top of the untouched CLIP, averaged by the server:
 
@@ -52,6 +52,7 @@ from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.average import Average
+from pfedmma_dist.exchange.gathered import Gathered
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.methods.step import Step
 from pfedmma_dist.params import Layout, ParamSpec, drawn
@@ -75,7 +76,9 @@ class Method:
     images: Kinds = FINAL
     """What is read of an image; of a tuple of kinds `logits` is handed a tuple, in that order."""
     counts: bool = False
-    """Whether a client's row comes from `counted`, without a step."""
+    """Whether a round takes no step: `statistics` of a client's images stand in its place."""
+    most_images: ClassVar[int | None] = None
+    """Training images of all clients that the sums of `statistics` hold, if there is a limit."""
 
     def __init__(self, options: Any, dims: Dims) -> None:
         """options: an instance of `Options`. dims: the sizes of the CLIP; no weights are needed."""
@@ -96,12 +99,17 @@ class Method:
         method starts from something of the CLIP's own."""
         return layout.template(seed)
 
+    def num_trained(self, layout: Layout) -> int:
+        """Return how many numbers a client trains: none where it counts."""
+        return 0 if self.counts else layout.num_trained
+
     def exchange(
         self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
     ) -> Exchange:
         """Return what crosses the network; `template` [P + S] is where every client starts, `seed`
         the run's, `server` the rule that is applied to the mean (None: none)."""
-        return Average(template[layout.num_private :], server)
+        kind = Gathered if server is not None and server.sees_uploads else Average
+        return kind(template[layout.num_private :], server)
 
     def prepare(self, extra: Any, text: ClassText) -> Any:
         """Turn what was downloaded beside the shared part into what `classes` reads.
@@ -156,9 +164,18 @@ class Method:
         """
         return None
 
-    def counted(self, labels: Tensor) -> Tensor:
-        """Return a client's row [P + S] from its labels [n] int64, where `counts` says so."""
+    def statistics(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return sums [Q] int64 over images [n, D], unit vectors, and labels [n] int64, where
+        `counts` says so.
+
+        Each image is rounded to whole numbers before any sum, so that the sum over all images has
+        the same bits however they are dealt. It goes to the exchange where anything is shared.
+        """
         raise TypeError(f"{type(self).__name__} does not count")
+
+    def private(self, statistics: Tensor) -> Tensor:
+        """Return a client's private part [P] from its own sums [Q]."""
+        return torch.zeros(0)
 
 
 def at_least_one(options: Any, *names: str) -> None:

@@ -84,7 +84,15 @@ class CountedPrior(OwnPrior):
         super().__init__(options, dims, num_classes)
         self.tau, self.num_classes = options.tau, num_classes
 
-    def counted(self, labels: Tensor) -> Tensor:
-        """Return the bias [C] of a client with these labels [n]."""
-        often = torch.bincount(labels, minlength=self.num_classes).float()
-        return self.tau * torch.log((often + 1) / (len(labels) + self.num_classes))
+    def statistics(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return how many images there are of each class [C]."""
+        return torch.bincount(labels, minlength=self.num_classes)
+
+    def private(self, statistics: Tensor) -> Tensor:
+        """Return the bias [C] of a client with so many images of each class."""
+        return self.tau * log_prior(statistics)
+
+
+def log_prior(often: Tensor) -> Tensor:
+    """Return the logarithm of each class's share [C], from counts [C] and one more of each."""
+    return torch.log((often.float() + 1) / (often.sum() + len(often)))

@@ -5,13 +5,32 @@ from typing import Any
 
 from torch import Tensor
 
+from pfedmma_dist.clip.model import Dims
+from pfedmma_dist.clip.templates import PUBLISHED, spelled_out
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.config.templates import is_template
 from pfedmma_dist.methods.method import Method
 
 
 @dataclass(kw_only=True)
 class ZeroShotOptions:
-    """None."""
+    """Options of zero-shot CLIP."""
+
+    templates: list[str] | None = None
+    """Prompts whose unit vectors are averaged (template ensemble): texts with {} for the class
+    name, or `clip7` and `clip80` for those that CLIP's authors published for ImageNet; null is
+    data.template alone. Not read by the run's own reference line."""
+
+    def __post_init__(self) -> None:
+        if self.templates is None:
+            return
+        odd = [text for text in self.templates if text not in PUBLISHED and not is_template(text)]
+        if odd or not self.templates:
+            told = f"{odd[0]!r} is neither text with one {{}} nor" if odd else "no text, nor"
+            raise ValueError(
+                f"method.templates: {told} the name of a published set ({', '.join(PUBLISHED)}); "
+                'for example method.templates=[clip7], or ["a photo of a {}.","a sketch of a {}."]'
+            )
 
 
 class ZeroShot(Method):
@@ -20,6 +39,10 @@ class ZeroShot(Method):
     name = "zero_shot"
     Options = ZeroShotOptions
 
+    def __init__(self, options: ZeroShotOptions, dims: Dims) -> None:
+        self.templates = None if options.templates is None else spelled_out(options.templates)
+
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
         """Return the untouched CLIP's class vectors [1, C, D]."""
-        return text.plain[None]
+        vectors = text.plain if self.templates is None else text.ensemble(self.templates)
+        return vectors[None]

@@ -63,7 +63,7 @@ EVALUATE_SECONDS = Quantity(
 )  # fmt: skip
 CLIENT_UP_BYTES = Quantity(
     key="client_up_bytes", unit="bytes", heading="Up",
-    meaning="bytes that a client sent in the last round",
+    meaning="bytes that a client sent in the last round, on average where it sends only once",
     source=Source.ROUNDS, of=("client_up_bytes",), make=last, column="client_up_bytes",
     tag="cost/client_up_bytes", axis="bytes up, per client and round",
 )  # fmt: skip
@@ -102,7 +102,8 @@ TRAINED = Quantity(
     source=Source.RESULT, terminal="Trained",
 )  # fmt: skip
 UP_NUMBERS = Quantity(
-    key="up_numbers", unit="numbers", heading="Up", meaning="numbers that a client sends a round",
+    key="up_numbers", unit="numbers", heading="Up",
+    meaning="numbers that a client sends a round, in its first alone where it counts",
     source=Source.RESULT, terminal="Up", below="up_bytes",
 )  # fmt: skip
 DOWN_NUMBERS = Quantity(

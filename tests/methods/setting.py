@@ -71,6 +71,8 @@ class Setting:
         self.theta = self.layout.template(1) + 0.1 * torch.from_numpy(noise).to(self.clip.wide)
 
         self.exchange = self.method.exchange(self.layout, self.layout.template(1), 1)
+        if self.method.counts:  # they are scored on their own noise, not on that of others
+            return
         self.exchange.download(EVERYBODY, training=True)
         rows = rng.standard_normal((len(EVERYBODY), self.layout.num_shared))
         even = torch.full((len(EVERYBODY),), 1 / len(EVERYBODY), dtype=torch.float64)

@@ -15,7 +15,7 @@ from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.methods import METHODS
 
 
-def other_values(value: Any) -> list[Any]:
+def other_values(value: Any, kind: Any) -> list[Any]:
     """Return all other members of an enum, one other value of any other type."""
     match value:
         case bool():
@@ -29,7 +29,7 @@ def other_values(value: Any) -> list[Any]:
         case str() if len(value) > 1:
             return [value[:-1]]
         case None:
-            return ["a photo of a"]  # of a text that may be absent
+            return ["a photo of a"] if kind == str | None else [["a {}", "my {}."]]  # or texts
     raise TypeError(f"say here what another value than {value!r} would be")
 
 
@@ -43,7 +43,7 @@ OPTIONS = [
     (name, field.name, other)
     for name in METHODS
     for field in fields(METHODS[name].Options)
-    for other in other_values(field.default)
+    for other in other_values(field.default, field.type)
 ]
 
 
@@ -60,8 +60,11 @@ def test_option_changes_what_is_trained_sent_or_computed(
 
     def computed(setting: Setting) -> Tensor:
         losses = setting.losses(setting.theta[:1], ONE, CLIENTS[:1])  # off the start: LoRA's B is 0
-        counted = [setting.method.counted(torch.arange(3))] if setting.method.counts else []
-        return torch.cat([losses, *counted])
+        if not setting.method.counts:
+            return losses
+        images = torch.eye(3, setting.clip.dims.embed_dim)
+        sums = setting.method.statistics(images, torch.arange(3))
+        return torch.cat([losses, setting.method.private(sums)])
 
     same = told(default) == told(changed) and torch.equal(computed(default), computed(changed))
     assert not same
