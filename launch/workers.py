@@ -63,7 +63,8 @@ class Workers:
                             running.remove(child)
                             failed += self._ended(child)
                     self._pass_on(running)
-                    status.update("\n  ".join(self._progress(child) for child in running))
+                    if self.console.is_terminal:  # else nobody sees it, and it costs
+                        status.update("\n  ".join(self._progress(child) for child in running))
                     time.sleep(0.2 if running else 0)
         finally:
             for child in running:  # nobody would look after them
