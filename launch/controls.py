@@ -13,7 +13,7 @@ from pathlib import Path
 
 from launch.plan import PlannedRun, Sweep, check_ranks, expanded
 from launch.runs import is_sweep
-from launch.sweep import RANKS, count_of, show, start_here, states_of
+from launch.sweep import count_of, processes, show, start_here, states_of
 from launch.table import FORMATS, tell_remarks
 from pfedmma_dist import command
 from pfedmma_dist.config.command_line import from_yaml
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
             return code
         due = [each for name, each in runs.items() if name in asked]
         if due:
-            ranks, workers = words.ranks or RANKS, words.workers or 1
+            ranks, workers = processes(words.ranks, words.workers)
             code = start_here(folder, due, ranks, workers, list(runs.values()))
         if code == STOPPED:
             return code
@@ -163,8 +163,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", metavar="RUN", help="folder of a finished run")
     parser.add_argument("controls", metavar="CONTROL", nargs="*", help=f"{', '.join(NAMES)}; all")
     parser.add_argument("--format", choices=FORMATS, default="markdown")
-    parser.add_argument("--ranks", metavar="N", type=count_of, help=f"of each run; {RANKS}")
-    parser.add_argument("--workers", metavar="N", type=count_of, help="runs at a time; 1")
+    parser.add_argument("--ranks", metavar="N", type=count_of, help="of each run; 1")
+    parser.add_argument(
+        "--workers", metavar="N", type=count_of, help="runs at a time; as of launch.sweep"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print what is to do, do nothing")
     return parser
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -72,11 +71,11 @@ def process(number: int) -> str:
     return f"{socket.gethostname()}:{number}"
 
 
-def is_alive(job: str, word: str) -> bool:
-    """Whether a process of this machine lives, and has `word` on its command line."""
-    number = _here(job)
+def is_alive(job: Job) -> bool:
+    """Whether the process of a job lives on this machine, and still writes to the job's log."""
+    number = _here(job.job)
     try:
-        return number is not None and os.fsencode(word) in _proc(number, "cmdline").read_bytes()
+        return number is not None and _proc(number, "fd/1").resolve() == Path(job.log).resolve()
     except OSError:
         return False
 

@@ -92,7 +92,7 @@ def _unfinished(
     if job is None:
         return ("pending", "waits for its turn on this machine") if working else ("missing", "")
     if job.is_local:
-        if is_alive(job.job, job.config):
+        if is_alive(job):
             return "running", f"{pace(folder / job.run, job.config)}, process {job.job}"
         return _ended(job)
     if queue is None:

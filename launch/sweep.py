@@ -1,10 +1,10 @@
 """Run a sweep: `python -m launch.sweep SWEEP.yaml [key=value] [--cluster slurm/X.yaml]`.
 
-On this machine: some runs at a time, each in torchrun, its words in logs/ beside the run folders;
-at the end, the table. With --cluster: one SLURM array per chunk, submitted and not waited for. All
-runs are checked before the first is started. The same command again starts what is missing, failed
-or incomplete, and leaves alone what is finished, pending or running. Exit codes: 0 all finished or
-submitted, 1 some failed, 2 something to mend, 75 stopped by a signal.
+On this machine: some runs at a time, by fork or each in torchrun (--ranks), their words in logs/
+beside the run folders; at the end, the table. With --cluster: one SLURM array per chunk, submitted
+and not waited for. All runs are checked before the first is started. The same command again starts
+what is missing, failed or incomplete, and leaves alone what is finished, pending or running. Exit
+codes: 0 all finished or submitted, 1 some failed, 2 something to mend, 75 stopped by a signal.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from launch.array import submit_arrays
 from launch.cluster import Cluster, read_cluster, refuse_without_slurm
+from launch.forks import can_fork
 from launch.jobs import Job
 from launch.plan import (
     PlannedRun,
@@ -41,8 +42,9 @@ from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED
 from pfedmma_dist.spelling import spelled
 
-RANKS = 2
-"""Of each run on this machine, where nobody says how many."""
+PROCESSES = 2
+"""On this machine, where nobody says how many: runs at a time, of a rank each. Where runs cannot be
+forked, ranks of one run at a time: each takes a GPU of its own."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,8 +54,9 @@ def main(argv: list[str] | None = None) -> int:
         cluster = _cluster(words)
         runs = plan(words.sweep, words.words)
         folder = runs[0].folder.path.parent
+        ranks, workers = processes(words.ranks, words.workers)
         for run in runs:
-            check_ranks(run.config, cluster.num_ranks if cluster else words.ranks or RANKS)
+            check_ranks(run.config, cluster.num_ranks if cluster else ranks)
         for remark in [*unread_everywhere(runs), *adoption_warnings(runs)]:
             print(f"warning: {spelled(remark)}", file=sys.stderr)
         if cluster:
@@ -63,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         if cluster:
             return submit(folder, runs, cluster, str(Path(words.cluster).absolute()))
-        return run_here(folder, runs, words.ranks or RANKS, words.workers or 1)
+        return run_here(folder, runs, ranks, workers)
     except ValueError as error:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
@@ -177,6 +180,13 @@ def states_of(folder: Path, runs: Sequence[PlannedRun]) -> list[RunState]:
     return states
 
 
+def processes(ranks: int | None, workers: int | None) -> tuple[int, int]:
+    """Return ranks per run and runs at a time on this machine; None: not said."""
+    if ranks is None and workers is None:
+        return (1, PROCESSES) if can_fork() else (PROCESSES, 1)
+    return ranks or 1, workers or 1
+
+
 def _is_due(state: RunState) -> bool:
     return state.state not in ("done", *BUSY)
 
@@ -218,12 +228,13 @@ def _parser() -> argparse.ArgumentParser:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--cluster", metavar="X.yaml", help="submit SLURM arrays: slurm/*.yaml")
     place.add_argument("--local", action="store_true", help="run on this machine; the default")
-    parser.add_argument("--ranks", metavar="N", type=count_of, help=f"of each run here; {RANKS}")
+    parser.add_argument("--ranks", metavar="N", type=count_of, help="of each run here; 1")
     parser.add_argument(
         "--workers",
         metavar="N",
         type=count_of,
-        help="runs at a time here; 1. With more, share the cores: run.threads=N",
+        help=f"runs at a time here, which share the cores where run.threads is null; {PROCESSES}, "
+        "with --ranks 1; on a machine with GPUs one, of so many ranks",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the runs, start none")
     return parser

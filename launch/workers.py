@@ -1,51 +1,26 @@
-"""Run tasks on this machine, some at a time, each in torchrun; tell how far they are."""
+"""Run tasks on this machine, some at a time, by fork or in torchrun; tell how far they are."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
+from launch.forks import Fork, can_fork
 from launch.jobs import LOCAL, Job, add_jobs, process
 from launch.state import first_error, outcome, pace
+from launch.stop import StopSignal
 from launch.tasks import Task
+from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.quantities.units import duration
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SAVE_SECONDS = "600"
 """How long torchrun waits for a stopped run to finish its round and save; by itself 30 s."""
-
-
-class StopSignal:
-    """Counts requests to stop inside its `with`; who starts runs looks at it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "StopSignal":
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
-                self._before[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def __call__(self) -> bool:
-        """Whether a stop was asked for."""
-        return self.count > 0
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
 
 
 @dataclass
@@ -55,7 +30,7 @@ class Child:
     task: Task
     label: str
     log: Path
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Fork
     began: float
     told: int = 0  # signals passed on
 
@@ -88,7 +63,8 @@ class Workers:
                             running.remove(child)
                             failed += self._ended(child)
                     self._pass_on(running)
-                    status.update("\n  ".join(self._progress(child) for child in running))
+                    if self.console.is_terminal:  # else nobody sees it, and it costs
+                        status.update("\n  ".join(self._progress(child) for child in running))
                     time.sleep(0.2 if running else 0)
         finally:
             for child in running:  # nobody would look after them
@@ -101,15 +77,19 @@ class Workers:
 
     def _start(self, label: str, task: Task) -> Child:
         log = self.folder / "logs" / f"{task.run}.log"
+        words = share_of_cores(task, self.ranks * self.count) if self.count > 1 else []
+        began = time.monotonic()
         with open(log, "w", encoding="utf-8") as output:
+            if self.ranks == 1 and can_fork():
+                return Child(task, label, log, Fork([task.config, *words], log), began)
             started = subprocess.Popen(
-                command(task, self.ranks),
+                [*command(task, self.ranks), *words],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": SAVE_SECONDS, **os.environ},
                 start_new_session=True,  # of a Ctrl-C it hears once, from us
             )
-        return Child(task, label, log, started, time.monotonic())
+        return Child(task, label, log, started, began)
 
     def _write_down(self, child: Child) -> None:
         """Add a run that was started to jobs.csv."""
@@ -148,3 +128,11 @@ def command(task: Task, ranks: int) -> list[str]:
     """Return the command line of a run."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
     return [sys.executable, *torchrun, "-m", "pfedmma_dist.train", task.config]
+
+
+def share_of_cores(task: Task, processes: int) -> list[str]:
+    """Return the word that gives a run its threads, among so many; none where it has its own."""
+    section: Any = read_yaml(task.config)["run"]
+    if section["threads"] is not None:
+        return []
+    return [f"run.threads={max(1, len(os.sched_getaffinity(0)) // processes)}"]

@@ -138,7 +138,7 @@ def refusal(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
     return text[text.index("error: ") :]
 
 
-def python(*words: object, timeout: float = 120) -> Ended:
+def python(*words: object, timeout: float = 240) -> Ended:
     """Run a Python process to its end. timeout: seconds."""
     environment = {k: v for k, v in os.environ.items() if k not in PLACE}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

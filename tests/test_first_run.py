@@ -14,7 +14,8 @@ from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.data.glyphs import glyphs
 from pfedmma_dist.pretraining.score import card_scores
 
-ROUNDS = "federation.rounds=12"
+CUT = ["federation.rounds=12", "evaluate.every=6", "data.test_per_class=16", "run.threads=1"]
+"""What makes the default run short."""
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def first(folder: Path) -> Ended:
     """The default run, cut short."""
-    return torchrun(2, "-m", "pfedmma_dist.train", ROUNDS, "run.threads=1", f"run.folder={folder}")
+    return torchrun(2, "-m", "pfedmma_dist.train", *CUT, f"run.folder={folder}")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_clients_gain_on_their_own_classes_and_keep_the_novel_ones(
 
 def test_one_rank_ends_with_the_same_bits(first: Ended, folder: Path) -> None:
     alone = folder.with_name("alone")
-    assert call([ROUNDS, "run.threads=1", f"run.folder={alone}"]) == 0
+    assert call([*CUT, f"run.folder={alone}"]) == 0
     assert outcome(alone) == outcome(folder)
 
 

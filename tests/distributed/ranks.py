@@ -10,33 +10,54 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
 import pytest
 from driver import MISHAPS, arrange
+from runs import PLACE, Ended
 
 from pfedmma_dist import command, rounds, train
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.world import roster, waiting, world
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload([__name__, "open_clip", "torch.utils.tensorboard"])
+FORKS.set_forkserver_preload(
+    [__name__, "open_clip", "matplotlib.backends.backend_agg", "torch.utils.tensorboard"]
+)
 
 PATIENCE = 60
 """Seconds after which a test gives up on its ranks."""
 
+LONG = 240
+"""The same, for ranks that are only to run to their ends."""
+
+Mishap = tuple[str, int, int]
+"""What comes over which rank, in which round."""
+
+Main = Callable[[list[str]], int]
+
 
 class Ranks:
-    """Two ranks of one run, their words in a file each."""
+    """The ranks of one run, their words in a file each."""
 
-    def __init__(self, words: list[str], folder: Path, mishap: tuple[str, int, int] | None) -> None:
+    def __init__(
+        self,
+        words: list[str],
+        folder: Path,
+        mishap: Mishap | None,
+        size: int = 2,
+        quick: bool = True,
+        main: Main = train.main,
+    ) -> None:
+        """quick: to name each other, and to leave without one that hangs."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         folder.mkdir(parents=True)
-        self.logs = [folder / f"{rank}.log" for rank in (0, 1)]
+        self.logs = [folder / f"{rank}.log" for rank in range(size)]
         self.processes = [
-            FORKS.Process(target=_rank, args=(rank, port, words, self.logs[rank], mishap))
-            for rank in (0, 1)
+            FORKS.Process(target=_rank, args=(rank, size, port, words, log, mishap, quick, main))
+            for rank, log in enumerate(self.logs)
         ]
         with pytest.MonkeyPatch.context() as context:
             context.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for it to find us
@@ -74,10 +95,10 @@ class Ranks:
 
 @contextmanager
 def ranks(
-    words: list[str], folder: Path, mishap: tuple[str, int, int] | None = None
+    words: list[str], folder: Path, mishap: Mishap | None = None, size: int = 2, **how: Any
 ) -> Iterator[Ranks]:
-    """Start two ranks, quick to name each other; mishap: what, to which rank, in which round."""
-    started = Ranks(words, folder, mishap)
+    """Start ranks; how: further words of `Ranks`."""
+    started = Ranks(words, folder, mishap, size, **how)
     try:
         yield started
     finally:
@@ -86,23 +107,50 @@ def ranks(
             process.join()
 
 
+def run(
+    words: list[str],
+    folder: Path,
+    size: int = 2,
+    mishap: Mishap | None = None,
+    main: Main = train.main,
+) -> list[Ended]:
+    """Run ranks to their ends, and return how each ended and all that it said."""
+    with ranks(words, folder, mishap, size, quick=False, main=main) as started:
+        for process in started.processes:
+            process.join(LONG)
+        return [
+            Ended(process.exitcode, "", log.read_text() if log.exists() else "")
+            for process, log in zip(started.processes, started.logs, strict=True)
+        ]
+
+
 def _rank(
-    rank: int, port: int, words: list[str], log: Path, mishap: tuple[str, int, int] | None
+    rank: int,
+    size: int,
+    port: int,
+    words: list[str],
+    log: Path,
+    mishap: Mishap | None,
+    quick: bool,
+    main: Main,
 ) -> None:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
-    place = {"RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    os.environ.update({name: str(value) for name, value in place.items()})
-    os.environ.pop("TORCHELASTIC_RUN_ID", None)
-    waiting.NAME_SECONDS, waiting.LEAVE_SECONDS, waiting.PENDING_SECONDS = 1.0, 2.0, 0.5
-    world.QUIET_SECONDS, roster.LOOK_SECONDS = 0.2, 0.2
+    for name in PLACE:
+        os.environ.pop(name, None)
+    place = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    if size > 1:
+        os.environ.update({name: str(value) for name, value in place.items()})
+    if quick:
+        waiting.NAME_SECONDS, waiting.LEAVE_SECONDS, waiting.PENDING_SECONDS = 1.0, 2.0, 0.5
+        world.QUIET_SECONDS, roster.LOOK_SECONDS = 0.2, 0.2
     if mishap is not None:
         name, where, round_index = mishap
         arrange(MISHAPS[name], where, round_index)
         if round_index < 0 and rank == where:
             rounds.zero_shot = _before_zero_shot(MISHAPS[name])
-    command.leave(train.main(words))
+    command.leave(main(words))
 
 
 def _before_zero_shot(mishap: Callable[[], None]) -> Callable[..., object]:

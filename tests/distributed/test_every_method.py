@@ -1,10 +1,15 @@
 """Ranks and restarts reach no bit of any method's result; no line per method."""
 
 import pytest
-from runs import DRIVER, Lab, call, checkpoints, make_lab, outcome, torchrun
+from driver import MISHAPS, arrange
+from ranks import run
+from runs import Lab, call, checkpoints, make_lab, outcome
 
+from pfedmma_dist import train
 from pfedmma_dist.clip.load import dims
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.run.signals import STOPPED
 
 CHANGES = {"federation__rounds": 3, "federation__fraction": 0.75}
 SPECS = {name: kind(kind.Options(), dims("ViT-B-16")).specs for name, kind in METHODS.items()}
@@ -12,12 +17,24 @@ TRAINED = [name for name, specs in SPECS.items() if any(spec.shared for spec in 
 """Those that share something; ranks cannot reach the bits of the others."""
 
 
+def stop_each(words: list[str]) -> int:
+    """Train every method, rank 1 being asked to stop in the middle of round 1 of each."""
+    undisturbed, codes = Federation.round, set()
+    for name in TRAINED:
+        arrange(MISHAPS["term"], rank=1, round_index=1)
+        *others, folder = words  # the last is run.folder
+        codes.add(train.main([*others, f"method.name={name}", f"{folder}/{name}"]))
+        Federation.round = undisturbed
+    return 0 if codes == {STOPPED} else 1
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A run of each method on two ranks, of which the second is asked to stop in round 1."""
     lab = make_lab(tmp_path_factory.mktemp("every_method"))
-    driver, words = DRIVER.with_name("every_method.py"), lab.words("two", **CHANGES)
-    assert torchrun(2, driver, lab.folder("two"), *TRAINED, "--", *words).code == 0
+    words = sorted(lab.words("two", **CHANGES), key=lambda word: word.startswith("run.folder="))
+    ended = run(words, lab.path / "said", main=stop_each)
+    assert [rank.code for rank in ended] == [0, 0], ended[0].err
     return lab
 
 

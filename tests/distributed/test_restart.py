@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import DRIVER, Lab, call, checkpoints, make_lab, outcome, python, scores, torchrun
+from ranks import run
+from runs import DRIVER, Lab, call, checkpoints, make_lab, outcome, scores, torchrun
 
 from pfedmma_dist import rounds
 from pfedmma_dist.federation.federation import Federation
@@ -50,11 +51,11 @@ def test_killed_rank_loses_no_more_than_the_rounds_since_the_checkpoint(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = lab.words("killed")
-    killed = torchrun(2, DRIVER, "kill", 1, 3, *words)
-    assert killed.code != 0
+    left, killed = run(words, lab.path / "said killed", mishap=("kill", 1, 3))
+    assert (left.code, killed.code) == (1, -signal.SIGKILL)
     assert checkpoints(lab.folder("killed")) == ["round_000002"]
-    assert "]: Traceback" not in killed.err
-    assert "ERROR stopped, because another rank has gone" in killed.err
+    assert "Traceback" not in left.err
+    assert "ERROR stopped, because another rank has gone" in left.err
     assert call(words) == 0
     assert "going on after round 2 of 4" in capsys.readouterr().err
     assert outcome(lab.folder("killed")) == outcome(lab.folder("whole"))
@@ -69,14 +70,14 @@ def test_torchrun_restarts_a_killed_run_by_itself(lab: Lab) -> None:
 
 
 def test_asked_process_saves_and_ends_with_the_code_for_try_again(lab: Lab) -> None:
-    ended = python(DRIVER, "term", 0, 1, *lab.words("asked"))
+    [ended] = run(lab.words("asked"), lab.path / "said asked", 1, ("term", 0, 1))
     assert ended.code == STOPPED
     assert "saved after round 2 of 4; the same command goes on" in ended.err
     assert checkpoints(lab.folder("asked")) == ["round_000002"]
 
 
 def test_process_asked_twice_ends_at_once(lab: Lab) -> None:
-    ended = python(DRIVER, "twice", 0, 3, *lab.words("twice"))
+    [ended] = run(lab.words("twice"), lab.path / "said twice", 1, ("twice", 0, 3))
     assert ended.code == 128 + signal.SIGTERM
     assert checkpoints(lab.folder("twice")) == ["round_000002"]
 

@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from runs import Lab, alone, call, make_lab, outcome, torchrun
+from ranks import run
+from runs import Lab, alone, call, make_lab, outcome
 
 from pfedmma_dist import evaluate
 from pfedmma_dist.data.glyphs.glyphs import DOMAINS
@@ -34,8 +35,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 
 def test_feature_shift_has_the_same_bits_on_two_ranks(lab: Lab) -> None:
-    words = lab.words("two", **FEATURE)
-    assert torchrun(2, "-m", "pfedmma_dist.train", *words).code == 0
+    ended = run(lab.words("two", **FEATURE), lab.path / "said")
+    assert [rank.code for rank in ended] == [0, 0]
     assert outcome(lab.folder("two")) == outcome(lab.folder("feature"))
 
 

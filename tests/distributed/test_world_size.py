@@ -1,7 +1,8 @@
 """The number of ranks reaches no bit of a result, nor does a change of it on the way."""
 
 import pytest
-from runs import DRIVER, Ended, Lab, call, checkpoints, make_lab, outcome, scores, state, torchrun
+from ranks import run
+from runs import Ended, Lab, call, checkpoints, make_lab, outcome, scores, state
 
 CHANGES = {"data__views": 2, "federation__fraction": 0.75, "evaluate__full_every": 3}
 
@@ -12,15 +13,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     lab = make_lab(tmp_path_factory.mktemp("world_size"))
     assert call(lab.words("1", **CHANGES)) == 0
     for ranks in (2, 3):
-        words = lab.words(str(ranks), **CHANGES)
-        assert torchrun(ranks, "-m", "pfedmma_dist.train", *words).code == 0
+        ended = run(lab.words(str(ranks), **CHANGES), lab.path / f"said {ranks}", ranks)
+        assert [rank.code for rank in ended] == [0] * ranks
     return lab
 
 
 @pytest.fixture(scope="module")
-def stopped(lab: Lab) -> Ended:
+def stopped(lab: Lab) -> list[Ended]:
     """A run on two ranks, of which the second is asked to stop in the middle of round 2."""
-    return torchrun(2, DRIVER, "term", 1, 2, *lab.words("2 then 3", **CHANGES))
+    return run(lab.words("2 then 3", **CHANGES), lab.path / "said stopped", 2, ("term", 1, 2))
 
 
 @pytest.mark.parametrize("ranks", ["2", "3"])
@@ -39,25 +40,26 @@ def test_rounds_change_clients_and_scores(lab: Lab) -> None:
     assert len({row[1] for row in rows}) == 4  # losses: the comparisons above are not idle
 
 
-def test_all_ranks_stop_together_when_one_is_asked_to(lab: Lab, stopped: Ended) -> None:
-    assert "exitcode  : 75" in stopped.err
-    assert "saved after round 3 of 4; the same command goes on" in stopped.err
+def test_all_ranks_stop_together_when_one_is_asked_to(lab: Lab, stopped: list[Ended]) -> None:
+    assert [rank.code for rank in stopped] == [75, 75]
+    assert "saved after round 3 of 4; the same command goes on" in stopped[0].err
     assert checkpoints(lab.folder("2 then 3"))[-1] == "round_000003"
 
 
 def test_run_stopped_on_two_ranks_goes_on_on_three_to_the_same_bits(
-    lab: Lab, stopped: Ended
+    lab: Lab, stopped: list[Ended]
 ) -> None:
-    words = lab.words("2 then 3", **CHANGES)
-    assert torchrun(3, "-m", "pfedmma_dist.train", *words).code == 0
+    ended = run(lab.words("2 then 3", **CHANGES), lab.path / "said again", 3)
+    assert [rank.code for rank in ended] == [0, 0, 0]
+    assert "going on after round 3 of 4" in ended[0].err
     assert outcome(lab.folder("2 then 3")) == outcome(lab.folder("1"))
 
 
 def test_more_ranks_than_shards_are_told_once_what_to_set(lab: Lab) -> None:
     words = lab.words("too many", federation__num_shards=1)
-    ended = torchrun(2, "-m", "pfedmma_dist.train", *words)
-    ours, torchruns = ended.err.split("torch/distributed/elastic", 1)
-    assert "exitcode  : 2" in torchruns
-    assert ours.count("error:") == 1
-    assert "federation.num_shards: 1 shards cannot be hosted by 2 ranks; set" in ours
-    assert "Traceback" not in ours
+    ended = run(words, lab.path / "said too many")
+    assert [rank.code for rank in ended] == [2, 2]
+    told = "".join(rank.err for rank in ended)
+    assert told.count("error:") == 1
+    assert "federation.num_shards: 1 shards cannot be hosted by 2 ranks; set" in told
+    assert "Traceback" not in told

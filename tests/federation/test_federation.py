@@ -20,7 +20,9 @@ EVERYBODY = np.arange(len(SIZES))
 NUM_SHARED = 3 * 32 * 32
 HALF = {"fraction": 0.5}
 TRAINED = [method for method in METHODS.values() if tiny_federation(method).layout.num_trained]
-SHARING = [method for method in TRAINED if tiny_federation(method).layout.num_shared]
+SHARING = [
+    method for method in TRAINED if tiny_federation(method).layout.num_shared and not method.counts
+]
 
 
 def private_rows(federation: Federation) -> Tensor:

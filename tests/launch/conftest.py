@@ -29,6 +29,6 @@ def stubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stubs:
             return [sys.executable, "-c", programs[task.run], str(folder.path), task.config]
 
         monkeypatch.setattr(workers, "command", command)
-        return [str(tmp_path / "mine.yaml"), f"run.folder={tmp_path / 'runs'}"]
+        return [str(tmp_path / "mine.yaml"), f"run.folder={tmp_path / 'runs'}", "--ranks", "2"]
 
     return make

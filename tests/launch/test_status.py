@@ -30,14 +30,13 @@ class Recorded:
         (path / PLAN).write_text("id,row,folder\n" + "".join(f"x,{run},{run}\n" for run in RUNS))
         (path / "config.yaml").write_text("federation: {rounds: 10}\n")
 
-    def job(self, run: str, number: str, log: str | None = None, **changes: object) -> None:
+    def job(self, run: str, number: str, told: str | None = None, **changes: object) -> None:
         """Record a job, and what rank 0 wrote."""
         path = self.path / f"{number.replace(':', '_')}_0_log.out"
-        if log is not None:
-            path.write_text(log)
-        row = {"cluster": "slurm/x.yaml", "ranks": 2, **changes}
-        job = Job(run=run, id="x", job=number, config=str(self.path / "config.yaml"),
-                  log=str(path), **row)  # fmt: skip
+        if told is not None:
+            path.write_text(told)
+        row = {"cluster": "slurm/x.yaml", "ranks": 2, "log": str(path), **changes}
+        job = Job(run=run, id="x", job=number, config=str(self.path / "config.yaml"), **row)
         add_jobs(self.path, [job])
 
     def finish(self, run: str) -> None:
@@ -161,9 +160,14 @@ def test_slurm_that_does_not_answer_leaves_runs_unknown(
 
 
 def test_run_on_this_machine_is_known_by_its_process(sweep: Recorded) -> None:
-    words = ["-c", "input()", str(sweep.path / "config.yaml")]
-    with subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE) as child:
-        sweep.job("running", process(child.pid), "round 1\n", cluster="local")
+    log = sweep.path / "running.log"
+    log.write_text("round 1\n")
+    words = [sys.executable, "-c", "input()"]
+    with (
+        open(log, "a") as output,
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=output) as child,
+    ):
+        sweep.job("running", process(child.pid), cluster="local", log=str(log))
         kind, note = sweep.note("running")
         assert (kind, note) == ("running", f"no round yet, process {process(child.pid)}")
         child.communicate(b"\n")

@@ -146,9 +146,7 @@ def test_cancel_asks_the_sweep_on_this_machine_to_stop(
     assert f"asked process {process(os.getpid())} to stop" in capsys.readouterr().out
 
 
-def test_sweep_trains_in_torchrun_and_ends_with_a_table(
-    tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_sweep_trains_and_ends_with_a_table(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     lab = make_lab(tmp_path)
     rows = {"zero-shot": ["method.name=zero_shot"], "pFedMMA": ["method.share=none"]}
     base = lab.words("unused", federation__rounds=1)

@@ -29,17 +29,17 @@ def slow_plan(similarity: Tensor, options: FedOTPOptions) -> tuple[Tensor, int]:
     """Transport one image to one class [N, M], stopping by itself; also say after how long."""
     capped = options.ot is Transport.unbalanced
     num_prompts, num_patches = similarity.shape
-    kernel = torch.exp((similarity - 1) / options.eps).T  # [M, N]
-    u, v = torch.ones(num_patches).double(), torch.ones(num_prompts).double()
-    done, change = 0, torch.tensor(torch.inf)
+    kernel = np.exp((similarity.numpy() - 1) / options.eps).T  # [M, N]
+    u, v = np.ones(num_patches), np.ones(num_prompts)
+    done, change = 0, np.inf
     while done < options.max_iter and not change < options.threshold:
         done, before = done + 1, v if capped else u
         u = 1 / num_patches / (kernel @ v)
         if capped:
-            u = torch.minimum(u, torch.ones(()))
+            u = np.minimum(u, 1.0)
         v = (options.gamma if capped else 1) / num_prompts / (kernel.T @ u)
-        change = ((v if capped else u) - before).abs().mean()
-    return (u[:, None] * kernel * v).T, done
+        change = np.abs((v if capped else u) - before).mean()
+    return torch.from_numpy((u[:, None] * kernel * v).T), done
 
 
 @pytest.mark.parametrize("stop", STOPS, ids=str)

@@ -31,7 +31,7 @@ def words(place: Place) -> list[str]:
     rows = {name: [] for name in ROWS}
     text = yaml.safe_dump({"base": ["data.name=folder"], "rows": rows}, sort_keys=False)
     (place.path / "mine.yaml").write_text(text)
-    return [str(place.path / "mine.yaml"), f"run.folder={place.run}"]
+    return [str(place.path / "mine.yaml"), f"run.folder={place.run}", "--ranks", "2"]
 
 
 def command(task: Task, ranks: int) -> list[str]:
