@@ -1,0 +1,85 @@
+"""The federation computes what a second one, written from the definitions, computes."""
+
+import numpy as np
+import pytest
+import torch
+from sequential import Sequential, flat
+from tiny import tiny_federation
+
+from pfedmma_dist.config.choices import CorrectionName, Optimiser, Schedule, ServerRule, Unit
+from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
+from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.methods.pfedmoap import PFedMoAPOptions
+
+ROUNDS = 3
+COMMON = {"fraction": 0.5, "local_epochs": 2, "drop_last": False, "rounds": ROUNDS}
+CASES = {
+    **{name: (name, {}) for name in METHODS if name != "zero_shot"},  # its runs have no round
+    "proximal": ("promptfl", {"proximal": 0.5}),
+    "drop_last": ("pfedmma", {"drop_last": True}),
+    "adamw, cosine of rounds, warm-up": (
+        "pfedmma",
+        {
+            "optim": OptimConfig(
+                # At its own eps, a gradient of rounding noise alone moves a number as far as any.
+                name=Optimiser.adamw,
+                schedule=Schedule.cosine,
+                warmup=1,
+                weight_decay=0.1,
+                eps=1e-4,
+            )
+        },
+    ),
+    "nesterov, kept, steps": (
+        "lora",
+        {
+            "optim": OptimConfig(
+                nesterov=True, keep_state=True, schedule=Schedule.step, step_size=1, unit=Unit.steps
+            )
+        },
+    ),
+    "adam kept": (
+        "promptfl",
+        {"optim": OptimConfig(name=Optimiser.adam, keep_state=True, eps=1e-4)},
+    ),
+    "one expert": ("pfedmoap", {"options": PFedMoAPOptions(num_experts=1), "fraction": 1.0}),
+    **{
+        f"server {rule.value}": ("pfedmma", {"server": ServerConfig(name=rule, lr=0.1)})
+        for rule in ServerRule
+    },
+    **{
+        f"{kind.value} of {name}": (name, {"correction": CorrectionConfig(name=kind)})
+        for kind in CorrectionName
+        for name in ("pfedmma", "fedpgp")
+        if kind is not CorrectionName.none
+    },
+}
+
+
+def both(case: str) -> tuple[Federation, Sequential]:
+    name, keys = CASES[case]
+    made = tiny_federation(METHODS[name], **{**COMMON, **keys})
+    features = made.sources.train
+    return made, Sequential(made.cfg, made.task, made.method, made.texts, features)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_second_federation_agrees(case: str) -> None:
+    made, second = both(case)
+    start = flat(second.shared), flat(second.clients[0].private)
+    for index in range(ROUNDS):
+        assert made.round(index).loss == pytest.approx(second.round(index), abs=2e-5)
+    shared, private = flat(second.shared), [flat(client.private) for client in second.clients]
+    tight = {"rtol": 1e-4, "atol": 2e-6}
+    torch.testing.assert_close(made.exchange.shared, shared, **tight)
+    everybody = np.arange(len(private))
+    rows = made.clients.gather(everybody)[:, : made.layout.num_private]
+    torch.testing.assert_close(rows, torch.stack(private), **tight)
+    moved = [
+        (a - b).abs().max() for a, b in zip((shared, private[0]), start, strict=True) if len(a)
+    ]
+    assert not moved or max(moved) > 100 * tight["atol"]  # else they would agree on nothing
+    scores = second.scores()
+    for scope, found in made.evaluate(full=True).percent.items():
+        np.testing.assert_allclose(found, scores[scope], atol=1e-9, err_msg=scope)
