@@ -47,8 +47,9 @@ def main(argv: list[str] | None = None) -> int:
         asked = _asked(words.controls)
         folder = run.path.with_name(f"{run.path.name}-controls")
         runs = planned(run, folder)
+        ranks, workers = processes(words.ranks, words.workers)
         for each in runs.values():
-            check_ranks(each.config, words.ranks or RANKS)
+            check_ranks(each.config, ranks)
         if words.dry_run:
             _tell(run, folder, runs, asked)
             return 0
@@ -57,7 +58,6 @@ def main(argv: list[str] | None = None) -> int:
             return code
         due = [each for name, each in runs.items() if name in asked]
         if due:
-            ranks, workers = processes(words.ranks, words.workers)
             code = start_here(folder, due, ranks, workers, list(runs.values()))
         if code == STOPPED:
             return code

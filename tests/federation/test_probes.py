@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from pfedmma_dist.federation.corrections.rests import SharedRests
+from pfedmma_dist.federation.corrections.resting import SharedRests
 from tiny import on_ranks, tiny_clip, tiny_federation
 
 from pfedmma_dist.config.choices import SharedPart
