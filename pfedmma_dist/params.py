@@ -63,7 +63,7 @@ class Layout:
         self.num_private = sum(spec.size for spec in trained if not spec.shared)
         self.num_shared = sum(spec.size for spec in trained if spec.shared)
         fixed = [spec for spec in specs if spec.frozen]
-        self.frozen = {s.name: frozen[s.name].view(s.shape) for s in fixed} if frozen else {}
+        self.frozen = {s.name: frozen[s.name].float() for s in fixed} if frozen else {}
         self._is_whole = len(self.frozen) == len(fixed)
 
     @property

@@ -4,6 +4,7 @@ from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
+from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.lora import LoRA
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
@@ -17,6 +18,7 @@ ALL: tuple[type[Method], ...] = (
     OwnPrior,
     CountedPrior,
     PromptFL,
+    KgCoOp,
     FedPGP,
     FedOTP,
     PFedMoAP,

@@ -21,8 +21,9 @@ from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.method import Method, at_least_one, encode
+from pfedmma_dist.methods.prompts import check_words, context, spell
 from pfedmma_dist.methods.share import Share
-from pfedmma_dist.params import Layout, ParamSpec, normal, torch_linear
+from pfedmma_dist.params import Layout, ParamSpec, torch_linear
 
 REDUCTION = 16
 """Embedding width over the width of the net; 16 (CoCoOp)."""
@@ -46,8 +47,7 @@ class CoCoOpOptions:
 
     def __post_init__(self) -> None:
         at_least_one(self, "num_context")
-        if self.ctx_init is not None and not self.ctx_init.split():
-            raise ValueError("method.ctx_init: no word in it; write some, or null for random draws")
+        check_words(self.ctx_init)
         if not self.memory > 0:
             raise ValueError(f"method.memory: {self.memory}; set some GiB, such as 4")
 
@@ -60,35 +60,22 @@ class CoCoOp(Method):
 
     def __init__(self, options: CoCoOpOptions, dims: Dims) -> None:
         self.options = options
-        words = (options.ctx_init or "").split()
         inner, width = max(1, dims.embed_dim // REDUCTION), dims.text_width
         shapes = {
-            "context": ((len(words) or options.num_context, width), normal(0.02)),
             "net.down": ((inner, dims.embed_dim), torch_linear(dims.embed_dim)),
             "net.down.bias": ((inner,), torch_linear(dims.embed_dim)),
             "net.up": ((width, inner), torch_linear(inner)),
             "net.up.bias": ((width,), torch_linear(inner)),
         }
         shared = options.share is Share.all
-        self.specs = tuple(
-            ParamSpec(name, shape, init, shared=shared) for name, (shape, init) in shapes.items()
+        self.specs = (
+            context(options.ctx_init, options.num_context, width, shared=shared),
+            *(ParamSpec(name, *how, shared=shared) for name, how in shapes.items()),
         )
 
     def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
         """Return the row [P + S] that every client starts from, with the words of `ctx_init`."""
-        row = layout.template(seed)
-        words = self.options.ctx_init
-        if words is not None:
-            ids = clip.tokenizer([" ".join(words.split())])
-            num_tokens = int(clip.embed_text.eot_index(ids)) - 1  # between start and end of text
-            context = layout.views(row[None])["context"][0]  # a view: filling it fills the row
-            if num_tokens != len(context):
-                raise ValueError(
-                    f"method.ctx_init: {words!r} is {num_tokens} tokens in {len(context)} words; "
-                    "choose words of one token each, such as 'a photo of a'"
-                )
-            context.copy_(clip.embed_text.token[ids[0, 1 : 1 + num_tokens].to(clip.device)])
-        return row
+        return spell(layout.template(seed), layout, self.options.ctx_init, clip)
 
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> ClassText:
         """Return the text side itself: class vectors wait for an image."""
@@ -112,8 +99,8 @@ class CoCoOp(Method):
         """Return the class vectors [G, B, C, D] that unit vectors x [G, B, D] ask for."""
         hidden = torch.relu(x @ params["net.down"].mT + params["net.down.bias"][:, None])
         shift = hidden @ params["net.up"].mT + params["net.up.bias"][:, None]  # [G, B, W]
-        context = params["context"][:, None] + shift[:, :, None]  # [G, B, n, W]
-        return self._vectors(text, context.flatten(0, 1)).unflatten(0, x.shape[:2])
+        shifted = params["context"][:, None] + shift[:, :, None]  # [G, B, n, W]
+        return self._vectors(text, shifted.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def _vectors(self, text: ClassText, context: Tensor) -> Tensor:
         """Return class vectors [N, C, D] of contexts [N, n, W], in passes that fit the memory."""

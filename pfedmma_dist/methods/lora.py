@@ -7,8 +7,9 @@ In the attention of the top blocks of both encoders a low-rank term is added to 
 for those of queries, keys, values and output that `projections` names. B starts at zero, so every
 client starts as the untouched CLIP. FedIT (Zhang et al., ICASSP 2024) averages A and B, each by
 itself, so that the product is not the mean of the clients' products; FedSA-LoRA (Guo et al., ICLR
-2025) averages A and leaves B with the client. The template prompts are run at every step, with the
-client's own text tower. Without dropout.
+2025) averages A and leaves B with the client; FFA-LoRA (Sun et al., ICLR 2024) leaves A as it was
+drawn, the same for all, so that the mean of B makes the mean of the products. The template prompts
+are run at every step, with the client's own text tower. Without dropout.
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,13 @@ class Share(Enum):
     none = ()
 
 
+class Train(Enum):
+    """Which of the two matrices are trained."""
+
+    both = "both"
+    B = "B"
+
+
 @dataclass(kw_only=True)
 class LoRAOptions:
     """Options of LoRA."""
@@ -49,9 +57,17 @@ class LoRAOptions:
     """Which matrices of the attention have a term: letters of q, k, v and o (queries, keys, values,
     output); q and v (LoRA)."""
     share: Share = Share.all
-    """What is averaged: `all` A and B (FedIT), `A` (FedSA-LoRA), `none` nothing (local LoRA)."""
+    """What is averaged: `all` that is trained (FedIT), `A` (FedSA-LoRA), `none` nothing (local
+    LoRA)."""
+    train: Train = Train.both
+    """`both` A and B, or `B` alone, A staying as it was drawn for all clients (FFA-LoRA)."""
 
     def __post_init__(self) -> None:
+        if self.train is Train.B and self.share is Share.A:
+            raise ValueError(
+                "method.share: A is averaged, and with method.train=B it is never trained; set "
+                "method.share=all, or method.train=both"
+            )
         at_least_one(self, "blocks", "rank")
         if not self.alpha > 0:
             raise ValueError(f"method.alpha: {self.alpha}; set a positive scale, such as 16")
@@ -77,6 +93,7 @@ class LoRA(Method):
 
     def _specs(self, dims: Dims) -> list[ParamSpec]:
         rank, shared = self.options.rank, self.options.share.value
+        how_a = {"frozen": True} if self.options.train is Train.B else {"shared": "A" in shared}
         specs = []
         for level in range(self.options.blocks):  # 0 is the lowest adapted block
             for tower, width in zip(TOWERS, (dims.image_width, dims.text_width), strict=True):
@@ -84,7 +101,7 @@ class LoRA(Method):
                     place = f"{level}.{tower}.{letter}"
                     down, up = (rank, width), (width, rank)
                     specs += [
-                        ParamSpec(f"A.{place}", down, torch_linear(width), shared="A" in shared),
+                        ParamSpec(f"A.{place}", down, torch_linear(width), **how_a),
                         ParamSpec(f"B.{place}", up, zeros, shared="B" in shared),
                     ]
         return specs

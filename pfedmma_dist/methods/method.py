@@ -6,6 +6,15 @@ what crosses the network (`exchange`). It owns no loop, no optimiser and no stat
 term may join two clients of that axis; the contract test runs every method at G = 3 and G = 1 and
 compares.
 
+All else has a default. Once a run a method is asked for `frozen` values, the `template` of a
+client's row and the `exchange`; once a round to `prepare` what was downloaded, and which parts are
+`resting`; at each training step to `draw` what is random, then for `classes`, `logits` and a
+`penalty`, which sees the whole step. Scores ask for `classes` once per client and class set, then
+for `logits`. A tuple of kinds as `images` hands `logits` a tuple. A method with a part per class
+takes a third argument, `num_classes` of the training softmax; other classes (`text.is_trained` is
+false) have no such part and fall back to what all have, such as `text.plain`. A method that makes
+its row without steps `counts`.
+
 A whole toy method, one bias per class on top of the untouched CLIP, averaged by the server:
 
     @dataclass(kw_only=True)
@@ -27,14 +36,6 @@ A whole toy method, one bias per class on top of the untouched CLIP, averaged by
         def logits(self, params, classes, images, clip):
             final = encode(clip, images, self.images)                 # [G, B, D]
             return clip.scale * final @ classes.mT + params["bias"][:, None]
-
-The rest of the protocol has defaults, and a method overrides what it needs. Once: `template` and
-`frozen` (start values, and what is fixed at random, from the seed), `exchange`. Once a round:
-`prepare`, `resting`. At every training step: `draw`, `classes`, `logits`, `penalty`; in scoring
-`classes` once per client and class set, then `logits`. Several kinds of image features are a tuple
-`images`. A number per class of the training softmax (an `__init__` with a third argument,
-`num_classes`) has none for other classes: where `text.is_trained` is false, such as on Novel,
-`classes` falls back to what every class has, `text.plain` for one. A method without steps `counts`.
 '''
 
 import inspect
@@ -82,22 +83,22 @@ class Method:
         takes = "num_classes" in inspect.signature(cls.__init__).parameters
         return cls(options, dims, num_classes) if takes else cls(options, dims)
 
-    def exchange(
-        self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
-    ) -> Exchange:
-        """Return what crosses the network; `template` [P + S] is where every client starts, `seed`
-        the run's, `server` the rule that is applied to the mean (None: none)."""
-        return Average(template[layout.num_private :], server)
+    def frozen(self, seed: int, clip: FrozenCLIP) -> dict[str, Tensor]:
+        """Return the values of what `specs` freeze: their draws, unless a method takes something of
+        the CLIP's own."""
+        return drawn(self.specs, seed)
 
     def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
         """Return the row [P + S] that every client starts from: the draws of `specs`, unless a
         method starts from something of the CLIP's own."""
         return layout.template(seed)
 
-    def frozen(self, seed: int, clip: FrozenCLIP) -> dict[str, Tensor]:
-        """Return the values of what `specs` freeze: their draws, unless a method takes something of
-        the CLIP's own."""
-        return drawn(self.specs, seed)
+    def exchange(
+        self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
+    ) -> Exchange:
+        """Return what crosses the network; `template` [P + S] is where every client starts, `seed`
+        the run's, `server` the rule that is applied to the mean (None: none)."""
+        return Average(template[layout.num_private :], server)
 
     def prepare(self, extra: Any, text: ClassText) -> Any:
         """Turn what was downloaded beside the shared part into what `classes` reads.
@@ -145,16 +146,16 @@ class Method:
         """Whether it says what training moves."""
         return type(self).representation is not Method.representation
 
-    def counted(self, labels: Tensor) -> Tensor:
-        """Return a client's row [P + S] from its labels [n] int64, where `counts` says so."""
-        raise TypeError(f"{type(self).__name__} does not count")
-
     def penalty(self, params: dict[str, Tensor], classes: Any, step: Step) -> Tensor | None:
         """Return a term [G] to add to each client's cross-entropy in training, or None.
 
         It may read the images of the step, their labels and logits, and zero-shot CLIP's logits.
         """
         return None
+
+    def counted(self, labels: Tensor) -> Tensor:
+        """Return a client's row [P + S] from its labels [n] int64, where `counts` says so."""
+        raise TypeError(f"{type(self).__name__} does not count")
 
 
 def at_least_one(options: Any, *names: str) -> None:

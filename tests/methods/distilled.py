@@ -1,8 +1,11 @@
-"""A toy method that uses much of the protocol: patches beside final features, zero-shot logits."""
+"""Toy methods: several kinds of images, zero-shot logits, frozen parts and draws of a step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,6 +14,7 @@ from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.method import Method, cosine_logits, encode
 from pfedmma_dist.methods.step import Step
 from pfedmma_dist.params import ParamSpec, normal
+from pfedmma_dist.rng import Key
 
 
 @dataclass(kw_only=True)
@@ -44,3 +48,24 @@ class Distilled(Method):
     def penalty(self, params: dict[str, Tensor], classes: Tensor, step: Step) -> Tensor:
         said = step.logits.log_softmax(dim=2)
         return -0.7 * step.mean((step.zero_shot().softmax(dim=2) * said).sum(dim=2))
+
+
+class Everything(Distilled):
+    """Its class vectors are turned by a frozen matrix, and lose coordinates at random."""
+
+    name = "everything"
+
+    def __init__(self, options: DistilledOptions, dims: Dims) -> None:
+        super().__init__(options, dims)
+        turn = ParamSpec("turn", (dims.embed_dim, dims.embed_dim), normal(0.1), frozen=True)
+        self.specs = (turn, *self.specs)
+
+    def draw(self, prepared: Any, keys: Sequence[Key]) -> Tensor:
+        width = self.specs[0].shape[0]
+        kept = [key.generator("keep").random(width) < 0.8 for key in keys]
+        return torch.from_numpy(np.stack(kept))
+
+    def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
+        vectors = super().classes(params, prepared, text)
+        vectors = vectors + vectors @ params["turn"]
+        return vectors if prepared is None else vectors * prepared[:, None]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from distilled import Everything
 from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip
 from torch import Tensor
 
@@ -30,17 +31,21 @@ LABELS = np.arange(19) % NUM_BASE
 OPTIM = OptimConfig()
 
 
+KINDS = METHODS | {Everything.name: Everything}
+"""All methods, and a toy that uses what none of them may need."""
+
+
 def choices(name: str) -> Iterator[dict[str, Enum]]:
     """Yield no departure from the defaults, and every other member of every enum option."""
     yield {}
-    for field in fields(METHODS[name].Options):
+    for field in fields(KINDS[name].Options):
         if isinstance(field.default, Enum):
             yield from ({field.name: m} for m in type(field.default) if m is not field.default)
 
 
 CASES = {
     "-".join([name, *(member.name for member in chosen.values())]): (name, chosen)
-    for name in METHODS
+    for name in KINDS
     for chosen in choices(name)
 }
 
@@ -56,7 +61,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         self.clip = tiny_clip(self.dtype, plain=self.plain)
-        kind = METHODS[self.name]
+        kind = KINDS[self.name]
         self.method = kind.build(kind.Options(**self.chosen), self.clip.dims, NUM_BASE)
         self.layout = Layout(self.method.specs, self.method.frozen(1, self.clip))
         self.text = class_text(self.clip, CLASSES[:NUM_BASE], "a photo of a {}.")

@@ -12,7 +12,8 @@ from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedotp import Share as TwoPrompts
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
-from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.kgcoop import KgCoOp
+from pfedmma_dist.methods.lora import LoRA, Train
 from pfedmma_dist.methods.lora import Share as Matrices
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
@@ -66,6 +67,12 @@ def test_local_prompts_send_nothing() -> None:
     assert costs(PromptFL, share=Share.none) == (8_192, 0, 0)
 
 
+def test_kgcoop() -> None:
+    assert costs(KgCoOp) == (8_192, 8_192, 8_192)
+    assert costs(KgCoOp, ctx_init="a photo of a") == (2_048, 2_048, 2_048)
+    assert costs(KgCoOp, share=Share.none) == (8_192, 0, 0)
+
+
 def test_fedpgp() -> None:
     assert costs(FedPGP) == (12_416, 8_192, 8_192)
     assert costs(FedPGP, bottleneck=4)[0] == 10_304
@@ -115,6 +122,11 @@ def test_lora_sends_the_matrices_it_shares(share: Matrices) -> None:
     half = 3 * 2 * 8 * (768 + 512)  # A of q and v, 8 wide, in 3 blocks of both towers; B as large
     sent = {Matrices.all: 2 * half, Matrices.A: half, Matrices.none: 0}[share]
     assert costs(LoRA, share=share) == (2 * half, sent, sent)
+
+
+@pytest.mark.parametrize(("share", "sent"), [("all", 61_440), ("none", 0)])
+def test_lora_with_a_frozen_trains_and_sends_half(share: str, sent: int) -> None:
+    assert costs(LoRA, train=Train.B, share=Matrices[share]) == (61_440, sent, sent)
 
 
 def test_zero_shot() -> None:

@@ -18,6 +18,7 @@ from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods.cocoop import CoCoOp, CoCoOpOptions
 from pfedmma_dist.methods.fedotp import FedOTP, FedOTPOptions, Transport
 from pfedmma_dist.methods.fedpgp import FedPGP, FedPGPOptions
+from pfedmma_dist.methods.kgcoop import KgCoOp, KgCoOpOptions
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmoap import PFedMoAP, PFedMoAPOptions
@@ -134,6 +135,21 @@ def test_promptfl_equals_the_published_code(golden_clip: FrozenCLIP, num_clients
     method = PromptFL(PromptFLOptions(), golden_clip.dims)
     arrays = golden("promptfl")
     check(method, golden_clip, arrays, lambda spec: "prompt_learner.ctx", num_clients)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("kgcoop_n16_w8", {}),
+        ("kgcoop_w8_moved", {"ctx_init": "a photo of a"}),  # four words, moved off their place
+    ],
+)
+def test_kgcoop_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, options: dict, num_clients: int
+) -> None:
+    method = KgCoOp(KgCoOpOptions(**options), golden_clip.dims)
+    check(method, golden_clip, golden(name), lambda spec: "prompt_learner.ctx", num_clients)
 
 
 @pytest.mark.parametrize("num_clients", COHORTS)

@@ -8,13 +8,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from setting import LABELS, STEPS, Setting
+from tiny import tiny_federation
 from torch import Tensor
 
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.clip.tower import Tower
-from pfedmma_dist.methods.lora import LoRA, LoRAOptions, Share
+from pfedmma_dist.methods.lora import LoRA, LoRAOptions, Share, Train
 from pfedmma_dist.params import Layout
 
 SMALL = {"blocks": 2, "rank": 3, "alpha": 12.0}
@@ -85,6 +86,44 @@ def test_shared_are_the_matrices_that_are_named(share: str, parts: str) -> None:
     method = LoRA(LoRAOptions(share=Share[share]), dims("ViT-B-16"))
     assert {spec.name[0] for spec in method.specs if spec.shared} == set(parts)
     assert {spec.name[0] for spec in method.specs} == {"A", "B"}
+
+
+def test_frozen_a_gives_b_the_gradient_that_it_has_beside_a_trained_one() -> None:
+    whole, half = Setting("lora", SMALL), Setting("lora", SMALL | {"train": Train.B})
+    full = whole.layout.template(1).to(whole.dtype).repeat(3, 1)
+    views = whole.layout.views(full)  # they move the row
+    for name, value in half.layout.views(half.theta).items():
+        views[name].copy_(value)
+    assert half.layout.frozen.keys() == {name for name in views if name.startswith("A.")}
+    torch.testing.assert_close(
+        half.losses(half.theta, STEPS[0]), whole.losses(full, STEPS[0]), rtol=0, atol=1e-12
+    )
+    ours = half.layout.views(half.gradient(half.theta, STEPS[0]))
+    theirs = whole.layout.views(whole.gradient(full, STEPS[0]))
+    for name in ours.keys() - half.layout.frozen.keys():
+        torch.testing.assert_close(ours[name], theirs[name], rtol=0, atol=1e-12)
+
+
+def test_frozen_a_is_drawn_from_the_seed_and_neither_decays_nor_is_stored() -> None:
+    options = LoRAOptions(rank=2, train=Train.B)
+    federation = tiny_federation(LoRA, options=options)
+    before = {name: x.clone() for name, x in federation.layout.frozen.items()}
+    federation.round(0)
+    assert federation.clients.gather(np.arange(6)).shape == (6, 0)
+    assert len(federation.exchange.shared) == federation.layout.num_shared
+    assert federation.exchange.shared.any()
+    again = tiny_federation(LoRA, options=options).layout
+    drawn = LoRA(LoRAOptions(rank=2), federation.clip.dims).specs
+    for spec in drawn:
+        if spec.name.startswith("A."):
+            assert torch.equal(before[spec.name], spec.draw(federation.cfg.seed))
+            assert torch.equal(federation.layout.frozen[spec.name], before[spec.name])
+    assert again.fingerprint() == federation.layout.fingerprint()
+
+
+def test_a_that_is_averaged_cannot_be_frozen() -> None:
+    with pytest.raises(ValueError, match=r"method\.share: A is averaged, and with method.train=B"):
+        LoRAOptions(share=Share.A, train=Train.B)
 
 
 def test_rank_and_alpha_make_the_scale() -> None:
