@@ -69,7 +69,7 @@ class KgCoOp(Method):
     def representation(
         self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
     ) -> Tensor:
-        """Return the class vectors [G, 1, C, D]: images do not matter."""
+        """Return the class vectors [G, 1, C, D]."""
         return classes[:, None]
 
     def penalty(self, params: dict[str, Tensor], classes: Tensor, step: Step) -> Tensor:

@@ -30,7 +30,7 @@ from pfedmma_dist.world import World
 
 CLIENTS = np.arange(2)
 PLAIN = OptimConfig(lr=0.1, momentum=0.0, weight_decay=0.0)
-SHARING = [method for method in METHODS.values() if tiny_federation(method).layout.num_shared]
+SHARING = [method for method in METHODS.values() if tiny_federation(method).method.represents]
 NAMES = [name for name in CorrectionName if name is not CorrectionName.none]
 
 
