@@ -21,6 +21,8 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange.experts import Upload
 from pfedmma_dist.methods.method import Method
+from pfedmma_dist.methods.step import Step
+from pfedmma_dist.rng import Key
 
 Numbers = dict[str, Tensor]
 
@@ -46,6 +48,8 @@ class Client:
     private: Numbers
     controls: Numbers = field(default_factory=dict)  # SCAFFOLD's c_i, FedDyn's h_i
     optimiser: dict[str, Any] | None = None  # state of torch.optim, where it is kept
+    second: Numbers | None = None  # Ditto's and APFL's row
+    mix: float = 0.0  # its weight
     sent: Upload | None = None
     experts: tuple[Upload, ...] = ()
 
@@ -58,8 +62,10 @@ class Sequential:
     ) -> None:
         self.cfg, self.task, self.method, self.texts = cfg, task, method, texts
         self.features, self.seed = features, cfg.seed
-        begin = {s.name: s.init(draw(cfg.seed, f"init {s.name}"), s.shape) for s in method.specs}
-        self.spec = {spec.name: spec for spec in method.specs}
+        drawn = {s.name: s.init(draw(cfg.seed, f"init {s.name}"), s.shape) for s in method.specs}
+        self.spec = {spec.name: spec for spec in method.specs if not spec.frozen}
+        begin = {name: drawn[name] for name in self.spec}
+        self.frozen = {name: x for name, x in drawn.items() if name not in self.spec}
         self.shared = {name: x for name, x in begin.items() if self.spec[name].shared}
         private = {name: x for name, x in begin.items() if not self.spec[name].shared}
         self.clients = [Client(copied(private)) for _ in range(task.num_clients)]
@@ -82,15 +88,18 @@ class Sequential:
         of_round = {k: self.sizes[k] / sum(self.sizes[j] for j in chosen) for k in chosen}
         weight = dict.fromkeys(chosen, 1 / len(chosen)) if self._is("feddyn") else of_round
         mean = {name: torch.zeros_like(x).double() for name, x in self.shared.items()}
-        change, loss = copied(mean), 0.0
+        change, loss, uploads = copied(mean), 0.0, []
         for k in chosen:
             shared, own_loss, moved = self._train(k, round_index, handed[k])
             loss += of_round[k] * own_loss
+            uploads.append(shared)
             for name, x in shared.items():
                 mean[name] += weight[k] * x.double()
                 if moved:
                     change[name] += self.sizes[k] / sum(self.sizes) * moved[name].double()
             self.clients[k].sent, self.clients[k].experts = Upload(flat(shared)), handed[k]
+        if self.cfg.server.name.value in CENTRES:
+            mean = CENTRES[self.cfg.server.name.value](uploads, [weight[k] for k in chosen])
         for name, x in self.shared.items():
             self.shared[name] = self._serve(name, x.double(), mean[name], len(chosen)).float()
             if self._is("scaffold"):
@@ -105,7 +114,7 @@ class Sequential:
         cfg, delta = self.cfg.server, mean - before
         rule, default = cfg.name.value, {"adagrad": 0.0}.get(cfg.name.value, 0.9)
         beta = default if cfg.beta1 is None else cfg.beta1
-        if rule == "average":
+        if rule == "average" or rule in CENTRES:
             after = before + cfg.lr * delta
         elif rule == "momentum":
             self.first[name] = beta * self.first[name] + delta
@@ -130,55 +139,144 @@ class Sequential:
         self, k: int, round_index: int, experts: tuple[Upload, ...]
     ) -> tuple[Numbers, float, Numbers]:
         """Train one client; return its shared numbers, mean loss, and how its control moved."""
-        cfg, client = self.cfg, self.clients[k]
-        start = copied(self.shared)
-        text = self.texts[self.task.train_classes]
-        prepared = self._prepared(experts, text)
-        rests = {name for name, off in self.method.resting(prepared).items() if bool(off[0])}
+        client, start = self.clients[k], copied(self.shared)
         if self.method.counts:
-            labels = torch.from_numpy(self._labels(self.task.train_classes, self._rows(k)))
-            (name,) = client.private
-            client.private[name] = self.method.counted(labels)
-            with torch.no_grad():
-                losses = [
-                    float(self._loss(client.private, prepared, text, rows))
-                    for _, rows in self._batches(k, round_index)
-                ]
-            return start, float(np.mean(losses)), {}
-        theta = {n: x.requires_grad_() for n, x in copied({**client.private, **start}).items()}
-        optimiser = self._optimiser(theta)
-        if client.optimiser is not None:
+            return start, self._count(k, round_index, experts), {}
+        theta = self._leaves({**client.private, **start})
+        if client.second is None and (self._is("ditto") or self._is("apfl")):
+            client.mix = 1.0 if self._is("ditto") else self.cfg.correction.mix
+            client.second = copied(theta)
+        losses, rates = self._walk(k, theta, experts, round_index, round_index, start)
+        client.private = {n: x.detach() for n, x in theta.items() if not self.spec[n].shared}
+        shared = {n: x.detach() for n, x in theta.items() if self.spec[n].shared}
+        moved = self._close(client, start, shared, rates)
+        return shared, float(np.mean(losses)), moved
+
+    def _count(self, k: int, round_index: int, experts: tuple[Upload, ...]) -> float:
+        """Let a client count its labels; return the loss it then has."""
+        text, client = self.texts[self.task.train_classes], self.clients[k]
+        labels = torch.from_numpy(self._labels(self.task.train_classes, self._rows(k)))
+        (name,) = client.private
+        client.private[name] = self.method.private(self.method.statistics(None, labels))
+        prepared = self._prepared(experts, text)
+        with torch.no_grad():
+            batches = self._batches(k, round_index, self.cfg.federation.local_epochs)
+            losses = [self._loss(k, client.private, prepared, text, rows) for _, rows in batches]
+        return float(np.mean(losses))
+
+    def _leaves(self, numbers: Numbers) -> Numbers:
+        return {name: x.requires_grad_() for name, x in copied(numbers).items()}
+
+    def _walk(
+        self,
+        k: int,
+        theta: Numbers,
+        experts: tuple[Upload, ...],
+        draws: int,
+        pace: int,
+        start: Numbers | None,
+    ) -> tuple[list[float], list[float]]:
+        """Run the steps of a round, theta's in place; return losses and rates of each.
+
+        draws, pace: the rounds of which order and rates are. start: what was downloaded; None
+        where a copy is finetuned, which no correction touches.
+        """
+        cfg, client, corrected = self.cfg, self.clients[k], start is not None
+        epochs = cfg.federation.local_epochs if corrected else cfg.evaluate.finetune_epochs
+        text = self.texts[self.task.train_classes]
+        prepared, optimiser = self._prepared(experts, text), self._optimiser(theta)
+        rests = {n for n, off in self.method.resting(prepared, draws).items() if bool(off[0])}
+        if corrected and client.optimiser is not None:
             optimiser.load_state_dict(client.optimiser)
-        steps = list(self._batches(k, round_index))
-        losses, coefficients = [], []
+        second = self._leaves(client.second) if corrected and client.second is not None else None
+        beside = None if second is None else self._optimiser(second)
+        contrast = None
+        if corrected and self._is("moon"):
+            contrast = self._contrast(client, theta, start, prepared)
+        steps = list(self._batches(k, draws, epochs))
+        losses, rates = [], []
         for index, (epoch, rows) in enumerate(steps):
+            rate = self._rate(pace, index, len(steps))
+            drawn = self.method.draw(prepared, [Key(self.seed, draws, k, index)])
             optimiser.zero_grad()
-            loss = self._loss(theta, prepared, text, rows)
+            loss = self._loss(k, theta, drawn, text, rows, contrast)
             losses.append(float(loss.detach()))
             loss.backward()
-            for name, x in theta.items():
-                x.grad = (
-                    torch.zeros_like(x) if x.grad is None else x.grad * self.spec[name].grad_scale
-                )
-            extra = self._correction(theta, start, client)
+            self._scale(theta)
+            extra = self._correction(theta, start, client) if corrected else None
             if extra is not None:
                 losses[-1] += float(extra.detach())
                 extra.backward()
-            self._control(theta, client)
-            still = rests | self._resting(epoch)
-            for name, x in theta.items():
-                x.grad = None if name in still else x.grad
-            rate = self._rate(round_index, index, len(steps))
-            for group in optimiser.param_groups:
-                group["lr"] = rate * self.spec[group["name"]].lr_scale
-            optimiser.step()
-            coefficients.append(rate)
-        if cfg.optim.keep_state:
+            if corrected:
+                self._control(theta, client)
+            if second is not None:
+                self._second(k, theta, second, start, drawn, text, rows, rate)
+            still = rests | (self._resting(epoch) if corrected else set())
+            for row, rule in ((theta, optimiser), (second, beside)):
+                if row is not None:
+                    for name, x in row.items():
+                        x.grad = None if name in still else x.grad
+                    for group in rule.param_groups:
+                        group["lr"] = rate * self.spec[group["name"]].lr_scale
+                    rule.step()
+            rates.append(rate)
+        if corrected and cfg.optim.keep_state:
             client.optimiser = optimiser.state_dict()
-        client.private = {n: x.detach() for n, x in theta.items() if not self.spec[n].shared}
-        shared = {n: x.detach() for n, x in theta.items() if self.spec[n].shared}
-        moved = self._close(client, start, shared, coefficients)
-        return shared, float(np.mean(losses)), moved
+        if second is not None:
+            client.second = copied(second)
+        return losses, rates
+
+    def _scale(self, row: Numbers) -> None:
+        for name, x in row.items():
+            x.grad = torch.zeros_like(x) if x.grad is None else x.grad * self.spec[name].grad_scale
+
+    def _second(
+        self, k: int, theta: Numbers, second: Numbers, start: Numbers, prepared: Any, text: Any,
+        rows: np.ndarray, rate: float,
+    ) -> None:  # fmt: skip
+        """Give the second row its gradient, and let APFL's weight of it move."""
+        client = self.clients[k]
+        mixed = self._leaves({n: self._mixed(client, second[n], x) for n, x in theta.items()})
+        self._loss(k, mixed, prepared, text, rows).backward()
+        slope = 0.0
+        for name, v in second.items():
+            raw = torch.zeros_like(v) if mixed[name].grad is None else mixed[name].grad
+            v.grad = client.mix * raw
+            slope += float(((v - theta[name]).detach() * raw).sum())
+        self._scale(second)
+        for name in start if self._is("ditto") else ():
+            second[name].grad += self.cfg.correction.pull * (second[name].detach() - start[name])
+        if self._is("apfl") and self.cfg.correction.learn_mix:
+            client.mix = min(1.0, max(0.0, client.mix - rate * slope))
+
+    @staticmethod
+    def _mixed(client: Client, second: Tensor, first: Tensor) -> Tensor:
+        return client.mix * second.detach() + (1 - client.mix) * first.detach()
+
+    def _contrast(self, client: Client, theta: Numbers, start: Numbers, prepared: Any) -> Any:
+        """Return MOON's term of the loss as a function of a row and images."""
+        cfg, text = self.cfg.correction, self.texts[self.task.train_classes]
+        last = copied(start)
+        if client.sent is not None:
+            sizes = [x.numel() for x in start.values()]
+            parts = zip(start, client.sent.row.split(sizes), strict=True)
+            last = {name: part.view_as(start[name]) for name, part in parts}
+        still = [copied({**theta, **start}), copied({**theta, **last})]
+
+        def of(row: Numbers, images: Tensor) -> Tensor:
+            params = self._params(row)
+            classes = self.method.classes(params, prepared, text)
+            return self.method.representation(params, classes, images, text.clip)[0]
+
+        def term(row: Numbers, images: Tensor) -> Tensor:
+            own = of(row, images)
+            near, far = (
+                F.cosine_similarity(own, of(other, images).detach(), dim=-1) for other in still
+            )
+            both = torch.stack([near, far], dim=-1) / cfg.temperature
+            return cfg.mu * -both.log_softmax(dim=-1)[..., 0].mean()
+
+        return term
 
     def _optimiser(self, theta: Numbers) -> torch.optim.Optimizer:
         cfg = self.cfg.optim
@@ -222,6 +320,8 @@ class Sequential:
                 theta[name].grad += (c - own).float()
 
     def _resting(self, epoch: int) -> set[str]:
+        if self._is("fedbabu"):
+            return {name for name, spec in self.spec.items() if not spec.shared}
         if not self._is("fedrep"):
             return set()
         head = epoch < self.cfg.correction.head_epochs
@@ -248,15 +348,26 @@ class Sequential:
                 moved[name] = client.controls[name] - before
         return moved
 
-    def _loss(self, theta: Numbers, prepared: Any, text: Any, rows: np.ndarray) -> Tensor:
-        params = {name: x[None] for name, x in theta.items()}
-        images = self.features.rows(self.method.images, (rows, None))[None]
-        classes = self.method.classes(params, prepared, text)
-        logits = self.method.logits(params, classes, images, text.clip)[0]
-        labels = torch.from_numpy(self._labels(self.task.train_classes, rows))
-        loss = F.cross_entropy(logits, labels)
-        penalty = self.method.penalty(params, classes, text)
-        return loss if penalty is None else loss + penalty[0]
+    def _params(self, row: Numbers) -> Numbers:
+        return {name: x[None] for name, x in {**row, **self.frozen}.items()}
+
+    def _loss(
+        self, k: int, row: Numbers, prepared: Any, text: Any, rows: np.ndarray, contrast: Any = None
+    ) -> Tensor:
+        params, method = self._params(row), self.method
+        images = self.features.rows(method.images, (rows, None))[None]
+        classes = method.classes(params, prepared, text)
+        logits = method.logits(params, classes, images, text.clip)
+        labels = self._labels(self.task.train_classes, rows)
+        own = np.arange(logits.shape[2])
+        if self.cfg.federation.softmax.value == "own":
+            own = np.unique(self._labels(self.task.train_classes, self._rows(k)))
+        loss = F.cross_entropy(logits[0][:, own], torch.from_numpy(np.searchsorted(own, labels)))
+        weight = torch.ones(1, len(rows))
+        step = Step(text, method.images, images, torch.from_numpy(labels)[None], weight, logits)
+        penalty = method.penalty(params, classes, step)
+        loss = loss if penalty is None else loss + penalty[0]
+        return loss if contrast is None else loss + contrast(row, images)
 
     def _rows(self, k: int) -> np.ndarray:
         return self.task.train.rows(k)
@@ -264,11 +375,11 @@ class Sequential:
     def _labels(self, class_set: str, rows: np.ndarray) -> np.ndarray:
         return self.task.class_sets[class_set].label_of[self.task.images.labels[rows]]
 
-    def _batches(self, k: int, round_index: int) -> Iterator[tuple[int, np.ndarray]]:
+    def _batches(self, k: int, round_index: int, epochs: int) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (epoch, image rows) of each step."""
         cfg, rows = self.cfg.federation, self._rows(k)
         size = cfg.batch_size
-        for epoch in range(cfg.local_epochs):
+        for epoch in range(epochs):
             order = rows[draw(self.seed, "shuffle", round_index, k, epoch).permutation(len(rows))]
             parts = [order[at : at + size] for at in range(0, len(order), size)]
             if cfg.drop_last and len(parts) > 1 and len(parts[-1]) < size:
@@ -289,30 +400,67 @@ class Sequential:
         far = [float((other.row - own.row).double().norm()) for other in others]
         return tuple(others[place] for place in np.argsort(far, kind="stable")[:wanted])
 
-    @torch.no_grad()
     def scores(self) -> dict[str, np.ndarray]:
         """Return the accuracy in percent of every client, by test set."""
-        found = {}
-        for scope in self.task.scopes:
-            text = self.texts[scope.class_set]
-            found[scope.name] = np.array(
-                [self._score(k, scope, text) for k in range(len(self.clients))]
-            )
-        return found
+        rows = [self._scored(k) for k in range(len(self.clients))]
+        with torch.no_grad():
+            return {
+                scope.name: np.array([self._score(k, rows[k], scope) for k in range(len(rows))])
+                for scope in self.task.scopes
+            }
 
-    def _score(self, k: int, scope: Any, text: Any) -> float:
-        client, rows = self.clients[k], scope.rows_of(k)
-        shared = self.shared
+    def _scored(self, k: int) -> Numbers:
+        """Return what a client is scored with."""
+        client, shared = self.clients[k], self.shared
         if hasattr(getattr(self.method, "options", None), "num_experts") and client.sent:
             shared = {"context": client.sent.row.view_as(self.shared["context"])}
-        params = {n: x[None] for n, x in {**client.private, **shared}.items()}
-        classes = self.method.classes(params, self._prepared(client.experts, text), text)
+        row = {**client.private, **shared}
+        if client.second is not None:
+            row = {name: self._mixed(client, client.second[name], x) for name, x in row.items()}
+        if self.cfg.evaluate.finetune_epochs:
+            row = self._leaves(row)
+            self._walk(k, row, client.experts, self.cfg.federation.rounds, 0, None)
+        return copied(row)
+
+    def _score(self, k: int, row: Numbers, scope: Any) -> float:
+        rows, text = scope.rows_of(k), self.texts[scope.class_set]
+        params = self._params(row)
+        classes = self.method.classes(params, self._prepared(self.clients[k].experts, text), text)
         images = self.features.rows(self.method.images, (rows, None))[None]
         logits = self.method.logits(params, classes, images, text.clip)[0]
         if scope.own_classes:
-            label_of = self.task.class_sets[scope.class_set].label_of
-            own = set(label_of[self.task.images.labels[self._rows(k)]].tolist())
-            others = [c for c in range(logits.shape[1]) if c not in own]
-            logits[:, others] = -torch.inf
+            own = set(self._labels(scope.class_set, self._rows(k)).tolist())
+            logits[:, [c for c in range(logits.shape[1]) if c not in own]] = -torch.inf
         right = logits.argmax(dim=1).numpy() == self._labels(scope.class_set, rows)
         return 100 * float(right.mean()) if len(rows) else math.nan
+
+
+def median(uploads: list[Numbers], weights: list[float]) -> Numbers:
+    """Return the weighted median of each coordinate, midway where half is reached to the bit."""
+    rows = np.stack([flat(own).double().numpy() for own in uploads])
+    middle = np.empty(rows.shape[1])
+    for place, column in enumerate(rows.T):
+        order = np.argsort(column, kind="stable")
+        reached = np.cumsum(np.array(weights)[order])
+        low, high = (np.argmax(reached > half) for half in (0.5 - 1e-9, 0.5 + 1e-9))
+        middle[place] = (column[order[low]] + column[order[high]]) / 2
+    return like(uploads[0], middle)
+
+
+def geometric_median(uploads: list[Numbers], weights: list[float]) -> Numbers:
+    """Return the point nearest to all by weight (Weiszfeld)."""
+    rows = np.stack([flat(own).double().numpy() for own in uploads])
+    point = np.average(rows, axis=0, weights=weights)
+    for _ in range(100):
+        far = np.maximum(np.linalg.norm(rows - point, axis=1), 1e-6)
+        point = np.average(rows, axis=0, weights=np.array(weights) / far)
+    return like(uploads[0], point)
+
+
+def like(numbers: Numbers, row: np.ndarray) -> Numbers:
+    """Cut a row into tensors of these shapes."""
+    parts = torch.from_numpy(row).split([x.numel() for x in numbers.values()])
+    return {n: part.view_as(x) for (n, x), part in zip(numbers.items(), parts, strict=True)}
+
+
+CENTRES = {"median": median, "geometric_median": geometric_median}

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from pfedmma_dist.federation.corrections.resting import SharedRests
 from tiny import on_ranks, tiny_clip, tiny_federation
 
 from pfedmma_dist.config.choices import SharedPart
 from pfedmma_dist.federation.corrections.registry import corrections_of
+from pfedmma_dist.federation.corrections.resting import SharedRests
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.probes import (
@@ -85,10 +85,8 @@ def test_method_that_is_switched_off_is_zero_shot(name: str) -> None:
 
 def resting(options: PFedMMAOptions) -> Federation:
     federation = tiny_federation(PFedMMA, None, options, unseen=0.0)
-    optim, layout = federation.cfg.optim, federation.layout
-    federation.corrections = corrections_of(
-        federation.cfg.correction, 0.0, optim, 1, layout, SharedPart.at_start
-    )
+    federation.cfg.control.shared = SharedPart.at_start
+    federation.corrections = corrections_of(federation.cfg, federation.method, federation.layout)
     return federation
 
 

@@ -6,16 +6,27 @@ import torch
 from sequential import Sequential, flat
 from tiny import tiny_federation
 
-from pfedmma_dist.config.choices import CorrectionName, Optimiser, Schedule, ServerRule, Unit
+from pfedmma_dist.config.choices import (
+    CorrectionName,
+    Optimiser,
+    Schedule,
+    ServerRule,
+    Softmax,
+    Unit,
+)
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.methods.lora import LoRAOptions, Train
 from pfedmma_dist.methods.pfedmoap import PFedMoAPOptions
 
 ROUNDS = 3
 COMMON = {"fraction": 0.5, "local_epochs": 2, "drop_last": False, "rounds": ROUNDS}
 CASES = {
-    **{name: (name, {}) for name in METHODS if name != "zero_shot"},  # its runs have no round
+    # Without zero-shot CLIP, whose runs have no round, and what only adds up: test_gda pools it.
+    **{name: (name, {}) for name in METHODS if name not in ("zero_shot", "class_means", "gda")},
+    "softmax": ("pfedmma", {"softmax": Softmax.own}),
+    "FFA-LoRA": ("lora", {"options": LoRAOptions(train=Train.B)}),
     "proximal": ("promptfl", {"proximal": 0.5}),
     "drop_last": ("pfedmma", {"drop_last": True}),
     "adamw, cosine of rounds, warm-up": (
@@ -49,7 +60,13 @@ CASES = {
         for rule in ServerRule
     },
     **{
-        f"{kind.value} of {name}": (name, {"correction": CorrectionConfig(name=kind)})
+        f"{kind.value} of {name}": (
+            name,
+            {
+                "correction": CorrectionConfig(name=kind),
+                "evaluate": {"finetune_epochs": int(kind is CorrectionName.fedbabu)},
+            },
+        )
         for kind in CorrectionName
         for name in ("pfedmma", "fedpgp")
         if kind is not CorrectionName.none
