@@ -255,5 +255,5 @@ def _planned(
     folder = Path(config.run.folder or Path("runs") / Path(file).stem).expanduser() / name
     config.run.folder = str(folder)
     words = [*words, f"run.folder={folder}"]
-    ids = digest(config, METHODS), digest_of_format_0(config)
+    ids = digest(config, METHODS), digest_of_format_0(config, METHODS)
     return PlannedRun(row, dict(point), words, config, *ids)

@@ -23,7 +23,7 @@ ROOMS = {
     "config": "reading spelling",
     "clip": "config.keys reading spelling world",
     "data": "config.choices config.keys config.merge reading rng spelling",
-    "methods": "clip config.templates exchange params rng",
+    "methods": "clip config.meaning config.templates exchange params rng",
     "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
     "methods.method methods.step params quantities.scores rng world",
     "run": "exchange quantities reading spelling stopped world",

@@ -71,16 +71,17 @@ def digest(config: Config, methods: Mapping[str, type]) -> str:
     return _hash(departures)
 
 
-def digest_of_format_0(config: Config) -> str | None:
+def digest_of_format_0(config: Config, methods: Mapping[str, type]) -> str | None:
     """Return the digest that runs of format 0 are called by; None for what they could not be.
 
     It was made of all keys but `run`, places and memory included.
     """
     tree = _tree(config)
     del tree["run"]
-    for key, leaf in _leaves().items():
+    options = leaves(methods[config.method["name"]].Options, METHOD)
+    for key, leaf in {**_leaves(), **options}.items():
         section, _, name = key.rpartition(".")
-        is_newer = meaning(key).since > 0 and section in tree
+        is_newer = leaf.metadata.get(MEANING, Meaning()).since > 0 and section in tree
         if is_newer and tree[section].pop(name) != plain(leaf.default):
             return None
     return _hash({name: section for name, section in tree.items() if section != {}})
@@ -95,7 +96,7 @@ def run_folder(config: Config, methods: Mapping[str, type]) -> Path:
         return Path(config.run.folder).expanduser()
     stem = Path("runs") / f"{config.data.name}-{config.method['name']}"
     path = stem.with_name(f"{stem.name}-{digest(config, methods)}")
-    older = stem.with_name(f"{stem.name}-{digest_of_format_0(config)}")
+    older = stem.with_name(f"{stem.name}-{digest_of_format_0(config, methods)}")
     return older if older.is_dir() and not path.exists() else path
 
 

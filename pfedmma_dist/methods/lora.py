@@ -22,6 +22,7 @@ from torch import Tensor
 from pfedmma_dist.clip.low_rank import Inside, LowRank
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.config.meaning import key
 from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, encode, top_blocks
 from pfedmma_dist.params import ParamSpec, torch_linear, zeros
 
@@ -59,7 +60,7 @@ class LoRAOptions:
     share: Share = Share.all
     """What is averaged: `all` that is trained (FedIT), `A` (FedSA-LoRA), `none` nothing (local
     LoRA)."""
-    train: Train = Train.both
+    train: Train = key(Train.both, since=1)
     """`both` A and B, or `B` alone, A staying as it was drawn for all clients (FFA-LoRA)."""
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from pfedmma_dist.clip.model import Dims
 from pfedmma_dist.clip.templates import PUBLISHED, spelled_out
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.config.meaning import key
 from pfedmma_dist.config.templates import is_template
 from pfedmma_dist.methods.method import Method
 
@@ -16,7 +17,7 @@ from pfedmma_dist.methods.method import Method
 class ZeroShotOptions:
     """Options of zero-shot CLIP."""
 
-    templates: list[str] | None = None
+    templates: list[str] | None = key(None, since=1)
     """Prompts whose unit vectors are averaged (template ensemble): texts with {} for the class
     name, or `clip7` and `clip80` for those that CLIP's authors published for ImageNet; null is
     data.template alone. Not read by the run's own reference line."""

@@ -129,14 +129,14 @@ def later(config: Config, **values: object) -> LaterConfig:
 
 def test_key_of_a_later_version_changes_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
     now = read(with_default([]), methods=METHODS, sources=SOURCES)
-    names = run_folder(now, METHODS), digest_of_format_0(now)
+    names = run_folder(now, METHODS), digest_of_format_0(now, METHODS)
     monkeypatch.setattr(identity, "Config", LaterConfig)
     identity._leaves.cache_clear()
     try:
-        assert (run_folder(later(now), METHODS), digest_of_format_0(later(now))) == names
+        assert (run_folder(later(now), METHODS), digest_of_format_0(later(now), METHODS)) == names
         changed = later(now, lookahead=True)
         assert digest(changed, METHODS) != digest(now, METHODS)
-        assert digest_of_format_0(changed) is None
+        assert digest_of_format_0(changed, METHODS) is None
     finally:
         identity._leaves.cache_clear()
 
@@ -150,7 +150,7 @@ def test_default_folder_has_the_name_it_was_published_with() -> None:
 def test_run_of_format_0_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     now = config()
-    older = Path(f"runs/caltech101-pfedmma-{digest_of_format_0(now)}")
+    older = Path(f"runs/caltech101-pfedmma-{digest_of_format_0(now, METHODS)}")
     assert run_folder(now, METHODS) != older
     older.mkdir(parents=True)
     assert run_folder(now, METHODS) == older

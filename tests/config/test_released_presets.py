@@ -22,6 +22,10 @@ SGD = {"optim.name": "sgd", "optim.lr": 1e-3, "optim.momentum": 0.9, "optim.weig
 WANTED: dict[str, dict[str, Any]] = {
     "promptfl": {**COOPS, **FIVE, "data.views": 0},
     "pfedmoap": {**COOPS, **FIVE, "data.views": 0, "method.choice": "random"},
+    "kgcoop": {
+        **COOPS, "optim.unit": "rounds", "federation.batch_size": 128, "data.views": 0,
+        "method.ctx_init": "a photo of a", "method.weight": 8.0,
+    },
     "cocoop": {
         **COOPS, "optim.unit": "rounds", "federation.rounds": 10, "federation.local_epochs": 1,
         "federation.batch_size": 1, "data.views": 0, "method.ctx_init": "a photo of a",

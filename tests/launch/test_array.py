@@ -47,8 +47,8 @@ echo "Submitted batch job $number"
 
 
 def submit(stubs: Stubs, tmp_path: Path, *more: str) -> int:
-    words = stubs(**{f"run{index}": FINISH for index in range(6)})
-    return main([*words, "--cluster", str(tmp_path / "cluster.yaml"), *more])
+    file, folder, *_ranks = stubs(**{f"run{index}": FINISH for index in range(6)})
+    return main([file, folder, "--cluster", str(tmp_path / "cluster.yaml"), *more])
 
 
 def test_arrays_are_as_long_as_allowed_and_share_the_parallelism(

@@ -132,5 +132,5 @@ def test_two_runs_of_a_rank_are_the_default_without_a_gpu(monkeypatch: pytest.Mo
     told = []
     for able in (True, False):
         monkeypatch.setattr(sweep, "can_fork", lambda able=able: able)
-        told.append([sweep._processes(*said) for said in ((None, None), (3, None), (None, 3))])
+        told.append([sweep.processes(*said) for said in ((None, None), (3, None), (None, 3))])
     assert told == [[(1, 2), (3, 1), (1, 3)], [(2, 1), (3, 1), (1, 3)]]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pfedmma_dist import train
-from pfedmma_dist.run import checkpoint
+from pfedmma_dist.run import loading
 from tests.faults.base import Base
 from tests.faults.inside import Ear, caught, judge
 from tests.faults.mutations import mutate
@@ -29,7 +29,7 @@ def loads(place: Place, seed: int, number: int, stopped: Path) -> Iterator[Verdi
     place.copy(stopped)
     folder, pristine = place.run / "checkpoints", place.path / "pristine"
     shutil.copytree(folder, pristine)
-    call, ear = caught(checkpoint, "load", train.main, place.words()), Ear()
+    call, ear = caught(loading, "load", train.main, place.words()), Ear()
     newest = call()
     older_name, newest_name = sorted(path.name for path in folder.glob("round_*"))
     shutil.rmtree(folder / newest_name)
