@@ -100,17 +100,30 @@ VAL_MEAN = Quantity(
     column=f"{VAL}_mean_percent", tag=f"accuracy/{VAL}", line=f"{VAL} {{:.2f}} %", terminal="Val",
     places=HEADLINE,
 )  # fmt: skip
-UNSEEN_MEANS = tuple(
-    Quantity(
-        key=f"{scope}_mean", unit="percent", heading=heading, of=(scope,), make=mean,
-        meaning=f"Local of clients that never train, {how}, mean over them",
-        column=f"{scope}_mean_percent", tag=f"accuracy/{scope}", terminal=terminal,
-        places=HEADLINE, is_ranked=True,
-    )
+UNSEEN_SCORES = tuple(
+    quantity
     for scope, heading, terminal, how in (
         (UNSEEN[0], "Unseen", "Unseen", "with what they are handed"),
         (UNSEEN[1], "Unseen, own tuned", "", "after local epochs of their private part"),
         (UNSEEN[2], "Unseen, tuned", "", "after local epochs of all"),
+    )
+    for quantity in (
+        Quantity(
+            key=f"{scope}_mean", unit="percent", heading=heading, of=(scope,), make=mean,
+            meaning=f"Local of clients that never train, {how}, mean over them",
+            column=f"{scope}_mean_percent", tag=f"accuracy/{scope}", terminal=terminal,
+            places=HEADLINE, is_ranked=True,
+        ),
+        Quantity(
+            key=f"{scope}_worst_decile", unit="percent", heading=f"{heading}, worst 10 %",
+            of=(scope,), make=worst_decile,
+            meaning=f"{heading}, mean over the lowest tenth of the clients", is_ranked=True,
+        ),
+        Quantity(
+            key=f"{scope}_std", unit="percent", heading=f"{heading}, deviation", of=(scope,),
+            make=deviation, meaning=f"{heading}, standard deviation over clients",
+            axis=f"{heading}, deviation (points)",
+        ),
     )
 )  # fmt: skip
 SCOPE_MEAN = Quantity(
@@ -163,7 +176,7 @@ SCORES: tuple[Quantity, ...] = (
     OWN_WORST_DECILE,
     OWN_DEVIATION,
     VAL_MEAN,
-    *UNSEEN_MEANS,
+    *UNSEEN_SCORES,
     SCOPE_MEAN,
     SCOPE_WORST_DECILE,
     SCOPE_DEVIATION,
