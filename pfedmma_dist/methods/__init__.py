@@ -12,6 +12,7 @@ from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.promptfl import PromptFL
+from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.zero_shot import ZeroShot
 
 ALL: tuple[type[Method], ...] = (
@@ -22,6 +23,7 @@ ALL: tuple[type[Method], ...] = (
     GDA,
     PromptFL,
     KgCoOp,
+    PromptFolio,
     FedPGP,
     FedOTP,
     PFedMoAP,

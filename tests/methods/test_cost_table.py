@@ -9,7 +9,6 @@ from pfedmma_dist.cost import count
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
-from pfedmma_dist.methods.fedotp import Share as TwoPrompts
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
 from pfedmma_dist.methods.kgcoop import KgCoOp
@@ -20,6 +19,8 @@ from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmma import Share as Adapters
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
+from pfedmma_dist.methods.promptfolio import PromptFolio
+from pfedmma_dist.methods.share import CommonShare as TwoPrompts
 from pfedmma_dist.methods.share import Share
 from pfedmma_dist.methods.zero_shot import ZeroShot
 from pfedmma_dist.params import Layout
@@ -71,6 +72,11 @@ def test_kgcoop() -> None:
     assert costs(KgCoOp) == (8_192, 8_192, 8_192)
     assert costs(KgCoOp, ctx_init="a photo of a") == (2_048, 2_048, 2_048)
     assert costs(KgCoOp, share=Share.none) == (8_192, 0, 0)
+
+
+@pytest.mark.parametrize(("share", "sent"), [("common", 8_192), ("all", 16_384), ("none", 0)])
+def test_promptfolio_sends_the_prompts_it_shares(share: str, sent: int) -> None:
+    assert costs(PromptFolio, share=TwoPrompts[share]) == (16_384, sent, sent)
 
 
 def test_fedpgp() -> None:
