@@ -11,6 +11,7 @@ from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
+from pfedmma_dist.methods.fedpha import FedPHA
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.lora import LoRA, Train
 from pfedmma_dist.methods.lora import Share as Matrices
@@ -75,8 +76,11 @@ def test_kgcoop() -> None:
 
 
 @pytest.mark.parametrize(("share", "sent"), [("common", 8_192), ("all", 16_384), ("none", 0)])
-def test_promptfolio_sends_the_prompts_it_shares(share: str, sent: int) -> None:
-    assert costs(PromptFolio, share=TwoPrompts[share]) == (16_384, sent, sent)
+@pytest.mark.parametrize("kind", [PromptFolio, FedPHA])
+def test_methods_of_two_prompts_send_those_they_share(
+    kind: type[Method], share: str, sent: int
+) -> None:
+    assert costs(kind, share=TwoPrompts[share]) == (16_384, sent, sent)
 
 
 def test_fedpgp() -> None:

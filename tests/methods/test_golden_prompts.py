@@ -5,6 +5,7 @@ from test_golden import COHORTS, check
 from tiny import golden
 
 from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.methods.fedpha import FedPHA, FedPHAOptions, Remainder
 from pfedmma_dist.methods.promptfolio import PromptFolio, PromptFolioOptions
 
 PARTS = ("init", "grad", "step1", "step3")
@@ -26,3 +27,22 @@ def test_promptfolio_equals_the_published_code(
 ) -> None:
     method = PromptFolio(PromptFolioOptions(theta=theta), golden_clip.dims)
     check(method, golden_clip, two_prompts(f"promptfolio_theta{theta}"), str, num_clients)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("fedpha", {"remainder": Remainder.as_released}),
+        ("fedpha_std0.2", {"remainder": Remainder.as_released}),
+        ("fedpha_alpha_mixed", {"remainder": Remainder.as_released}),
+        ("fedpha_as_paper", {"remainder": Remainder.as_paper}),
+    ],
+)
+def test_fedpha_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, options: dict, num_clients: int
+) -> None:
+    arrays = golden(name)
+    method = FedPHA(FedPHAOptions(alpha=float(arrays["alpha"]), **options), golden_clip.dims)
+    keys = {"common": "prompt_learner.ctx_global", "own": "prompt_learner.ctx_local"}
+    check(method, golden_clip, arrays, keys.__getitem__, num_clients)
