@@ -12,6 +12,7 @@ from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
+from pfedmma_dist.methods.plot import PLOT
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.zero_shot import ZeroShot
@@ -27,6 +28,7 @@ ALL: tuple[type[Method], ...] = (
     PromptFolio,
     FedPGP,
     FedOTP,
+    PLOT,
     FedPHA,
     PFedMoAP,
     CoCoOp,

@@ -19,6 +19,7 @@ from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmma import Share as Adapters
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
+from pfedmma_dist.methods.plot import PLOT
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.share import CommonShare as TwoPrompts
@@ -100,6 +101,11 @@ def test_fedotp() -> None:
 @pytest.mark.parametrize(("share", "sent"), [("all", 16_384), ("none", 0)])
 def test_ablations_of_fedotp_train_the_same_and_send_what_they_say(share: str, sent: int) -> None:
     assert costs(FedOTP, share=TwoPrompts[share]) == (16_384, sent, sent)
+
+
+def test_plot() -> None:
+    assert costs(PLOT) == (32_768, 32_768, 32_768)
+    assert costs(PLOT, share=Share.none) == (32_768, 0, 0)
 
 
 def test_pfedmoap() -> None:

@@ -6,6 +6,7 @@ from tiny import golden
 
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.methods.fedpha import FedPHA, FedPHAOptions, Remainder
+from pfedmma_dist.methods.plot import PLOT, PLOTOptions
 from pfedmma_dist.methods.promptfolio import PromptFolio, PromptFolioOptions
 
 PARTS = ("init", "grad", "step1", "step3")
@@ -46,3 +47,21 @@ def test_fedpha_equals_the_published_code(
     method = FedPHA(FedPHAOptions(alpha=float(arrays["alpha"]), **options), golden_clip.dims)
     keys = {"common": "prompt_learner.ctx_global", "own": "prompt_learner.ctx_local"}
     check(method, golden_clip, arrays, keys.__getitem__, num_clients)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize(
+    ("name", "options", "atol"),
+    [
+        ("plot_N4", {}, 2e-5),
+        ("plot_N3_eps0.02", {"num_prompts": 3, "eps": 0.02}, 2e-5),
+        ("plot_N4_eps0.3", {"eps": 0.3}, 1e-4),  # its problems stop together
+    ],
+)
+def test_plot_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, options: dict, atol: float, num_clients: int
+) -> None:
+    method = PLOT(PLOTOptions(**options), golden_clip.dims)
+    check(
+        method, golden_clip, golden(name), lambda spec: "prompt_learner.ctx", num_clients, atol=atol
+    )
