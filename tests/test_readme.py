@@ -42,7 +42,12 @@ def test_every_method_has_a_row_and_a_preset() -> None:
         assert (ROOT / "configs" / "method" / f"{name}.yaml").exists()
 
 
-def test_quick_compare_runs_every_method_as_set_for_the_glyphs() -> None:
-    rows = read_yaml(ROOT / "configs" / "sweep" / "quick_compare.yaml")["rows"]
+def test_quick_compare_all_runs_every_method_as_set_for_the_glyphs_and_quick_compare() -> None:
+    chosen, every = (
+        read_yaml(ROOT / "configs" / "sweep" / f"quick_compare{which}.yaml")
+        for which in ("", "_all")
+    )
     named = {f"configs/method/glyphs/{name}.yaml" for name in METHODS}
-    assert {words[0] for words in rows.values()} >= named
+    assert {words[0] for words in every["rows"].values()} >= named
+    assert every["rows"].items() >= chosen["rows"].items()
+    assert (every["base"], every["grid"]) == (chosen["base"], chosen["grid"])

@@ -4,6 +4,7 @@ from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
+from pfedmma_dist.methods.fedpha import FedPHA
 from pfedmma_dist.methods.gda import GDA, ClassMeans
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.lora import LoRA
@@ -11,7 +12,9 @@ from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
+from pfedmma_dist.methods.plot import PLOT
 from pfedmma_dist.methods.promptfl import PromptFL
+from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.zero_shot import ZeroShot
 
 ALL: tuple[type[Method], ...] = (
@@ -22,8 +25,11 @@ ALL: tuple[type[Method], ...] = (
     GDA,
     PromptFL,
     KgCoOp,
+    PromptFolio,
     FedPGP,
     FedOTP,
+    PLOT,
+    FedPHA,
     PFedMoAP,
     CoCoOp,
     FedCLIP,

@@ -1,6 +1,7 @@
 """FedOTP (Li et al., CVPR 2024): two prompts share the patches of an image by optimal transport.
 
-A client has N = 2 prompts, a common one that is averaged and its own. With v_m the unit vectors of
+A client has N = 2 prompts, a common one that is averaged and its own (or k common ones and m of its
+own, `num_common` and `num_own`; the released code has one of each). With v_m the unit vectors of
 the M patches of an image and t_k those of a class under each prompt,
 
     s[m, k] = v_m . t_k          K = exp((s - 1) / eps)
@@ -28,8 +29,10 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import PATCHES, Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.config.meaning import key
 from pfedmma_dist.methods.method import Method, at_least_one, encode, need_vit
-from pfedmma_dist.params import ParamSpec, normal
+from pfedmma_dist.methods.prompts import all_prompts, common_and_own
+from pfedmma_dist.methods.share import CommonShare
 
 
 class Transport(Enum):
@@ -37,14 +40,6 @@ class Transport(Enum):
 
     unbalanced = "unbalanced"
     sinkhorn = "sinkhorn"
-
-
-class Share(Enum):
-    """Which prompts cross the network."""
-
-    common = ("common",)
-    all = ("common", "own")
-    none = ()
 
 
 @dataclass(kw_only=True)
@@ -65,12 +60,18 @@ class FedOTPOptions:
     threshold: float = 1e-3
     """Mean absolute change of v (of u in `sinkhorn`) below which a problem keeps its plan; 1e-3
     (released code), 0 never."""
-    share: Share = Share.common
+    share: CommonShare = CommonShare.common
     """What is averaged: the `common` prompt (the method), `all` both (FedAvg), or `none` (local
     prompts)."""
+    num_common: int = key(1, since=1)
+    """Common prompts; 1 (released code)."""
+    num_own: int = key(1, since=1)
+    """A client's own prompts; 1 (released code), 0 for none."""
 
     def __post_init__(self) -> None:
-        at_least_one(self, "num_context", "max_iter")
+        at_least_one(self, "num_context", "max_iter", "num_common")
+        if self.num_own < 0:
+            raise ValueError(f"method.num_own: {self.num_own}; set 0 or more")
         if not 0 < self.gamma <= 1:
             raise ValueError(f"method.gamma: {self.gamma}; set a mass in (0, 1], such as 0.8")
         if not self.eps > 0:
@@ -88,23 +89,20 @@ class FedOTP(Method):
     images = PATCHES
 
     def __init__(self, options: FedOTPOptions, dims: Dims) -> None:
-        need_vit("fedotp reads the patch tokens of", dims)
+        need_vit(f"{self.name} reads the patch tokens of", dims)
         self.options = options
-        shape, shared = (options.num_context, dims.text_width), options.share.value
-        self.specs = tuple(
-            ParamSpec(name, shape, normal(0.02), shared=name in shared)
-            for name in ("common", "own")
+        self.specs = common_and_own(
+            options.num_context, dims.text_width, options.share, options.num_common, options.num_own
         )
 
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
-        """Run both prompts through the text tower: [G, 2, C, D]."""
-        context = torch.stack([params["common"], params["own"]], dim=1)  # [G, 2, n, W]
-        return text.with_context(context.flatten(0, 1)).unflatten(0, context.shape[:2])
+        """Run all prompts through the text tower: [G, N, C, D]."""
+        return all_prompts(params, text)
 
     def representation(
         self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
     ) -> Tensor:
-        """Return the class vectors of both prompts [G, 1, 2 C, D]."""
+        """Return the class vectors of all prompts [G, 1, N C, D]."""
         return classes.flatten(1, 2)[:, None]
 
     def logits(
@@ -113,7 +111,7 @@ class FedOTP(Method):
         """Transport the patches of every image to the prompts of every class: [G, B, C]."""
         patches = encode(clip, images, self.images)  # [G, B, M, D]
         similarity = torch.bmm(classes.flatten(1, 2), patches.flatten(1, 2).mT)
-        similarity = similarity.view(*classes.shape[:3], *patches.shape[1:3])  # [G, 2, C, B, M]
+        similarity = similarity.view(*classes.shape[:3], *patches.shape[1:3])  # [G, N, C, B, M]
         plan = transport_plan(similarity, self.options)
         return clip.scale * (plan * similarity).sum(dim=(1, 4)).mT
 

@@ -1,8 +1,11 @@
-"""Prompts: what methods that learn context vectors start them from."""
+"""Prompts: what methods that learn context vectors start them from, and how several are run."""
 
+import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.methods.share import CommonShare
 from pfedmma_dist.params import Layout, ParamSpec, normal
 
 
@@ -16,6 +19,30 @@ def context(words: str | None, num_context: int, width: int, *, shared: bool) ->
     """Return the context vectors: one for each of the words, or so many draws."""
     length = len(words.split()) if words else num_context
     return ParamSpec("context", (length, width), normal(0.02), shared=shared)
+
+
+def common_and_own(
+    num_context: int, width: int, share: CommonShare, num_common: int = 1, num_own: int = 1
+) -> tuple[ParamSpec, ...]:
+    """Return so many common prompts, which `share` may average, and so many of a client's own."""
+    shape, counts = (num_context, width), {"common": num_common, "own": num_own}
+    return tuple(
+        ParamSpec(
+            name,
+            shape if count == 1 else (count, *shape),
+            normal(0.02),
+            shared=name in share.value,
+        )
+        for name, count in counts.items()
+        if count
+    )
+
+
+def all_prompts(params: dict[str, Tensor], text: ClassText) -> Tensor:
+    """Run common prompts, then a client's own, through the text tower: [G, N, C, D]."""
+    each = [params[name] for name in ("common", "own") if name in params]
+    contexts = torch.cat([x.reshape(len(x), -1, *x.shape[-2:]) for x in each], dim=1)
+    return text.with_context(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
 
 
 def spell(row: Tensor, layout: Layout, words: str | None, clip: FrozenCLIP) -> Tensor:

@@ -1,4 +1,4 @@
-"""What of its parameters a method averages, where all or nothing is the choice."""
+"""What of its parameters a method averages, where methods have the choice in common."""
 
 from enum import Enum
 
@@ -8,3 +8,11 @@ class Share(Enum):
 
     all = "all"
     none = "none"
+
+
+class CommonShare(Enum):
+    """Which prompts cross the network, of common ones and a client's own."""
+
+    common = ("common",)
+    all = ("common", "own")
+    none = ()

@@ -9,9 +9,9 @@ from pfedmma_dist.cost import count
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
-from pfedmma_dist.methods.fedotp import Share as TwoPrompts
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
+from pfedmma_dist.methods.fedpha import FedPHA
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.lora import LoRA, Train
 from pfedmma_dist.methods.lora import Share as Matrices
@@ -19,7 +19,10 @@ from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmma import Share as Adapters
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
+from pfedmma_dist.methods.plot import PLOT
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
+from pfedmma_dist.methods.promptfolio import PromptFolio
+from pfedmma_dist.methods.share import CommonShare as TwoPrompts
 from pfedmma_dist.methods.share import Share
 from pfedmma_dist.methods.zero_shot import ZeroShot
 from pfedmma_dist.params import Layout
@@ -73,6 +76,14 @@ def test_kgcoop() -> None:
     assert costs(KgCoOp, share=Share.none) == (8_192, 0, 0)
 
 
+@pytest.mark.parametrize(("share", "sent"), [("common", 8_192), ("all", 16_384), ("none", 0)])
+@pytest.mark.parametrize("kind", [PromptFolio, FedPHA])
+def test_methods_of_two_prompts_send_those_they_share(
+    kind: type[Method], share: str, sent: int
+) -> None:
+    assert costs(kind, share=TwoPrompts[share]) == (16_384, sent, sent)
+
+
 def test_fedpgp() -> None:
     assert costs(FedPGP) == (12_416, 8_192, 8_192)
     assert costs(FedPGP, bottleneck=4)[0] == 10_304
@@ -90,6 +101,11 @@ def test_fedotp() -> None:
 @pytest.mark.parametrize(("share", "sent"), [("all", 16_384), ("none", 0)])
 def test_ablations_of_fedotp_train_the_same_and_send_what_they_say(share: str, sent: int) -> None:
     assert costs(FedOTP, share=TwoPrompts[share]) == (16_384, sent, sent)
+
+
+def test_plot() -> None:
+    assert costs(PLOT) == (32_768, 32_768, 32_768)
+    assert costs(PLOT, share=Share.none) == (32_768, 0, 0)
 
 
 def test_pfedmoap() -> None:

@@ -1,0 +1,67 @@
+"""Methods of several prompts, or two losses, against vectors recorded from their published code."""
+
+import pytest
+from test_golden import COHORTS, check
+from tiny import golden
+
+from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.methods.fedpha import FedPHA, FedPHAOptions, Remainder
+from pfedmma_dist.methods.plot import PLOT, PLOTOptions
+from pfedmma_dist.methods.promptfolio import PromptFolio, PromptFolioOptions
+
+PARTS = ("init", "grad", "step1", "step3")
+
+
+def two_prompts(name: str) -> dict:
+    """Return recorded arrays of a common and an own prompt that are stacked there."""
+    arrays = golden(name)
+    for part in PARTS:
+        both = arrays[f"{part}/prompt_learner.ctx"]
+        arrays |= {f"{part}/common": both[0], f"{part}/own": both[1]}
+    return arrays
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize("theta", [0.2, 0.4])
+def test_promptfolio_equals_the_published_code(
+    golden_clip: FrozenCLIP, theta: float, num_clients: int
+) -> None:
+    method = PromptFolio(PromptFolioOptions(theta=theta), golden_clip.dims)
+    check(method, golden_clip, two_prompts(f"promptfolio_theta{theta}"), str, num_clients)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("fedpha", {"remainder": Remainder.as_released}),
+        ("fedpha_std0.2", {"remainder": Remainder.as_released}),
+        ("fedpha_alpha_mixed", {"remainder": Remainder.as_released}),
+        ("fedpha_as_paper", {"remainder": Remainder.as_paper}),
+    ],
+)
+def test_fedpha_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, options: dict, num_clients: int
+) -> None:
+    arrays = golden(name)
+    method = FedPHA(FedPHAOptions(alpha=float(arrays["alpha"]), **options), golden_clip.dims)
+    keys = {"common": "prompt_learner.ctx_global", "own": "prompt_learner.ctx_local"}
+    check(method, golden_clip, arrays, keys.__getitem__, num_clients)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize(
+    ("name", "options", "atol"),
+    [
+        ("plot_N4", {}, 2e-5),
+        ("plot_N3_eps0.02", {"num_prompts": 3, "eps": 0.02}, 2e-5),
+        ("plot_N4_eps0.3", {"eps": 0.3}, 1e-4),  # its problems stop together
+    ],
+)
+def test_plot_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, options: dict, atol: float, num_clients: int
+) -> None:
+    method = PLOT(PLOTOptions(**options), golden_clip.dims)
+    check(
+        method, golden_clip, golden(name), lambda spec: "prompt_learner.ctx", num_clients, atol=atol
+    )
