@@ -42,7 +42,11 @@ def test_every_method_has_a_row_and_a_preset() -> None:
         assert (ROOT / "configs" / "method" / f"{name}.yaml").exists()
 
 
-def test_quick_compare_runs_every_method_as_set_for_the_glyphs() -> None:
-    rows = read_yaml(ROOT / "configs" / "sweep" / "quick_compare.yaml")["rows"]
+def test_quick_compare_all_runs_every_method_as_set_for_the_glyphs() -> None:
+    some, rows = (
+        read_yaml(ROOT / "configs" / "sweep" / f"{name}.yaml")["rows"]
+        for name in ("quick_compare", "quick_compare_all")
+    )
     named = {f"configs/method/glyphs/{name}.yaml" for name in METHODS}
     assert {words[0] for words in rows.values()} >= named
+    assert some.items() <= rows.items()

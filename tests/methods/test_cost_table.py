@@ -6,6 +6,7 @@ from pfedmma_dist.clip.load import dims
 from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.cost import count
+from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
@@ -13,6 +14,7 @@ from pfedmma_dist.methods.fedotp import Share as TwoPrompts
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
 from pfedmma_dist.methods.kgcoop import KgCoOp
+from pfedmma_dist.methods.linear_probe import LinearProbe
 from pfedmma_dist.methods.lora import LoRA, Train
 from pfedmma_dist.methods.lora import Share as Matrices
 from pfedmma_dist.methods.method import Method
@@ -115,6 +117,12 @@ def test_cocoop() -> None:
 def test_fedclip() -> None:
     assert costs(FedCLIP) == (525_312, 525_312, 525_312)
     assert costs(FedCLIP, share=Share.none) == (525_312, 0, 0)
+
+
+def test_feature_adapters() -> None:
+    assert costs(CLIPAdapter) == (131_072, 131_072, 131_072)
+    assert costs(LinearProbe) == (25_600, 25_600, 25_600)
+    assert costs(LinearProbe, share=Share.none) == (25_600, 0, 0)
 
 
 @pytest.mark.parametrize("share", Matrices)
