@@ -5,6 +5,7 @@ from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
+from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.gda import GDA, ClassMeans
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
@@ -29,6 +30,7 @@ ALL: tuple[type[Method], ...] = (
     FedOTP,
     PFedMoAP,
     CoCoOp,
+    FedTPG,
     FedCLIP,
     CLIPAdapter,
     LinearProbe,

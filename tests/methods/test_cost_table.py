@@ -13,6 +13,7 @@ from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedotp import Share as TwoPrompts
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
+from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
 from pfedmma_dist.methods.lora import LoRA, Train
@@ -112,6 +113,10 @@ def test_cocoop() -> None:
     assert costs(CoCoOp) == (41_504, 41_504, 41_504)
     assert costs(CoCoOp, ctx_init="a photo of a") == (35_360, 35_360, 35_360)
     assert costs(CoCoOp, share=Share.none) == (41_504, 0, 0)
+
+
+def test_fedtpg() -> None:
+    assert costs(FedTPG) == (4_206_080, 4_206_080, 4_206_080)
 
 
 def test_fedclip() -> None:
