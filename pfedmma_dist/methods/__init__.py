@@ -14,6 +14,7 @@ from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
+from pfedmma_dist.methods.pfedprompt import PFedPrompt
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
 from pfedmma_dist.methods.zero_shot import ZeroShot
@@ -26,6 +27,7 @@ ALL: tuple[type[Method], ...] = (
     GDA,
     PromptFL,
     KgCoOp,
+    PFedPrompt,
     FedPGP,
     FedOTP,
     PFedMoAP,

@@ -22,8 +22,10 @@ from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmma import Share as Adapters
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
+from pfedmma_dist.methods.pfedprompt import PFedPrompt
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.share import Share
+from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
 from pfedmma_dist.methods.zero_shot import ZeroShot
 from pfedmma_dist.params import Layout
 
@@ -36,7 +38,7 @@ def costs(kind: type[Method], **options: object) -> tuple[int, int, int]:
     method = kind(kind.Options(**options), dims("ViT-B-16"))
     layout = Layout(method.specs)
     cost = method.exchange(layout, layout.template(0), 0).cost()
-    return layout.num_trained, cost.up, cost.down
+    return method.num_trained(layout), cost.up, cost.down
 
 
 def test_pfedmma() -> None:
@@ -74,6 +76,10 @@ def test_kgcoop() -> None:
     assert costs(KgCoOp) == (8_192, 8_192, 8_192)
     assert costs(KgCoOp, ctx_init="a photo of a") == (2_048, 2_048, 2_048)
     assert costs(KgCoOp, share=Share.none) == (8_192, 0, 0)
+
+
+def test_pfedprompt() -> None:
+    assert costs(PFedPrompt) == (8_192, 8_192, 8_192)
 
 
 def test_fedpgp() -> None:
@@ -128,6 +134,8 @@ def test_feature_adapters() -> None:
     assert costs(CLIPAdapter) == (131_072, 131_072, 131_072)
     assert costs(LinearProbe) == (25_600, 25_600, 25_600)
     assert costs(LinearProbe, share=Share.none) == (25_600, 0, 0)
+    assert costs(TipAdapter) == (0, 0, 0)
+    assert costs(TipAdapterF) == (40_960, 0, 0)
 
 
 @pytest.mark.parametrize("share", Matrices)
