@@ -143,7 +143,7 @@ def tiny_federation(
 ) -> Federation:
     """Return a federation of a method with its default options on the tiny task."""
     clip = tiny_clip()
-    built = method.build(options or method.Options(), clip.dims, NUM_BASE)
+    built = method.build(options or method.Options(), clip.dims, NUM_BASE, max(SIZES))
     cfg = tiny_config(**federation)
     cfg.optim, cfg.server = optim or cfg.optim, server or cfg.server
     cfg.correction = correction or cfg.correction

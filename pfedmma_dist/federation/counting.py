@@ -1,6 +1,6 @@
-"""Counting: rounds without gradients, in which clients count their images and take no step."""
+"""Counting: what clients make of their own images, without gradients, and rounds of it alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,39 +42,50 @@ def count(
     known: np.ndarray,  # [G] bool: clients that have counted before
     batches: Iterable[Batch],
 ) -> LocalResult:
-    """Let a method that counts make each client's private part, and what it sends; see what loss
-    that has, beside the shared part as it was downloaded, on the batches.
+    """Let a method that counts make what each client sends; see what loss its row has, beside the
+    shared part as it was downloaded, on the batches.
 
-    A client that has counted before keeps its own, and sends zeros.
+    A client that has counted before sends zeros.
     """
-    method, layout = trainer.method, trainer.layout
-    sums, parts = [], []
-    for own, old, row in zip(rows, known, theta, strict=True):
-        found = _statistics(trainer, own[:0] if old else own, view)
-        private, shared = row.split([layout.num_private, layout.num_shared])
-        parts.append(torch.cat([private if old else method.private(found).to(row), shared]))
-        sums.append(found)
-    theta, seen = torch.stack(parts), Seen(theta)
+    sums, seen = None, Seen(theta)
+    if trainer.layout.num_shared:
+        new = [own[:0] if old else own for own, old in zip(rows, known, strict=True)]
+        sums = torch.stack([_statistics(trainer, own, view) for own in new])
     for batch in batches:
         seen.add(trainer.losses(theta, prepared, batch), batch)
-    return LocalResult(
-        theta,
-        seen.loss,
-        seen.num_samples,
-        memory,
-        theta[:, :0],
-        torch.stack(sums) if layout.num_shared else None,
-    )
+    return LocalResult(theta, seen.loss, seen.num_samples, memory, theta[:, :0], sums)
+
+
+@torch.no_grad()
+def begun(
+    trainer: LocalTrainer,
+    theta: Tensor,  # [G, P + S]
+    rows: Sequence[np.ndarray],  # [G] all training images of each client
+    view: int,  # in which they are seen
+    known: np.ndarray,  # [G] bool: clients that have had a round before
+) -> Tensor:
+    """Return the rows with what their own images make of clients that have had no round yet."""
+    theta = theta.clone()
+    params = trainer.layout.views(theta)  # filling them fills the rows
+    for g in np.flatnonzero(~known):
+        images, labels = map(torch.cat, zip(*_chunks(trainer, rows[g], view), strict=True))
+        for name, values in trainer.method.begin(images, labels).items():
+            params[name][g] = values
+    return theta
 
 
 def _statistics(trainer: LocalTrainer, rows: np.ndarray, view: int) -> Tensor:
     """Return the exact sums [Q] int64 over a client's images."""
-    method, clip = trainer.method, trainer.text.clip
-    nothing = torch.zeros(0, clip.dims.embed_dim), torch.zeros(0, dtype=torch.int64)
-    total = method.statistics(*nothing)
+    return sum(trainer.method.statistics(*chunk) for chunk in _chunks(trainer, rows, view))
+
+
+def _chunks(trainer: LocalTrainer, rows: np.ndarray, view: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield none of a client's images, then all of them [n, D], unit vectors, and their labels
+    [n], on the CPU."""
+    kind, clip = trainer.method.images, trainer.text.clip
+    yield torch.zeros(0, clip.dims.embed_dim), torch.zeros(0, dtype=torch.int64)
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
-        images = trainer.features.rows(method.images, (part, np.full(len(part), view)))
-        final = encode(clip, images[None], method.images)[0].cpu()
-        total = total + method.statistics(final, torch.from_numpy(trainer.label_of(part)))
-    return total
+        images = trainer.features.rows(kind, (part, np.full(len(part), view)))
+        final = encode(clip, images[None], kind)[0].cpu()
+        yield final, torch.from_numpy(trainer.label_of(part))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.federation.cohort import batches, steps_per_epoch
-from pfedmma_dist.federation.counting import count
+from pfedmma_dist.federation.counting import begun, count
 from pfedmma_dist.federation.schedule import Rates
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Pace
 from pfedmma_dist.federation.views import first_view
@@ -34,9 +34,11 @@ def train_epochs(
         prepared = method.prepare(extra, federation.train_text)
     plan = replace(cfg.federation, local_epochs=epochs)
     rows = [task.train.rows(client) for client in clients]
+    known, view = federation.clients.have_trained(clients), first_view(cfg.data.views)
+    if method.begins:
+        theta = begun(trainer, theta, rows, view, known)
     steps = batches(rows, clients, plan, cfg.seed, round_index, cfg.data.views)
     if method.counts:
-        known, view = federation.clients.have_trained(clients), first_view(cfg.data.views)
         return count(trainer, theta, memory, prepared, rows, view, known, steps)
     per_epoch = steps_per_epoch(federation.sizes[clients], plan)
     rates = Rates(cfg.optim, plan, pace, epochs * per_epoch)

@@ -1,20 +1,25 @@
 """The methods by name. To add one, write its file and import it here."""
 
+from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpha import FedPHA
+from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.gda import GDA, ClassMeans
 from pfedmma_dist.methods.kgcoop import KgCoOp
+from pfedmma_dist.methods.linear_probe import LinearProbe
 from pfedmma_dist.methods.lora import LoRA
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
+from pfedmma_dist.methods.pfedprompt import PFedPrompt
 from pfedmma_dist.methods.plot import PLOT
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.promptfolio import PromptFolio
+from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
 from pfedmma_dist.methods.zero_shot import ZeroShot
 
 ALL: tuple[type[Method], ...] = (
@@ -26,13 +31,19 @@ ALL: tuple[type[Method], ...] = (
     PromptFL,
     KgCoOp,
     PromptFolio,
+    PFedPrompt,
     FedPGP,
     FedOTP,
     PLOT,
     FedPHA,
     PFedMoAP,
     CoCoOp,
+    FedTPG,
     FedCLIP,
+    CLIPAdapter,
+    LinearProbe,
+    TipAdapter,
+    TipAdapterF,
     LoRA,
     PFedMMA,
 )

@@ -165,10 +165,10 @@ class GDA(ClassMeans):
         row, column = torch.triu_indices(self.width, self.width)
         return torch.cat([super().statistics(images, labels), products[row, column]])
 
-    def private(self, statistics: Tensor) -> Tensor:
+    def begin(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the client's log prior [C], where it takes its own."""
-        found = log_prior(statistics[: self.num_classes])
-        return found if self.own_prior else found[:0]
+        often = torch.bincount(labels, minlength=self.num_classes)
+        return {"prior": log_prior(often)} if self.own_prior else {}
 
     def classifier(self, sums: Tensor) -> Tensor:
         """Return W and b [C D + C] float64 after these sums [Q] over all clients."""

@@ -7,13 +7,15 @@ term may join two clients of that axis; the contract test runs every method at G
 compares.
 
 All else has a default. Once a run a method is asked for `frozen` values, the `template` of a
-client's row and the `exchange`; once a round to `prepare` what was downloaded, and which parts are
-`resting`; at each training step to `draw` what is random, then for `classes`, `logits` and a
-`penalty`, which sees the whole step. Scores ask for `classes` once per client and class set, then
-for `logits`. A tuple of kinds as `images` hands `logits` a tuple. A method with a part per class
-takes a third argument, `num_classes` of the training softmax; other classes (`text.is_trained` is
-false) have no such part and fall back to what all have, such as `text.plain`. A method that
-takes no step `counts`: it makes `statistics` of a client's images, and its `private` part of them.
+client's row and the `exchange`; once a client what its own images `begin` in that row; once a round
+to `prepare` what was downloaded, and which parts are `resting`; at each training step to `draw`
+what is random, then for `classes`, `logits` and a `penalty`, which sees the whole step. Scores ask
+for `classes` once per client and class set, then for `logits`. A tuple of kinds as `images` hands
+`logits` a tuple. A method with a part per class takes a third argument, `num_classes` of the
+training softmax; other classes (`text.is_trained` is false) have no such part and fall back to what
+all have, such as `text.plain`; `num_images` is how many training images the largest client has. A
+method that takes no step `counts`: where it shares anything, it makes `statistics` of a client's
+images.
 
 A whole toy method, one bias per class on top of the untouched CLIP, averaged by the server:
 
@@ -84,10 +86,12 @@ class Method:
         """options: an instance of `Options`. dims: the sizes of the CLIP; no weights are needed."""
 
     @classmethod
-    def build(cls, options: Any, dims: Dims, num_classes: int) -> "Method":
-        """Return the method for a training softmax of so many classes; most do not ask."""
-        takes = "num_classes" in inspect.signature(cls.__init__).parameters
-        return cls(options, dims, num_classes) if takes else cls(options, dims)
+    def build(cls, options: Any, dims: Dims, num_classes: int, num_images: int) -> "Method":
+        """Return the method for a training softmax of so many classes, and clients of so many
+        training images at most; most ask for neither."""
+        sizes = {"num_classes": num_classes, "num_images": num_images}
+        asked = inspect.signature(cls.__init__).parameters
+        return cls(options, dims, **{name: n for name, n in sizes.items() if name in asked})
 
     def frozen(self, seed: int, clip: FrozenCLIP) -> dict[str, Tensor]:
         """Return the values of what `specs` freeze: their draws, unless a method takes something of
@@ -101,7 +105,7 @@ class Method:
 
     def num_trained(self, layout: Layout) -> int:
         """Return how many numbers a client trains: none where it counts."""
-        return 0 if self.counts else layout.num_trained
+        return 0 if self.counts else sum(spec.size for spec in layout.specs if spec.lr_scale)
 
     def exchange(
         self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
@@ -173,9 +177,15 @@ class Method:
         """
         raise TypeError(f"{type(self).__name__} does not count")
 
-    def private(self, statistics: Tensor) -> Tensor:
-        """Return a client's private part [P] from its own sums [Q]."""
-        return torch.zeros(0)
+    def begin(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Return, by name, private parameters of a client that its own training images [n, D], unit
+        vectors, and labels [n] int64 make, before its first round; others start as all do."""
+        return {}
+
+    @property
+    def begins(self) -> bool:
+        """Whether clients start from their own images."""
+        return type(self).begin is not Method.begin
 
 
 def at_least_one(options: Any, *names: str) -> None:

@@ -84,13 +84,10 @@ class CountedPrior(OwnPrior):
         super().__init__(options, dims, num_classes)
         self.tau, self.num_classes = options.tau, num_classes
 
-    def statistics(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return how many images there are of each class [C]."""
-        return torch.bincount(labels, minlength=self.num_classes)
-
-    def private(self, statistics: Tensor) -> Tensor:
-        """Return the bias [C] of a client with so many images of each class."""
-        return self.tau * log_prior(statistics)
+    def begin(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Return the bias [C] of a client with these labels."""
+        often = torch.bincount(labels, minlength=self.num_classes)
+        return {"bias": self.tau * log_prior(often)}
 
 
 def log_prior(often: Tensor) -> Tensor:

@@ -46,6 +46,7 @@ class Client:
     """What one client keeps from round to round."""
 
     private: Numbers
+    begun: bool = False  # whether its own images have made what they make of it
     controls: Numbers = field(default_factory=dict)  # SCAFFOLD's c_i, FedDyn's h_i
     optimiser: dict[str, Any] | None = None  # state of torch.optim, where it is kept
     second: Numbers | None = None  # Ditto's and APFL's row
@@ -140,6 +141,9 @@ class Sequential:
     ) -> tuple[Numbers, float, Numbers]:
         """Train one client; return its shared numbers, mean loss, and how its control moved."""
         client, start = self.clients[k], copied(self.shared)
+        if not client.begun:
+            client.begun = True
+            client.private |= self._begin(k)
         if self.method.counts:
             return start, self._count(k, round_index, experts), {}
         theta = self._leaves({**client.private, **start})
@@ -153,16 +157,22 @@ class Sequential:
         return shared, float(np.mean(losses)), moved
 
     def _count(self, k: int, round_index: int, experts: tuple[Upload, ...]) -> float:
-        """Let a client count its labels; return the loss it then has."""
+        """Return the loss of a client that takes no step."""
         text, client = self.texts[self.task.train_classes], self.clients[k]
-        labels = torch.from_numpy(self._labels(self.task.train_classes, self._rows(k)))
-        (name,) = client.private
-        client.private[name] = self.method.private(self.method.statistics(None, labels))
         prepared = self._prepared(experts, text)
         with torch.no_grad():
             batches = self._batches(k, round_index, self.cfg.federation.local_epochs)
             losses = [self._loss(k, client.private, prepared, text, rows) for _, rows in batches]
         return float(np.mean(losses))
+
+    def _begin(self, k: int) -> Numbers:
+        """Return what a client's own images make of its private numbers."""
+        if not self.method.begins:
+            return {}
+        kind, clip = self.method.images, self.texts[self.task.train_classes].clip
+        images = clip.encode_image(self.features.rows(kind, (self._rows(k), None)), kind)
+        labels = torch.from_numpy(self._labels(self.task.train_classes, self._rows(k)))
+        return {name: x.float() for name, x in self.method.begin(images, labels).items()}
 
     def _leaves(self, numbers: Numbers) -> Numbers:
         return {name: x.requires_grad_() for name, x in copied(numbers).items()}

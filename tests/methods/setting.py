@@ -16,6 +16,7 @@ from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
+from pfedmma_dist.federation.counting import begun
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.params import Layout
@@ -62,13 +63,17 @@ class Setting:
     def __post_init__(self) -> None:
         self.clip = tiny_clip(self.dtype, plain=self.plain)
         kind = KINDS[self.name]
-        self.method = kind.build(kind.Options(**self.chosen), self.clip.dims, NUM_BASE)
+        sizes = NUM_BASE, max(map(len, OWN))
+        self.method = kind.build(kind.Options(**self.chosen), self.clip.dims, *sizes)
         self.layout = Layout(self.method.specs, self.method.frozen(1, self.clip))
         self.text = class_text(self.clip, CLASSES[:NUM_BASE], "a photo of a {}.")
         self.features = NoiseFeatures(self.clip)
         rng = np.random.default_rng(1)
         noise = rng.standard_normal((3, self.layout.num_trained))
-        self.theta = self.layout.template(1) + 0.1 * torch.from_numpy(noise).to(self.clip.wide)
+        self.start = self.layout.template(1).to(self.clip.wide).repeat(3, 1)
+        if self.method.begins:
+            self.start = begun(self.trainer, self.start, OWN, 0, np.zeros(3, bool))
+        self.theta = self.start + 0.1 * torch.from_numpy(noise).to(self.clip.wide)
 
         self.exchange = self.method.exchange(self.layout, self.layout.template(1), 1)
         if self.method.counts:  # they are scored on their own noise, not on that of others
@@ -111,5 +116,9 @@ class Setting:
         return self.trainer.train(theta, theta[:, :0], self.prepared(clients), steps)
 
 
-TRAINED = [case for case, words in CASES.items() if Setting(*words).layout.num_trained]
+TRAINED = [
+    case
+    for case, words in CASES.items()
+    if any(spec.lr_scale for spec in Setting(*words).layout.specs)
+]
 """The cases that train something."""

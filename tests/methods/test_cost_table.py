@@ -6,24 +6,29 @@ from pfedmma_dist.clip.load import dims
 from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.cost import count
+from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
 from pfedmma_dist.methods.fedpha import FedPHA
+from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.kgcoop import KgCoOp
+from pfedmma_dist.methods.linear_probe import LinearProbe
 from pfedmma_dist.methods.lora import LoRA, Train
 from pfedmma_dist.methods.lora import Share as Matrices
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmma import Share as Adapters
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
+from pfedmma_dist.methods.pfedprompt import PFedPrompt
 from pfedmma_dist.methods.plot import PLOT
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.share import CommonShare as TwoPrompts
 from pfedmma_dist.methods.share import Share
+from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
 from pfedmma_dist.methods.zero_shot import ZeroShot
 from pfedmma_dist.params import Layout
 
@@ -36,7 +41,7 @@ def costs(kind: type[Method], **options: object) -> tuple[int, int, int]:
     method = kind(kind.Options(**options), dims("ViT-B-16"))
     layout = Layout(method.specs)
     cost = method.exchange(layout, layout.template(0), 0).cost()
-    return layout.num_trained, cost.up, cost.down
+    return method.num_trained(layout), cost.up, cost.down
 
 
 def test_pfedmma() -> None:
@@ -84,6 +89,10 @@ def test_methods_of_two_prompts_send_those_they_share(
     assert costs(kind, share=TwoPrompts[share]) == (16_384, sent, sent)
 
 
+def test_pfedprompt() -> None:
+    assert costs(PFedPrompt) == (8_192, 8_192, 8_192)
+
+
 def test_fedpgp() -> None:
     assert costs(FedPGP) == (12_416, 8_192, 8_192)
     assert costs(FedPGP, bottleneck=4)[0] == 10_304
@@ -128,9 +137,21 @@ def test_cocoop() -> None:
     assert costs(CoCoOp, share=Share.none) == (41_504, 0, 0)
 
 
+def test_fedtpg() -> None:
+    assert costs(FedTPG) == (4_206_080, 4_206_080, 4_206_080)
+
+
 def test_fedclip() -> None:
     assert costs(FedCLIP) == (525_312, 525_312, 525_312)
     assert costs(FedCLIP, share=Share.none) == (525_312, 0, 0)
+
+
+def test_feature_adapters() -> None:
+    assert costs(CLIPAdapter) == (131_072, 131_072, 131_072)
+    assert costs(LinearProbe) == (25_600, 25_600, 25_600)
+    assert costs(LinearProbe, share=Share.none) == (25_600, 0, 0)
+    assert costs(TipAdapter) == (0, 0, 0)
+    assert costs(TipAdapterF) == (40_960, 0, 0)
 
 
 @pytest.mark.parametrize("share", Matrices)

@@ -1,6 +1,7 @@
 """The methods against vectors recorded from their published code, through the code that trains."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +12,13 @@ from tiny import golden
 
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import class_text
+from pfedmma_dist.config.choices import Optimiser
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.exchange.experts import Upload
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.trainer import LocalTrainer
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.methods.clip_adapter import CLIPAdapter, CLIPAdapterOptions
 from pfedmma_dist.methods.cocoop import CoCoOp, CoCoOpOptions
 from pfedmma_dist.methods.fedotp import FedOTP, FedOTPOptions, Transport
 from pfedmma_dist.methods.fedpgp import FedPGP, FedPGPOptions
@@ -23,6 +27,7 @@ from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmoap import PFedMoAP, PFedMoAPOptions
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
+from pfedmma_dist.methods.tip_adapter import TipAdapterOptions
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
 
@@ -248,6 +253,61 @@ def test_pfedmoap_equals_the_published_code(
     experts = torch.from_numpy(arrays.get("experts", np.zeros((0, 16, 64), np.float32)))
     extra = [tuple(Upload(row) for row in experts.flatten(1))] * num_clients
     check(method, golden_clip, arrays | {"lr": lr}, key_of, num_clients, extra)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+def test_clip_adapter_equals_the_published_code(golden_clip: FrozenCLIP, num_clients: int) -> None:
+    arrays = golden("clip_adapter")
+    method = CLIPAdapter(CLIPAdapterOptions(ratio=float(arrays["ratio"])), golden_clip.dims)
+    layers = {"first": "adapter.fc.0.weight", "second": "adapter.fc.2.weight"}
+    check(method, golden_clip, arrays, layers.__getitem__, num_clients)
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize("name", ["tip_adapter", "tip_adapter_f"])
+def test_tip_adapter_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, num_clients: int
+) -> None:
+    arrays, clip = golden(name), replace(golden_clip, scale=100.0)  # a literal, as published
+    options = TipAdapterOptions(alpha=float(arrays["alpha"]), beta=float(arrays["beta"]))
+    keys, labels = (torch.from_numpy(arrays[key]) for key in ("keys", "cache_labels"))
+    method = METHODS[name](options, clip.dims, len(NAMES), 2 + len(keys))  # room for two more
+    layout = Layout(method.specs)
+    begun = method.begin(keys, labels)
+    theta = torch.cat([begun[spec.name].flatten().float() for spec in layout.specs])
+    theta = theta.repeat(num_clients, 1)
+    text, features = class_text(clip, NAMES, "a photo of a {}."), GoldenFeatures(clip)
+
+    def logits(rows: torch.Tensor) -> torch.Tensor:
+        images = features.rows(method.images, (np.arange(len(LABELS)), None))
+        images = images.expand(num_clients, *images.shape)
+        params = layout.views(rows)
+        return method.logits(params, method.classes(params, None, text), images, clip)
+
+    def equal(found: torch.Tensor, key: str, **near: float) -> None:
+        for own in found:
+            torch.testing.assert_close(own, torch.from_numpy(arrays[key]), **near)
+
+    equal(logits(theta), "logits", atol=1e-4, rtol=0)
+    if method.counts:
+        return
+    batch, (width, end) = batch_of(num_clients), (keys.shape[1], keys.numel())
+    for file, atol in ((name, 1e-6), (f"{name}_adamw", 5e-6)):
+        arrays = golden(file)
+        optim = OptimConfig(lr=float(arrays["lr"]), weight_decay=float(arrays["weight_decay"]))
+        if "eps" in arrays:
+            optim = replace(optim, name=Optimiser.adamw, eps=float(arrays["eps"]))
+        trainer = LocalTrainer(method, layout, text, features, LABELS.__getitem__, optim)
+        loss, grad = trainer.gradient(theta, None, batch)
+        np.testing.assert_allclose(loss.numpy(), arrays["loss"], atol=5e-5)
+        assert not grad[:, end:].any()  # neither the two that are not there, nor any value
+        equal(grad[:, :end].unflatten(1, (-1, width)), "grad/adapter.weight", atol=1e-5, rtol=1e-4)
+        for steps in (1, 3):
+            rows = trainer.train(theta, theta[:, :0], None, [batch] * steps).theta
+            keys_then = rows[:, :end].unflatten(1, (-1, width))
+            equal(keys_then, f"step{steps}/adapter.weight", atol=atol, rtol=0)
+            assert torch.equal(rows[:, end:], theta[:, end:])
+        equal(logits(rows), "logits_after3", atol=1e-4, rtol=0)
 
 
 def test_zero_shot_equals_the_published_code(golden_clip: FrozenCLIP) -> None:

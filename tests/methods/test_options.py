@@ -63,8 +63,8 @@ def test_option_changes_what_is_trained_sent_or_computed(
         if not setting.method.counts:
             return losses
         images = torch.eye(3, setting.clip.dims.embed_dim)
-        sums = setting.method.statistics(images, torch.arange(3))
-        return torch.cat([losses, setting.method.private(sums)])
+        begun = setting.method.begin(images, torch.arange(3))
+        return torch.cat([losses, *(values.flatten() for values in begun.values())])
 
     same = told(default) == told(changed) and torch.equal(computed(default), computed(changed))
     assert not same
