@@ -9,6 +9,7 @@ import numpy as np
 from pfedmma_dist.build import attach_features
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.federation import probes
+from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.results.controls import Scored, matrix_file, write_scored
@@ -27,7 +28,7 @@ def score_controls(cfg: Config, run: RunFolder, folder: Path, world: World) -> i
     world.tell()
     federation, done = restored(cfg, run, world)
     with Progress(world, console, done) as progress:
-        attach_features(federation, progress.step, training=False)
+        attach_features(federation, progress.step, training=Examiner(federation).tunes)
         why_not_swapped, why_not_silent = (
             probes.why_not_swapped(federation), probes.why_not_silent(federation),
         )  # fmt: skip

@@ -18,6 +18,7 @@ from pfedmma_dist.config.tuned import untuned
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.federation.idle import idle
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.rounds import Rounds
@@ -75,6 +76,8 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
             log.warning("%s", words)
         federation = assemble(cfg, world)
         if world.first:
+            for words in idle(cfg, federation.method, federation.layout):
+                log.warning("%s", words)
             _account(federation.task.images)
         sizes = federation.sizes
         log.info("%d clients with %d to %d training images", len(sizes), sizes.min(), sizes.max())

@@ -40,7 +40,8 @@ def record(
     if scores is not None:
         rows = [result_row(ZERO_SHOT, zero_shot, 0, 0)] if zero_shot else []
         rows.append(result_row(keys["method.name"], scores, **row))
-        (folder / "result.json").write_text(json.dumps({"results": rows}))
+        body = {"rounds": len(rounds), "results": rows} if rounds else {"results": rows}
+        (folder / "result.json").write_text(json.dumps(body))
     if rounds:
         with open(folder / "metrics.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, list(rounds[0]))

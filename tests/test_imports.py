@@ -159,3 +159,12 @@ def test_no_code_knows_a_method_by_name() -> None:
             continue
         words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
         assert not words & METHODS.keys(), path
+
+
+def test_files_of_tests_that_are_no_package_have_names_of_their_own() -> None:
+    names = [
+        path.name
+        for path in (ROOT / "tests").rglob("*.py")
+        if not (path.parent / "__init__.py").exists() and path.name != "conftest.py"
+    ]
+    assert sorted(set(names)) == sorted(names), "the first of two would be imported for both"

@@ -223,7 +223,7 @@ class EvaluateConfig:
     full_every: int = key(0, role=Role.REPORT, limit=NOT_NEGATIVE)
     """Rounds between scores on all test sets (Base and Novel too); 0 scores them only at the
     end."""
-    unseen_epochs: int = key(1, limit=AT_LEAST_1, since=1)
+    unseen_epochs: int = key(1, limit=AT_LEAST_1, since=1, never={"federation.unseen": (0,)})
     """Local epochs after which clients of federation.unseen are scored again, once with the shared
     part at rest and once with all of it trained, at the rate of round 0; nothing of it is kept."""
     finetune_epochs: int = key(0, limit=NOT_NEGATIVE, since=1, heading="Finetuning")

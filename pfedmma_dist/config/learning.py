@@ -60,7 +60,7 @@ class OptimConfig:
     warmup: int = key(0, limit=NOT_NEGATIVE, since=1)
     """Rounds, epochs or steps before the schedule begins; 1 in CoOp's recipe. `cosine` is not
     shortened by them (Dassl)."""
-    warmup_lr: float | None = key(None, limit=POSITIVE, since=1)
+    warmup_lr: float | None = key(None, limit=POSITIVE, since=1, never={"optim.warmup": (0,)})
     """Rate while warming up, 1e-5 in CoOp's recipe; null rises to lr in equal steps."""
     keep_state: bool = key(False, since=1)
     """Carry momentum, or adam's means, of a client from one of its rounds to its next; otherwise

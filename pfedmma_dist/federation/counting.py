@@ -20,8 +20,9 @@ def check(trainer: LocalTrainer, num_images: int) -> None:
     method = trainer.method
     if trainer.layout.num_shared and trainer.corrections:
         raise ValueError(
-            f"method.name: {method.name} takes no step that federation.proximal or correction.name "
-            "could correct; set federation.proximal=0 and correction.name=none"
+            f"method.name: {method.name} takes no step that federation.proximal, correction.name "
+            "or control.shared could change; set federation.proximal=0, correction.name=none and "
+            "control.shared=trained"
         )
     if method.most_images is not None and num_images > method.most_images:
         raise ValueError(

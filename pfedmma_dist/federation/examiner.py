@@ -59,13 +59,24 @@ class Examiner:
 
     def exam(self, full: bool, stop: Callable[[], bool]) -> Scores:
         """Score every client: on its own images, if `full` on all test sets. Collective."""
-        federation, due = self.federation, self.federation.cfg.evaluate
-        start, uniform = self._downloaded, federation.uniform
-        if due.finetune_epochs and federation.layout.num_trained:
-            rest = due.finetune is Part.private
-            start, uniform = self._tuned(due.finetune_epochs, rest=rest), False
-        found = self._score(federation.method, start, uniform, full, stop)
+        uniform = self.federation.uniform and not self.tunes
+        found = self._score(self.federation.method, self.start, uniform, full, stop)
         return self._joined(found, *self._exam_unseen()) if full and self._has_unseen else found
+
+    @property
+    def tunes(self) -> bool:
+        """Whether clients that train are scored after local epochs more, which read training
+        images."""
+        federation = self.federation
+        return bool(federation.cfg.evaluate.finetune_epochs and federation.layout.num_trained)
+
+    @property
+    def start(self) -> Start:
+        """Return what gives clients that train the numbers that they are scored with."""
+        due = self.federation.cfg.evaluate
+        if not self.tunes:
+            return self._downloaded
+        return self._tuned(due.finetune_epochs, rest=due.finetune is Part.private)
 
     def _exam_unseen(self) -> tuple[Scores, Scores, Scores]:
         """Score the clients that never train: as downloaded, and after epochs of a part and all."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pfedmma_dist.data.tasks.task import Scope
 from pfedmma_dist.federation.evaluate import Scores, Start, score
+from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.quantities.scores import LOCAL
 
@@ -24,14 +25,15 @@ def swapped(federation: Federation) -> np.ndarray:
     on the own test images of each of them. Collective.
 
     All images are told apart among all classes, so the diagonal is Local. What a client was handed
-    besides, such as others' prompts, goes with its numbers.
+    besides, such as others' prompts, goes with its numbers, and so does what
+    `evaluate.finetune_epochs` makes of them.
     """
     [local] = [scope for scope in federation.task.scopes if scope.name == LOCAL]
     of_each = [
         Scope(str(client), local.class_set, local.rows_of(int(client)), full=False)
         for client in federation.seen
     ]
-    found = _scored(federation, lambda clients: federation.start(clients, training=False), of_each)
+    found = _scored(federation, Examiner(federation).start, of_each)
     return np.stack([found.percent[scope.name][federation.seen] for scope in of_each], axis=1)
 
 

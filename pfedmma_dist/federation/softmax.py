@@ -14,5 +14,13 @@ Columns = Callable[[np.ndarray], np.ndarray]
 
 def training_columns(softmax: Softmax, task: Task) -> Columns | None:
     """Return which columns take part, or None where all do."""
-    own = softmax is Softmax.own
-    return partial(task.own_columns, task.train_classes) if own else None
+    return partial(_own_columns, task) if softmax is Softmax.own else None
+
+
+def _own_columns(task: Task, clients: np.ndarray) -> np.ndarray:
+    """Return the clients' own classes, and what else they label their images with: a control of
+    permuted labels has them label some with classes of others."""
+    columns = task.own_columns(task.train_classes, clients)
+    for own, client in zip(columns, clients, strict=True):
+        own[task.labels(task.train_classes, task.train.rows(int(client)))] = True
+    return columns

@@ -98,8 +98,8 @@ def taking_part(run: Outcome, rounds: np.ndarray) -> np.ndarray:
 
 
 def _rounds(run: Outcome) -> dict[str, np.ndarray]:
-    """Return the columns of a finished run's metrics.csv; {} where nothing was trained."""
-    metrics = run.metrics() if run.final.get("trained") else {}
+    """Return the columns of a finished run's metrics.csv; {} where no round was."""
+    metrics = {} if run.is_untrained else run.metrics()
     if not len(metrics.get("round", ())):
         return {}
     return {**metrics, TAKING_PART: taking_part(run, metrics["round"])}

@@ -90,10 +90,12 @@ def read_scored(folder: Path, run: RunFolder) -> Scored | None:
 
 def why_not(control: Control, run: Outcome) -> str:
     """Say why a run has no such control of its own; nothing where it has."""
-    if control.name == "labels" and not run.final.get("trained"):
+    if control.name == "labels" and run.is_untrained:
         return "nothing is trained: labels are not read"
     if control.name == "shared" and not run.final.get("up_numbers"):
         return "nothing is shared: nothing to hold"
+    if control.name == "shared" and not run.final.get("trained"):
+        return "what is shared is counted: nothing but zero-shot is left without it"
     return ""
 
 

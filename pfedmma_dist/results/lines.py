@@ -42,8 +42,8 @@ class Line:
 
     @property
     def is_reference(self) -> bool:
-        """Whether nothing was trained."""
-        return any(run.is_reference or run.final.get("trained") == 0 for run in self.runs)
+        """Whether nothing was trained, nor counted."""
+        return any(run.is_untrained for run in self.runs)
 
     def lacks(self, quantity: Quantity) -> bool:
         """Whether a quantity says something else of these runs than of others: of a single client

@@ -59,6 +59,13 @@ class Outcome:
         return self.final.get("scores", {})
 
     @property
+    def is_untrained(self) -> bool:
+        """Whether clients did nothing: it is CLIP as it came. What is counted in place of being
+        trained has rounds, too."""
+        no_rounds = not (self.result or {}).get("rounds")
+        return self.is_reference or (self.final.get("trained") == 0 and no_rounds)
+
+    @property
     def reference(self) -> "Outcome | None":
         """Return the zero-shot scores that a run is measured beside, as an outcome of their own."""
         if self.result is None or len(self.result["results"]) < 2:

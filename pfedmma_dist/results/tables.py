@@ -96,7 +96,7 @@ def with_reference(runs: list[Outcome]) -> list[Outcome]:
         own = [run for run in runs if run.task == task]
         rows = [run.reference for run in own]
         name = next((row.name for row in rows if row is not None), None)
-        known = {run.name for run in own if run.final.get("trained") == 0 or run.name == name}
+        known = {run.name for run in own if run.name == name or _is_plain(run)}
         if name is None or known:
             continue
         rows = [
@@ -112,6 +112,12 @@ def with_reference(runs: list[Outcome]) -> list[Outcome]:
         )
         found += short if is_short else [_with_keys(row, row.config) for row in rows]
     return [*found, *runs]
+
+
+def _is_plain(run: Outcome) -> bool:
+    """Whether a run is zero-shot CLIP, prompted as it is beside all others."""
+    beside = run.reference
+    return run.is_untrained and (beside is None or _alike(run.scores, beside.scores))
 
 
 def _alike(one: Mapping[str, float], other: Mapping[str, float]) -> bool:

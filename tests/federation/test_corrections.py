@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from recorded import TwoLayers, play, recorded_batches
+from played import TwoLayers, play, recorded_batches
 from tiny import golden, on_ranks, same_state, tiny_federation
 from torch import Tensor
 from toy import NO_TEXT, Linear, Table

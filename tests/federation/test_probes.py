@@ -6,6 +6,7 @@ import torch
 from tiny import on_ranks, tiny_clip, tiny_federation
 
 from pfedmma_dist.config.choices import SharedPart
+from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.corrections.resting import SharedRests
 from pfedmma_dist.federation.examiner import Examiner
@@ -51,6 +52,17 @@ def test_diagonal_of_swapped_private_parts_is_local() -> None:
     assert np.array_equal(matrix.diagonal(), local)
     assert matrix.shape == (6, 6)
     assert any(len(set(column)) > 1 for column in matrix.T)
+
+
+def test_finetuned_clients_swap_what_they_are_scored_with() -> None:
+    matrices = []
+    for epochs in (0, 3):
+        tuned = {"optim": OptimConfig(lr=0.2), "evaluate": {"finetune_epochs": epochs}}
+        federation = tiny_federation(PFedMMA, None, LOUD, **tuned)
+        matrices.append(swapped(federation))
+        local = federation.evaluate(full=True).percent["local"]
+        assert np.array_equal(matrices[-1].diagonal(), local)
+    assert not np.array_equal(*matrices)
 
 
 def test_clients_that_never_train_swap_nothing() -> None:

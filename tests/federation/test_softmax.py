@@ -5,8 +5,9 @@ import pytest
 import torch
 from tiny import tiny_federation, tiny_task
 
-from pfedmma_dist.config.choices import Softmax
-from pfedmma_dist.config.learning import OptimConfig
+from pfedmma_dist.config.choices import Order, Softmax
+from pfedmma_dist.config.learning import ControlConfig, OptimConfig
+from pfedmma_dist.data.tasks.control import controlled
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods.own_prior import OwnPrior
@@ -39,6 +40,14 @@ def test_client_of_one_class_has_nothing_to_learn() -> None:
     result = one._train(cohort, 0)
     assert result.loss.tolist() == [0.0]
     assert torch.equal(result.theta[0], one.exchange.shared)
+
+
+def test_labels_of_others_take_part_where_a_control_deals_them() -> None:
+    task = controlled(tiny_task(), ControlConfig(labels=Order.permuted), 1)
+    own = [task.own_columns("base", np.array([client]))[0] for client in range(6)]
+    labels = [task.labels("base", task.train.rows(client)) for client in range(6)]
+    assert any(not mine[named].all() for mine, named in zip(own, labels, strict=True))
+    assert np.isfinite(federation(Softmax.own, task=task).round(0).loss)
 
 
 def test_scores_of_the_same_numbers_do_not_ask_for_it() -> None:

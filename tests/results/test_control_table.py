@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from recorded import record, three
+from recorded import record, round_row, three
 
 from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.results.controls import (
@@ -67,6 +67,14 @@ def test_what_cannot_be_says_why_in_its_row(tmp_path: Path) -> None:
     assert [bool(why_not(control, read_outcome(path))) for control in CONTROLS[:3]] == [
         True, False, True,
     ]  # fmt: skip
+
+
+def test_what_is_counted_reads_labels_and_holds_no_shared_part(tmp_path: Path) -> None:
+    rounds = [round_row(0, 50.0)]
+    path = record(tmp_path / "run", three(60, 50, 40), trained=0, rounds=rounds)
+    labels, _, shared, *_ = (why_not(control, read_outcome(path)) for control in CONTROLS)
+    assert labels == ""
+    assert shared.startswith("what is shared is counted")
 
 
 def test_scores_belong_to_one_result(run: Path, tmp_path: Path) -> None:

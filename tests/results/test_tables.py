@@ -229,6 +229,20 @@ def test_reference_is_left_out_where_a_run_trains_nothing(tmp_path: Path) -> Non
     assert [row.names[0] for row in table.rows] == ["frozen", "tuned"]
 
 
+def test_run_that_counts_or_prompts_otherwise_is_not_taken_for_zero_shot(tmp_path: Path) -> None:
+    beside = {"zero_shot": three(5, 5, 5), "sent": 8, "trained": 0}
+    rounds = [round_row(0, 50.0), round_row(1, 60.0)]
+    config = {"method.name": "counted"}
+    record(tmp_path / "a", three(60, 60, 60), config=config, rounds=rounds, **beside)
+    record(tmp_path / "b", three(7, 7, 7), config={"method.name": "ensemble"}, **beside)
+    runs = named_runs(map(str, sorted(tmp_path.iterdir())))
+    table = tables(runs)[0]
+    assert {row.names[0]: row.is_reference for row in table.rows} == {
+        ZERO_SHOT: True, "counted": False, "ensemble": True,
+    }  # fmt: skip
+    assert means(tables(runs, keys=["round_seconds"])[0], "counted")["round_seconds"] == 2.0
+
+
 def test_feature_shift_has_a_column_per_domain_and_one_over_all(tmp_path: Path) -> None:
     scores = {
         "local_mean": 61.0, "local_std": 3.0, "global_mean": 40.0, "domain_photo_mean": 70.0,
