@@ -42,7 +42,10 @@ def test_every_method_has_a_row_and_a_preset() -> None:
         assert (ROOT / "configs" / "method" / f"{name}.yaml").exists()
 
 
-def test_quick_compare_runs_every_method_as_set_for_the_glyphs() -> None:
-    rows = read_yaml(ROOT / "configs" / "sweep" / "quick_compare.yaml")["rows"]
+def test_long_quick_compare_has_every_method_as_set_for_the_glyphs_and_all_of_the_short() -> None:
+    sweeps = ROOT / "configs" / "sweep"
+    both = [read_yaml(sweeps / f"quick_compare{which}.yaml") for which in ("", "_all")]
     named = {f"configs/method/glyphs/{name}.yaml" for name in METHODS}
-    assert {words[0] for words in rows.values()} >= named
+    assert {words[0] for words in both[1]["rows"].values()} >= named
+    assert both[0]["rows"].items() <= both[1]["rows"].items()
+    assert both[0]["base"] == both[1]["base"]
