@@ -16,10 +16,13 @@ class LowRank:
 
     down: Tensor  # [G, R, in]
     up: Tensor  # [G, out, R]
+    drop: Callable[[Tensor], Tensor] | None = None
+    """Inputs [G, n * T, in] -> what is left of them in a step of training; None: all is."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """[N, T, in] -> [N, T, out]."""
         rows = x.reshape(len(self.down), -1, x.shape[-1])
+        rows = rows if self.drop is None else self.drop(rows)
         return (rows @ self.down.mT @ self.up.mT).view(*x.shape[:2], -1)
 
     def of_heads(self, x: Tensor) -> Tensor:

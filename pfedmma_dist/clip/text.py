@@ -1,5 +1,6 @@
 """Class names as the text tower sees them: cut at EOT, their common prefix run once."""
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -81,6 +82,14 @@ class ClassText:
             each = [type(self)(self.clip, self.names, template).plain for template in templates]
             self._ensembles[templates] = F.normalize(torch.stack(each).mean(dim=0), dim=1)
         return self._ensembles[templates]
+
+    def merged(self, clip: FrozenCLIP, start: int) -> "ClassText":
+        """Return these classes in a CLIP whose text tower is another one from block `start` on."""
+        own = copy(self)
+        own.__dict__.pop("plain", None)
+        own.clip, own._placeholders, own._forks, own._ensembles = clip, {}, {}, {}
+        own._entries = {start: self._entry(start)}
+        return own
 
     def branched(self, branch: Branch | None, start: int, num_clients: int) -> Tensor:
         """Return unit vectors [G, C, D] of the template prompts.

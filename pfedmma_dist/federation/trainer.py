@@ -183,7 +183,8 @@ class LocalTrainer:
         """Return which numbers [G, P + S] the method lets move in a round."""
         awake = torch.ones_like(theta, dtype=torch.bool)
         for name, rests in self.method.resting(prepared, round_index).items():
-            self.layout.views(awake)[name][rests.to(theta.device)] = False
+            whose = rests.to(theta.device).expand(len(theta))
+            self.layout.views(awake)[name][whose] = False
         return awake
 
     def _walk(self, theta: Tensor, kept: Tensor) -> Walk:

@@ -77,6 +77,9 @@ class Method:
     specs: tuple[ParamSpec, ...] = ()
     images: Kinds = FINAL
     """What is read of an image; of a tuple of kinds `logits` is handed a tuple, in that order."""
+    goes_on: bool = True
+    """Whether clients start from the mean of all that was sent; what corrects that mean in training
+    fits nothing else."""
     counts: bool = False
     """Whether a round takes no step: `statistics` of a client's images stand in its place."""
     most_images: ClassVar[int | None] = None
@@ -123,8 +126,8 @@ class Method:
         return None
 
     def resting(self, prepared: Any, round_index: int) -> dict[str, Tensor]:
-        """Return, by name, the clients [G] bool whose parameter sits this round out: it keeps its
-        bits, weight decay included."""
+        """Return, by name, the clients [G] bool whose parameter sits this round out, or one [1] for
+        all: it keeps its bits, weight decay included."""
         return {}
 
     def draw(self, prepared: Any, keys: Sequence[Key]) -> Any:

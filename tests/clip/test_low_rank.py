@@ -127,6 +127,26 @@ def test_last_row_equals_the_whole_block(dtype: torch.dtype, letters: str) -> No
     check(tower.last_rows(x, rows, inside=terms), whole[1][:, rows], [x, *terms.leaves])
 
 
+@pytest.mark.parametrize("letters", [*LETTERS, "qkvo"])
+def test_last_row_of_terms_that_drop_inputs_equals_the_whole_block(letters: str) -> None:
+    tower, whole = (
+        random_clip(torch.float64).image,
+        Terms.random("image", letters, 2, torch.float64),
+    )
+    kept = torch.arange(WIDTH["image"]) % 3 > 0
+
+    def terms(block: int) -> dict[str, LowRank]:
+        return {
+            letter: LowRank(term.down, term.up, lambda rows: 1.5 * rows * kept)
+            for letter, term in whole(block).items()
+        }
+
+    x = torch.randn(6, TOKENS, WIDTH["image"]).double().requires_grad_()
+    out = tower.last_row(x, inside=terms)
+    check(out, tower.run(x, DEPTH - 1, DEPTH, inside=terms)[:, 0], [x, *whole.leaves])
+    assert not torch.allclose(out, tower.last_row(x, inside=whole))
+
+
 def test_terms_of_one_client_leave_the_others_alone() -> None:
     terms = Terms.random("image", "qkvo", 3, torch.float64)
     clip, kind = random_clip(torch.float64), ImageFeatures(start=1, entry=True)

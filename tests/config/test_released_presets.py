@@ -49,7 +49,7 @@ WANTED: dict[str, dict[str, Any]] = {
     "lora": {
         "optim.name": "adamw", "optim.lr": 3e-4, "federation.rounds": 50,
         "federation.fraction": 0.1, "federation.local_epochs": 10, "federation.batch_size": 64,
-        "method.rank": 16, "method.projections": "q",
+        "method.rank": 16, "method.projections": "q", "method.dropout": 0.05,
     },
 }  # fmt: skip
 

@@ -27,6 +27,7 @@ CASES = {
     **{name: (name, {}) for name in METHODS if name not in ("zero_shot", "class_means", "gda")},
     "softmax": ("pfedmma", {"softmax": Softmax.own}),
     "FFA-LoRA": ("lora", {"options": LoRAOptions(train=Train.B)}),
+    "RoLoRA": ("lora", {"options": LoRAOptions(train=Train.alternate)}),
     "proximal": ("promptfl", {"proximal": 0.5}),
     "drop_last": ("pfedmma", {"drop_last": True}),
     "adamw, cosine of rounds, warm-up": (

@@ -16,7 +16,7 @@ from pfedmma_dist.methods.fedpha import FedPHA
 from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
-from pfedmma_dist.methods.lora import LoRA, Train
+from pfedmma_dist.methods.lora import LoRA, Merge, Train
 from pfedmma_dist.methods.lora import Share as Matrices
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
@@ -164,6 +164,21 @@ def test_lora_sends_the_matrices_it_shares(share: Matrices) -> None:
 @pytest.mark.parametrize(("share", "sent"), [("all", 61_440), ("none", 0)])
 def test_lora_with_a_frozen_trains_and_sends_half(share: str, sent: int) -> None:
     assert costs(LoRA, train=Train.B, share=Matrices[share]) == (61_440, sent, sent)
+
+
+def test_lora_that_alternates_sends_half_a_round() -> None:
+    assert costs(LoRA, train=Train.alternate) == (122_880, 61_440, 122_880)
+
+
+@pytest.mark.parametrize(
+    ("merge", "down"), [(Merge.residual, 122_880 + 5_111_808), (Merge.product, 5_111_808)]
+)
+def test_lora_that_merges_receives_whole_matrices(merge: Merge, down: int) -> None:
+    assert costs(LoRA, merge=merge) == (122_880, 122_880, down)
+
+
+def test_clip_lora() -> None:
+    assert costs(LoRA, blocks=12, projections="qkv", rank=2) == (184_320,) * 3
 
 
 def test_zero_shot() -> None:

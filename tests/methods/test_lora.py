@@ -1,5 +1,6 @@
 """LoRA: where it starts, what its options do, and one step of it as merged weights take it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from setting import LABELS, STEPS, Setting
+from setting import CLIENTS, LABELS, STEPS, Setting
 from tiny import tiny_federation
 from torch import Tensor
 
@@ -15,21 +16,23 @@ from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.clip.tower import Tower
-from pfedmma_dist.methods.lora import LoRA, LoRAOptions, Share, Train
+from pfedmma_dist.federation.cohort import Batch
+from pfedmma_dist.methods.inside import Dropout
+from pfedmma_dist.methods.lora import LoRA, LoRAOptions, Merge, Share, Train
 from pfedmma_dist.params import Layout
+from pfedmma_dist.rng import Key
 
 SMALL = {"blocks": 2, "rank": 3, "alpha": 12.0}
 
 
-def merged(tower: Tower, params: dict[str, Tensor], side: str, letters: str) -> Tower:
-    """Return a tower whose top blocks hold W + alpha / r * B A in place of W."""
+def merged(tower: Tower, side: str, letters: str, product_of: Callable[[str], Tensor]) -> Tower:
+    """Return a tower whose top blocks hold W + product in place of W."""
     blocks = list(tower.blocks)
     for level in range(2):
         index = tower.depth - 2 + level
         block, width = blocks[index], tower.width
         for letter in letters:
-            place = f"{level}.{side}.{letter}"
-            product = 12.0 / 3 * params[f"B.{place}"][0] @ params[f"A.{place}"][0]
+            product = product_of(f"{level}.{side}.{letter}")
             if letter == "o":
                 block = replace(block, out_weight=block.out_weight + product)
                 continue
@@ -43,26 +46,81 @@ def merged(tower: Tower, params: dict[str, Tensor], side: str, letters: str) -> 
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("letters", ["qv", "k", "o", "qkvo"])
-@pytest.mark.parametrize("plain", [False, True], ids=["shortcuts", "plain"])
-def test_loss_and_gradient_are_those_of_merged_weights(plain: bool, letters: str) -> None:
-    setting = Setting("lora", SMALL | {"projections": letters}, plain=plain)
+def merged_loss(setting: Setting, product_of: Callable[[str], Tensor], letters: str) -> Tensor:
+    """Return the loss of the first client on the first step, of a CLIP with these products."""
     reference = Setting("zero_shot", {}, plain=True)
     slow, rows = reference.clip, STEPS[0].rows
-    row = setting.theta[:1].clone().requires_grad_()
-    params = setting.layout.views(row)
     towers = {
-        side: merged(getattr(slow, side), params, side, letters) for side in ("image", "text")
+        side: merged(getattr(slow, side), side, letters, product_of) for side in ("image", "text")
     }
     clip = FrozenCLIP(**{**vars(slow), **towers})
     text = class_text(clip, setting.text.names, setting.text.template)
     classes = text.branched(None, 0, 1)
     pixels = reference.features.rows(reference.method.images, (rows[0], None))
     images = clip.encode_image(pixels, setting.method.images)
-    loss = F.cross_entropy(clip.scale * images @ classes[0].T, torch.from_numpy(LABELS[rows[0]]))
+    return F.cross_entropy(clip.scale * images @ classes[0].T, torch.from_numpy(LABELS[rows[0]]))
+
+
+@pytest.mark.parametrize("letters", ["qv", "k", "o", "qkvo"])
+@pytest.mark.parametrize("plain", [False, True], ids=["shortcuts", "plain"])
+def test_loss_and_gradient_are_those_of_merged_weights(plain: bool, letters: str) -> None:
+    setting = Setting("lora", SMALL | {"projections": letters}, plain=plain)
+    row = setting.theta[:1].clone().requires_grad_()
+    params = setting.layout.views(row)
+    loss = merged_loss(
+        setting, lambda p: 12.0 / 3 * params[f"B.{p}"][0] @ params[f"A.{p}"][0], letters
+    )
     assert torch.allclose(setting.losses(setting.theta, STEPS[0])[0], loss, rtol=0, atol=1e-10)
     ours = setting.gradient(setting.theta, STEPS[0])[:1]
     torch.testing.assert_close(ours, torch.autograd.grad(loss, row)[0], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["shortcuts", "plain"])
+def test_what_rounds_have_merged_is_in_the_weights_of_both_towers(plain: bool) -> None:
+    setting = Setting("lora", SMALL | {"merge": Merge.residual}, plain=plain)
+    dense = setting.exchange.dense.float().double()
+    places = [place for place, _ in setting.method.places()]
+    parts = dict(zip(places, dense.view(len(places), 64, 64), strict=True))
+    params = setting.layout.views(setting.theta)
+
+    def product(place: str) -> Tensor:
+        return 12.0 / 3 * params[f"B.{place}"][0] @ params[f"A.{place}"][0] + parts[place]
+
+    loss = merged_loss(setting, product, "qv")
+    without = merged_loss(setting, lambda place: product(place) - parts[place], "qv")
+    found = setting.losses(setting.theta, STEPS[0])[0]
+    torch.testing.assert_close(found, loss, rtol=0, atol=1e-10)
+    assert abs(float(found - without)) > 1e-4
+
+
+def test_drops_are_of_the_step_and_leave_the_others_as_they_were() -> None:
+    setting = Setting("lora", SMALL | {"dropout": 0.5})
+    whole = Setting("lora", SMALL)
+    first, second = (setting.losses(setting.theta, step) for step in STEPS[:2])
+    again = setting.losses(setting.theta, STEPS[0])
+    assert torch.equal(first, again)
+    later = replace(STEPS[0], keys=tuple(replace(key, step=9) for key in STEPS[0].keys))
+    assert (setting.losses(setting.theta, later) != first).all()
+    assert (whole.losses(whole.theta, STEPS[0]) != first).all()
+    scored, undropped = (s.logits(s.theta, STEPS[0].rows) for s in (setting, whole))
+    assert torch.equal(scored, undropped)
+    together = setting.train(setting.theta, STEPS)
+    for g in range(3):
+        own = slice(g, g + 1)
+        alone = [Batch(**{name: x[own] for name, x in vars(step).items()}) for step in STEPS]
+        single = setting.train(setting.theta[own], alone, CLIENTS[own])
+        torch.testing.assert_close(together.theta[own], single.theta, rtol=0, atol=1e-10)
+    assert second.shape == (3,)
+
+
+def test_as_many_inputs_are_dropped_as_asked_and_the_rest_makes_up_for_them() -> None:
+    keys = [Key(1, 0, client, 0) for client in range(2)]
+    drop = Dropout(0.25, keys).of("0.image.q")
+    left = drop(torch.ones(2, 100, 50))
+    assert set(left.unique().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
+    assert abs(float(left.mean()) - 1) < 0.02
+    assert not torch.equal(left[0], left[1])
+    assert not torch.equal(left, Dropout(0.25, keys).of("0.image.v")(torch.ones(2, 100, 50)))
 
 
 def test_every_client_starts_as_the_untouched_clip() -> None:
@@ -126,6 +184,14 @@ def test_a_that_is_averaged_cannot_be_frozen() -> None:
         LoRAOptions(share=Share.A, train=Train.B)
 
 
+def test_a_that_is_averaged_cannot_take_turns_with_b_and_merging_needs_both() -> None:
+    with pytest.raises(ValueError, match=r"method\.share: A is averaged, and with .* every other"):
+        LoRAOptions(share=Share.A, train=Train.alternate)
+    for one in ({"train": Train.B}, {"share": Share.none}):
+        with pytest.raises(ValueError, match=r"^method\.merge: residual is about A and B that are"):
+            LoRAOptions(merge=Merge.residual, **one)
+
+
 def test_rank_and_alpha_make_the_scale() -> None:
     theta = Setting("lora", SMALL).theta
     logits = [
@@ -146,6 +212,7 @@ def test_rank_and_alpha_make_the_scale() -> None:
         ({"blocks": 0}, "method.blocks: 0; set 1 or more"),
         ({"blocks": 13}, "method.blocks: 13; the smaller tower has 12"),
         ({"rank": 0}, "method.rank: 0; set 1 or more"),
+        ({"dropout": 1.0}, "method.dropout: 1.0; set 0 or more, below 1"),
         ({"alpha": 0.0}, "method.alpha: 0.0; set a positive scale"),
         ({"projections": ""}, "method.projections: ''; write some of the letters q, k, v and o"),
         ({"projections": "qx"}, "method.projections: 'qx'; write some of the letters"),

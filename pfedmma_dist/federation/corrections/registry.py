@@ -62,6 +62,11 @@ def _misfit(cfg: Config, method: Method, layout: Layout) -> str:
             f"correction.name: {name.value} is about what clients share, and this method "
             "shares nothing; set correction.name=none"
         )
+    if not method.goes_on:
+        return (
+            f"correction.name: {name.value} is about the mean of all that clients share, and here "
+            "they start from something else (method.train, method.merge); set correction.name=none"
+        )
     if name is CorrectionName.scaffold and (optim.name is not Optimiser.sgd or optim.keep_state):
         return (
             "correction.name: scaffold takes a client's mean gradient from how far it came, "

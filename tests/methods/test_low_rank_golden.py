@@ -1,0 +1,129 @@
+"""Low-rank methods against vectors recorded from their published code."""
+
+import re
+from copy import copy
+
+import numpy as np
+import pytest
+import torch
+from test_golden import COHORTS, LABELS, NAMES, GoldenFeatures, batch_of, rows_from
+from tiny import golden
+from torch import Tensor
+
+from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.text import class_text
+from pfedmma_dist.config.choices import Optimiser
+from pfedmma_dist.config.learning import OptimConfig
+from pfedmma_dist.exchange.factors import Products
+from pfedmma_dist.federation.trainer import LocalTrainer
+from pfedmma_dist.methods.lora import LoRA, LoRAOptions, Scaling
+from pfedmma_dist.params import Layout
+from pfedmma_dist.world import World
+
+OPTIMISERS = {
+    "cliplora_qkv_r2": (OptimConfig(lr=2e-4, momentum=0.9, weight_decay=5e-4), 1e-6),
+    "cliplora_qkv_r2_adamw": (
+        OptimConfig(name=Optimiser.adamw, lr=2e-4, weight_decay=1e-2),
+        5e-6,
+    ),
+}
+"""Optimiser of each file, and how near three of its steps are."""
+
+
+def key_of(spec: str) -> str:
+    """Return the published name of a factor."""
+    factor, level, tower, letter = re.fullmatch(r"(A|B)\.(\d)\.(image|text)\.(\w)", spec).groups()
+    stem = {"image": "visual.transformer", "text": "transformer"}[tower]
+    return f"{stem}.resblocks.{level}.attn.{letter}_proj.w_lora_{factor}"
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_cliplora_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, num_clients: int
+) -> None:
+    arrays, (optim, near) = golden(name), OPTIMISERS[name]
+    assert (np.float32(optim.lr), np.float32(optim.weight_decay)) == (
+        arrays["lr"],
+        arrays["weight_decay"],
+    )
+    clip = copy(golden_clip)
+    clip.scale = float(arrays["logit_scale"])  # a literal 100 in their loop
+    options = LoRAOptions(
+        blocks=4, rank=int(arrays["rank"]), alpha=float(arrays["alpha"]), projections="qkv",
+        scaling=Scaling.sqrt_r,
+    )  # fmt: skip
+    method = LoRA(options, clip.dims)
+    layout, features = Layout(method.specs), GoldenFeatures(clip)
+    text, batch = class_text(clip, NAMES, "a photo of a {}."), batch_of(num_clients)
+    theta = rows_from(layout, arrays, "init", key_of, num_clients)
+    params = layout.views(theta)
+    images = features.rows(method.images, (batch.rows.reshape(-1), None))
+    images = images.unflatten(0, batch.rows.shape)
+    logits = method.logits(params, method.classes(params, None, text), images, clip)
+    for own in logits:
+        torch.testing.assert_close(own, torch.from_numpy(arrays["logits"]), atol=1e-4, rtol=0)
+    trainer = LocalTrainer(method, layout, text, features, LABELS.__getitem__, optim)
+    loss, grad = trainer.gradient(theta, None, batch)
+    np.testing.assert_allclose(loss.numpy(), arrays["loss"], atol=2e-5)
+    expected = rows_from(layout, arrays, "grad", key_of, num_clients)
+    torch.testing.assert_close(grad, expected, atol=1e-5, rtol=1e-4)
+    for steps in (1, 3):
+        result = trainer.train(theta, theta[:, :0], None, [batch] * steps)
+        expected = rows_from(layout, arrays, f"step{steps}", key_of, num_clients)
+        torch.testing.assert_close(result.theta, expected, atol=near, rtol=0)
+
+
+def averaged(
+    factors: list[tuple[Tensor, Tensor]], weight: list[float], scale: float, *, restart: bool
+) -> Products:
+    """Return the server after a round of clients with these (A [r, in], B [out, r])."""
+    a, b = factors[0]
+
+    def products(row: Tensor) -> Tensor:
+        down, up = row.split([a.numel(), b.numel()])
+        return (scale * up.view(b.shape) @ down.view(a.shape)).flatten()
+
+    rows = torch.stack([torch.cat([x.flatten() for x in own]) for own in factors])
+    anew = torch.zeros_like(rows[0])
+    server = Products(rows[0], products, (lambda index: anew) if restart else None)
+    clients = np.arange(len(rows))
+    server.upload(clients, rows, torch.tensor(weight, dtype=torch.float64))
+    server.sync(World.alone(), torch.zeros(0, dtype=torch.int64), clients)
+    return server
+
+
+@pytest.mark.parametrize("kind", ["", "_rslora"])
+def test_residual_of_a_round_is_that_of_fedex_lora(kind: str) -> None:
+    arrays = {name: torch.from_numpy(x) for name, x in golden("fedex_lora").items()}
+    scale = float(arrays[f"scaling{kind}"])
+    pairs = list(zip(arrays["A"], arrays["B"], strict=True))
+    server = averaged(pairs, [1 / 3] * 3, scale, restart=False)
+    down, up = server.shared.split([arrays["A"][0].numel(), arrays["B"][0].numel()])
+    near = {"rtol": 0, "atol": 1e-6}
+    torch.testing.assert_close(down, arrays[f"A_after{kind}"].flatten(), **near)
+    torch.testing.assert_close(up, arrays[f"B_after{kind}"].flatten(), **near)
+    after = arrays["weight"] + server.dense.view(arrays["weight"].shape).float()
+    torch.testing.assert_close(after, arrays[f"weight_after{kind}"], rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize("kind", ["same", "ranks"])
+def test_product_of_a_round_is_that_of_floras_stack(kind: str) -> None:
+    """Smaller ranks are padded with zeros, which reach no product."""
+    arrays = {name: torch.from_numpy(x) for name, x in golden("flora").items()}
+    weight = (arrays["sizes"] / arrays["sizes"].sum()).tolist()
+    own = [(arrays[f"{kind}/A{k}"], arrays[f"{kind}/B{k}"]) for k in range(3)]
+    widest = max(len(a) for a, _ in own)
+    padded = [
+        (
+            torch.cat([a, a.new_zeros(widest - len(a), a.shape[1])]),
+            torch.cat([b, b.new_zeros(len(b), widest - len(a))], dim=1),
+        )
+        for a, b in own
+    ]
+    server = averaged(padded, weight, 1.0, restart=True)
+    stacked = arrays[f"{kind}/B"] @ arrays[f"{kind}/A"]
+    found = server.dense.view(stacked.shape).float()
+    torch.testing.assert_close(found, arrays[f"{kind}/exact_product"], rtol=0, atol=5e-6)
+    torch.testing.assert_close(found, stacked, rtol=0, atol=5e-6)
+    assert not server.shared.any()
