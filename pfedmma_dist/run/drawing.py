@@ -82,16 +82,6 @@ def stored(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def pixels(figure: "Figure") -> np.ndarray:
-    """Return the figure as an RGB image [height, width, 3] uint8."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    with _as_written(figure):
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
 @contextmanager
 def _as_written(figure: "Figure") -> Iterator[None]:
     """Let the figure be drawn with its words as they are, in fonts that have them."""

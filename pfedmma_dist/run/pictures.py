@@ -12,7 +12,7 @@ from pfedmma_dist.quantities.scores import LOCAL, LOCAL_MEAN
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run import figures
 from pfedmma_dist.run.board import Board
-from pfedmma_dist.run.drawing import pixels, save, stored
+from pfedmma_dist.run.drawing import save, stored
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
 from pfedmma_dist.run.optional import optional
@@ -56,7 +56,8 @@ def pictures(
 def publish(
     folder: RunFolder, board: Board, drawn: Mapping[str, Callable[[], "Figure"]], done: int
 ) -> None:
-    """Draw pictures for TensorBoard, and last into the folder: what is there is in both.
+    """Draw pictures, and show them and that of the division in TensorBoard before they are in the
+    folder: what is there is in both.
 
     done: rounds that were trained. Pictures stand behind the last round's step, where a start that
     finishes anew voids them.
@@ -66,11 +67,16 @@ def publish(
     for name, draw in drawn.items():
         final = folder.picture(name)
         with optional(f"figures/{name}"):
-            figure, staged = draw(), final.with_name(f".{final.name}")
-            with optional(f"figures/{name}.png"):
-                save(figure, staged)
-                made[staged] = final
-            board.image(f"figures/{name}", pixels(figure), picture_step(done))
+            staged = final.with_name(f".{final.name}")
+            save(draw(), staged)
+            made[staged] = final
+    shown = {final.stem: staged for staged, final in made.items()}
+    kept = folder.picture(PARTITION)
+    if kept.exists():
+        shown = {PARTITION: kept, **shown}
+    for name, path in shown.items():
+        with optional(f"figures/{name} in TensorBoard"):
+            board.image(f"figures/{name}", stored(path), picture_step(done))
     board.end_session()
     for staged, final in made.items():
         os.replace(staged, final)
@@ -93,9 +99,6 @@ def draw_missing(folder: RunFolder, config: Mapping[str, Any], config_text: str)
             log.info("drawing %s, missing in %s", ", ".join(lacking), folder.figures)
             done = len(read_metrics(folder.metrics).get("round", ()))
             board = Board(folder.tensorboard, picture_step(done), config, config_text)
-            kept = folder.picture(PARTITION)
-            if kept.exists():
-                board.image(f"figures/{PARTITION}", stored(kept), picture_step(done))
             publish(folder, board, drawn, done)
             board.close()
 

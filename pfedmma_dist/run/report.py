@@ -124,7 +124,7 @@ class Report:
             metrics = read_metrics(self.folder.metrics)
             domains = self.clients.domains
             found = pictures(metrics, self.scopes, scores, domains, zero_shot)
-            publish(self.folder, self.board, {PARTITION: self._partition, **found}, self.done)
+            publish(self.folder, self.board, found, self.done)
 
     def close(self) -> None:
         """Close the files; harmless when called twice."""

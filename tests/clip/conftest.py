@@ -1,11 +1,9 @@
 """Fixtures for the tests of the frozen CLIP; the slow forms are functions, in slow_form.py."""
 
-import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import open_clip
 import pytest
 import torch
 from noise import Noise
@@ -39,17 +37,6 @@ def seeded() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
-
-
-@pytest.fixture(autouse=True)
-def one_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read the merges of CLIP's tokenizer once in place of at every load."""
-    monkeypatch.setattr(open_clip, "SimpleTokenizer", tokenizer_of)
-
-
-@functools.cache
-def tokenizer_of(context_length: int = 77, kind: type = open_clip.SimpleTokenizer) -> Callable:
-    return kind(context_length=context_length)
 
 
 @pytest.fixture

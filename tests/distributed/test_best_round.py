@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from runs import DRIVER, Lab, alone, call, checkpoints, make_lab, outcome, refusal, torchrun
+from ranks import run
+from runs import Lab, alone, call, checkpoints, make_lab, outcome, refusal
 
 from pfedmma_dist import evaluate
 from pfedmma_dist.federation.federation import Federation
@@ -36,8 +37,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def stopped(lab: Lab) -> Lab:
     """The same with the run `stopped`, which two ranks left after round 5, the best behind it."""
     words = lab.words("stopped", **KEYS, run__keep_checkpoints=3)
-    ended = torchrun(2, DRIVER, "term", 1, 4, *words)
-    assert "saved after round 5 of 6" in ended.err
+    ended = run(words, lab.path / "said stopped", mishap=("term", 1, 4))
+    assert [rank.code for rank in ended] == [STOPPED, STOPPED]
+    assert "saved after round 5 of 6" in ended[0].err
     return lab
 
 

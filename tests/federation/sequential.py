@@ -419,17 +419,22 @@ class Sequential:
                 for scope in self.task.scopes
             }
 
-    def _scored(self, k: int) -> Numbers:
-        """Return what a client is scored with."""
+    def held_by(self, k: int) -> Numbers:
+        """Return what a client would be scored with, if it were not finetuned."""
         client, shared = self.clients[k], self.shared
         if hasattr(getattr(self.method, "options", None), "num_experts") and client.sent:
             shared = {"context": client.sent.row.view_as(self.shared["context"])}
         row = {**client.private, **shared}
         if client.second is not None:
             row = {name: self._mixed(client, client.second[name], x) for name, x in row.items()}
+        return copied(row)
+
+    def _scored(self, k: int) -> Numbers:
+        """Return what a client is scored with."""
+        row = self.held_by(k)
         if self.cfg.evaluate.finetune_epochs:
             row = self._leaves(row)
-            self._walk(k, row, client.experts, self.cfg.federation.rounds, 0, None)
+            self._walk(k, row, self.clients[k].experts, self.cfg.federation.rounds, 0, None)
         return copied(row)
 
     def _score(self, k: int, row: Numbers, scope: Any) -> float:

@@ -1,5 +1,6 @@
 """A method on the tiny CLIP with rows, images and steps of three ragged clients."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -12,7 +13,7 @@ from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip
 from torch import Tensor
 
 from pfedmma_dist.clip.kinds import mapped
-from pfedmma_dist.clip.text import class_text
+from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
@@ -51,6 +52,13 @@ CASES = {
 }
 
 
+@functools.cache
+def frozen_inputs(dtype: torch.dtype, plain: bool) -> tuple[ClassText, NoiseFeatures]:
+    """Return what no method changes: the class names and images of a form of the tiny CLIP."""
+    clip = tiny_clip(dtype, plain=plain)
+    return class_text(clip, CLASSES[:NUM_BASE], "a photo of a {}."), NoiseFeatures(clip)
+
+
 @dataclass
 class Setting:
     """A method on one form of the tiny CLIP, with rows of three clients."""
@@ -66,8 +74,7 @@ class Setting:
         sizes = NUM_BASE, max(map(len, OWN))
         self.method = kind.build(kind.Options(**self.chosen), self.clip.dims, *sizes)
         self.layout = Layout(self.method.specs, self.method.frozen(1, self.clip))
-        self.text = class_text(self.clip, CLASSES[:NUM_BASE], "a photo of a {}.")
-        self.features = NoiseFeatures(self.clip)
+        self.text, self.features = frozen_inputs(self.dtype, self.plain)
         rng = np.random.default_rng(1)
         noise = rng.standard_normal((3, self.layout.num_trained))
         self.start = self.layout.template(1).to(self.clip.wide).repeat(3, 1)

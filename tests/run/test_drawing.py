@@ -3,6 +3,8 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,12 +17,15 @@ from launch.runs import named_runs
 from pfedmma_dist.results.figures import pictures
 from pfedmma_dist.results.style import legend
 from pfedmma_dist.run import drawing
-from pfedmma_dist.run.drawing import _further, fonts, legend_label, new_figure, pixels, save
+from pfedmma_dist.run.drawing import _further, fonts, legend_label, new_figure, save, stored
 from pfedmma_dist.run.figures import classes_per_client, domains
 from pfedmma_dist.run.labels import LONGEST, label, printable
 from pfedmma_dist.run.record import ClientTable, MethodResult
 from pfedmma_dist.run.table import show
 from pfedmma_dist.spelling import control_in
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MATHEMATICAL = ["price_$5_to_$10", "$", "a_b^c", r"\frac{", "$\\alpha$ $", "100 %", "{name}"]
 HOSTILE = [*MATHEMATICAL, "_hidden", "a\nb", "\x1b[31mred", "[bold]x[/y]", "x" * 5000, " "]
@@ -44,6 +49,13 @@ def strict() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         yield
+
+
+def pixels(figure: "Figure") -> np.ndarray:
+    """Return a figure as it is written."""
+    with TemporaryDirectory() as folder:
+        save(figure, Path(folder) / "a.png")
+        return stored(Path(folder) / "a.png")
 
 
 def members(names: list[str]) -> dict[str, np.ndarray]:

@@ -257,11 +257,11 @@ def test_same_command_draws_what_a_finished_run_lacks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lab = make_lab(tmp_path)
-    assert call(lab.words("run")) == 0
+    assert call(lab.words("run"), drawn=True) == 0
     picture = lab.folder("run") / "figures" / "accuracy_over_rounds.png"
     before = picture.read_bytes()
     picture.unlink()
-    assert call(lab.words("run")) == 0
+    assert call(lab.words("run"), drawn=True) == 0
     assert picture.read_bytes() == before
     told = f"drawing accuracy_over_rounds, missing in {picture.parent}"
     assert told in capsys.readouterr().err
@@ -287,7 +287,7 @@ def test_run_with_broken_pictures_ends_well(
     monkeypatch.setattr(drawing, "_as_written", full)
     monkeypatch.setattr(torch.utils.tensorboard, "SummaryWriter", full)
     lab = make_lab(tmp_path)
-    assert call(lab.words("run")) == 0
+    assert call(lab.words("run"), drawn=True) == 0
     assert (lab.folder("run") / "result.json").exists()
     told = capsys.readouterr()
     assert "WARNING going on without figures/classes_per_client.png" in told.err
@@ -306,6 +306,6 @@ def test_domain_whose_folder_is_no_utf8_has_a_column(tmp_path: Path) -> None:
                 pixels = np.random.default_rng(index).integers(0, 256, (40, 40, 3), np.uint8)
                 Image.fromarray(pixels).save(os.fsdecode(folder + b"/%d.png" % index))
     keys = {"data__task": "feature_shift", "federation__rounds": 1}
-    assert call(lab.words("run", **keys)) == 0
+    assert call(lab.words("run", **keys), drawn=True) == 0
     header = (lab.folder("run") / "metrics.csv").read_text().splitlines()[0]
     assert r"domain_caf\udce9_mean_percent" in header

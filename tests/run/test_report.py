@@ -242,11 +242,14 @@ def test_importing_the_report_imports_neither_tensorboard_nor_matplotlib() -> No
     )
 
 
-def test_drawing_leaves_pyplot_alone() -> None:
+def test_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
     python(
         "import sys, numpy as np\n"
+        "from pathlib import Path\n"
         "from pfedmma_dist.run import drawing, figures\n"
         "scores = {'local': np.ones(3), 'novel': np.ones(3)}\n"
-        "assert drawing.pixels(figures.own_versus('novel', scores, {})).shape[2] == 3\n"
+        f"path = Path({str(tmp_path / 'a.png')!r})\n"
+        "drawing.save(figures.own_versus('novel', scores, {}), path)\n"
+        "assert drawing.stored(path).shape[2] == 3\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
