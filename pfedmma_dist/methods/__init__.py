@@ -13,6 +13,7 @@ from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.plot import PLOT
+from pfedmma_dist.methods.prograd import ProGrad
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.zero_shot import ZeroShot
@@ -25,6 +26,7 @@ ALL: tuple[type[Method], ...] = (
     GDA,
     PromptFL,
     KgCoOp,
+    ProGrad,
     PromptFolio,
     FedPGP,
     FedOTP,

@@ -20,6 +20,7 @@ from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmma import Share as Adapters
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.plot import PLOT
+from pfedmma_dist.methods.prograd import ProGrad
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.share import CommonShare as TwoPrompts
@@ -82,6 +83,11 @@ def test_methods_of_two_prompts_send_those_they_share(
     kind: type[Method], share: str, sent: int
 ) -> None:
     assert costs(kind, share=TwoPrompts[share]) == (16_384, sent, sent)
+
+
+def test_prograd() -> None:
+    assert costs(ProGrad) == (8_192, 8_192, 8_192)
+    assert costs(ProGrad, share=Share.none) == (8_192, 0, 0)
 
 
 def test_fedpgp() -> None:
