@@ -19,6 +19,7 @@ from pfedmma_dist.federation.corrections.running import Running
 from pfedmma_dist.federation.optimiser import rule_of
 from pfedmma_dist.federation.softmax import Columns
 from pfedmma_dist.federation.walk import Push, Walk
+from pfedmma_dist.federation.yielding import yielding
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.step import Step, among
 from pfedmma_dist.params import Layout
@@ -140,10 +141,17 @@ class LocalTrainer:
         """Return each client's loss [G] on a batch and its gradient [G, P + S], 0 where a client
         is done."""
         leaf = theta.detach().requires_grad_()
-        loss = self.losses(leaf, prepared, batch, terms)
+        loss, against = self._both(leaf, prepared, batch, terms)
         active = torch.from_numpy(batch.active).to(theta.device)
-        # The sum joins no two clients: the gradient of a row is that of its own loss.
-        (grad,) = torch.autograd.grad(torch.where(active, loss, 0.0).sum(), leaf)
+
+        def slope(values: Tensor, again: bool) -> Tensor:
+            # The sum joins no two clients: the gradient of a row is that of its own loss.
+            total = torch.where(active, values, 0.0).sum()
+            return torch.autograd.grad(total, leaf, retain_graph=again)[0]
+
+        grad = slope(loss, again=against is not None)
+        if against is not None:
+            grad = yielding(grad, slope(against, again=False), self.layout, self.method.yields)
         return loss.detach(), grad
 
     def losses(
@@ -151,13 +159,20 @@ class LocalTrainer:
     ) -> Tensor:
         """Return each client's loss [G]: mean cross-entropy over its own images, its penalty, and
         the corrections' terms."""
+        return self._both(theta, prepared, batch, terms)[0]
+
+    def _both(
+        self, theta: Tensor, prepared: Any, batch: Batch, terms: Sequence[Term]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return each client's loss [G], and the one that it yields to."""
         params, drawn = self.layout.views(theta), self.method.draw(prepared, batch.keys)
         classes = self.method.classes(params, drawn, self.text)
         step = self._step(params, classes, batch)
         loss = step.cross_entropy(step.logits)
         penalty = self.method.penalty(params, classes, step)
         loss = loss if penalty is None else loss + penalty
-        return sum((term(params, classes, step) for term in terms), loss)
+        loss = sum((term(params, classes, step) for term in terms), loss)
+        return loss, self.method.against(params, classes, step)
 
     def _step(self, params: dict[str, Tensor], classes: Any, batch: Batch) -> Step:
         """Return a batch with its images and the logits that the method gives them."""

@@ -17,6 +17,7 @@ from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.pfedprompt import PFedPrompt
 from pfedmma_dist.methods.plot import PLOT
+from pfedmma_dist.methods.prograd import ProGrad
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
@@ -30,6 +31,7 @@ ALL: tuple[type[Method], ...] = (
     GDA,
     PromptFL,
     KgCoOp,
+    ProGrad,
     PromptFolio,
     PFedPrompt,
     FedPGP,

@@ -9,13 +9,13 @@ compares.
 All else has a default. Once a run a method is asked for `frozen` values, the `template` of a
 client's row and the `exchange`; once a client what its own images `begin` in that row; once a round
 to `prepare` what was downloaded, and which parts are `resting`; at each training step to `draw`
-what is random, then for `classes`, `logits` and a `penalty`, which sees the whole step. Scores ask
-for `classes` once per client and class set, then for `logits`. A tuple of kinds as `images` hands
-`logits` a tuple. A method with a part per class takes a third argument, `num_classes` of the
-training softmax; other classes (`text.is_trained` is false) have no such part and fall back to what
-all have, such as `text.plain`; `num_images` is how many training images the largest client has. A
-method that takes no step `counts`: where it shares anything, it makes `statistics` of a client's
-images.
+what is random, then for `classes`, `logits`, a `penalty`, which sees the whole step, and a loss
+that its steps yield to (`against`). Scores ask for `classes` once per client and class set, then
+for `logits`. A tuple of kinds as `images` hands `logits` a tuple. A method with a part per class
+takes a third argument, `num_classes` of the training softmax; other classes (`text.is_trained` is
+false) have no such part and fall back to what all have, such as `text.plain`; `num_images` is how
+many training images the largest client has. A method that takes no step `counts`: where it shares
+anything, it makes `statistics` of a client's images.
 
 A whole toy method, one bias per class on top of the untouched CLIP, averaged by the server:
 
@@ -168,6 +168,17 @@ class Method:
         """Return a term [G] to add to each client's cross-entropy in training, or None.
 
         It may read the images of the step, their labels and logits, and zero-shot CLIP's logits.
+        """
+        return None
+
+    yields: float = 1.0
+    """How much of a gradient that points against that of `against` is taken out."""
+
+    def against(self, params: dict[str, Tensor], classes: Any, step: Step) -> Tensor | None:
+        """Return a second loss [G] that no step may raise, or None.
+
+        Of the gradient of a client's loss, for each of its tensors, what points against the
+        gradient of this one is taken out, by `yields`; the second loss is not added to the first.
         """
         return None
 

@@ -212,6 +212,7 @@ class Sequential:
             loss = self._loss(k, theta, drawn, text, rows, contrast)
             losses.append(float(loss.detach()))
             loss.backward()
+            self._yield(theta, drawn, text, k, rows)
             self._scale(theta)
             extra = self._correction(theta, start, client) if corrected else None
             if extra is not None:
@@ -236,6 +237,16 @@ class Sequential:
             client.second = copied(second)
         return losses, rates
 
+    def _yield(self, row: Numbers, prepared: Any, text: Any, k: int, rows: np.ndarray) -> None:
+        """Take out of each gradient what points against that of the method's second loss."""
+        other = self.method.against(*self._step(k, row, prepared, text, rows))
+        if other is None:
+            return
+        for x, b in zip(row.values(), torch.autograd.grad(other[0], [*row.values()]), strict=True):
+            inner = float((x.grad * b).sum())
+            if inner < 0:
+                x.grad = x.grad - self.method.yields * inner / float(b.square().sum()) * b
+
     def _scale(self, row: Numbers) -> None:
         for name, x in row.items():
             x.grad = torch.zeros_like(x) if x.grad is None else x.grad * self.spec[name].grad_scale
@@ -248,6 +259,7 @@ class Sequential:
         client = self.clients[k]
         mixed = self._leaves({n: self._mixed(client, second[n], x) for n, x in theta.items()})
         self._loss(k, mixed, prepared, text, rows).backward()
+        self._yield(mixed, prepared, text, k, rows)
         slope = 0.0
         for name, v in second.items():
             raw = torch.zeros_like(v) if mixed[name].grad is None else mixed[name].grad
@@ -364,20 +376,27 @@ class Sequential:
     def _loss(
         self, k: int, row: Numbers, prepared: Any, text: Any, rows: np.ndarray, contrast: Any = None
     ) -> Tensor:
-        params, method = self._params(row), self.method
-        images = self.features.rows(method.images, (rows, None))[None]
-        classes = method.classes(params, prepared, text)
-        logits = method.logits(params, classes, images, text.clip)
-        labels = self._labels(self.task.train_classes, rows)
+        params, classes, step = self._step(k, row, prepared, text, rows)
+        labels, logits = step.labels[0].numpy(), step.logits
         own = np.arange(logits.shape[2])
         if self.cfg.federation.softmax.value == "own":
             own = np.unique(self._labels(self.task.train_classes, self._rows(k)))
         loss = F.cross_entropy(logits[0][:, own], torch.from_numpy(np.searchsorted(own, labels)))
-        weight = torch.ones(1, len(rows))
-        step = Step(text, method.images, images, torch.from_numpy(labels)[None], weight, logits)
-        penalty = method.penalty(params, classes, step)
+        penalty = self.method.penalty(params, classes, step)
         loss = loss if penalty is None else loss + penalty[0]
-        return loss if contrast is None else loss + contrast(row, images)
+        return loss if contrast is None else loss + contrast(row, step.images)
+
+    def _step(
+        self, k: int, row: Numbers, prepared: Any, text: Any, rows: np.ndarray
+    ) -> tuple[Numbers, Any, Step]:
+        """Return parameters, classes and the step that they take part in."""
+        params, method = self._params(row), self.method
+        images = self.features.rows(method.images, (rows, None))[None]
+        classes = method.classes(params, prepared, text)
+        logits = method.logits(params, classes, images, text.clip)
+        labels = torch.from_numpy(self._labels(self.task.train_classes, rows))[None]
+        weight = torch.ones(1, len(rows))
+        return params, classes, Step(text, method.images, images, labels, weight, logits)
 
     def _rows(self, k: int) -> np.ndarray:
         return self.task.train.rows(k)

@@ -117,6 +117,10 @@ class Setting:
         leaf = theta.clone().requires_grad_()
         return torch.autograd.grad(self.losses(leaf, batch).sum(), leaf)[0]
 
+    def step_gradient(self, batch: Batch) -> Tensor:
+        """Return the gradient as the trainer takes it, with what it yields to."""
+        return self.trainer.gradient(self.theta, self.prepared(CLIENTS), batch)[1]
+
     def train(
         self, theta: Tensor, steps: list[Batch], clients: np.ndarray = CLIENTS
     ) -> LocalResult:

@@ -24,6 +24,7 @@ from pfedmma_dist.methods.pfedmma import Share as Adapters
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.pfedprompt import PFedPrompt
 from pfedmma_dist.methods.plot import PLOT
+from pfedmma_dist.methods.prograd import ProGrad
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.share import CommonShare as TwoPrompts
@@ -91,6 +92,11 @@ def test_methods_of_two_prompts_send_those_they_share(
 
 def test_pfedprompt() -> None:
     assert costs(PFedPrompt) == (8_192, 8_192, 8_192)
+
+
+def test_prograd() -> None:
+    assert costs(ProGrad) == (8_192, 8_192, 8_192)
+    assert costs(ProGrad, share=Share.none) == (8_192, 0, 0)
 
 
 def test_fedpgp() -> None:

@@ -1,13 +1,19 @@
 """Methods of several prompts, or two losses, against vectors recorded from their published code."""
 
+import numpy as np
 import pytest
-from test_golden import COHORTS, check
+from test_golden import COHORTS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
 from tiny import golden
 
 from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.text import class_text
+from pfedmma_dist.config.learning import OptimConfig
+from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods.fedpha import FedPHA, FedPHAOptions, Remainder
 from pfedmma_dist.methods.plot import PLOT, PLOTOptions
+from pfedmma_dist.methods.prograd import ProGrad, ProGradOptions
 from pfedmma_dist.methods.promptfolio import PromptFolio, PromptFolioOptions
+from pfedmma_dist.params import Layout
 
 PARTS = ("init", "grad", "step1", "step3")
 
@@ -65,3 +71,23 @@ def test_plot_equals_the_published_code(
     check(
         method, golden_clip, golden(name), lambda spec: "prompt_learner.ctx", num_clients, atol=atol
     )
+
+
+@pytest.mark.parametrize("num_clients", COHORTS)
+@pytest.mark.parametrize("name", ["prograd", "prograd_T2_lam0.5", "prograd_agree"])
+def test_prograd_equals_the_published_code(
+    golden_clip: FrozenCLIP, name: str, num_clients: int
+) -> None:
+    arrays = golden(name)
+    arrays |= {"loss": arrays["loss_ce"]}
+    options = ProGradOptions(temperature=float(arrays["T"]), strength=float(arrays["lam"]))
+    method = ProGrad(options, golden_clip.dims)
+    check(method, golden_clip, arrays, lambda spec: "prompt_learner.ctx", num_clients)
+    layout, text = Layout(method.specs), class_text(golden_clip, NAMES, "a photo of a {}.")
+    theta = rows_from(layout, arrays, "init", lambda spec: "prompt_learner.ctx", num_clients)
+    trainer = LocalTrainer(
+        method, layout, text, GoldenFeatures(golden_clip), LABELS.__getitem__, OptimConfig()
+    )
+    leaf = theta.requires_grad_()
+    _, second = trainer._both(leaf, None, batch_of(num_clients), ())
+    np.testing.assert_allclose(second.detach(), arrays["loss_kd"], rtol=0, atol=2e-5)

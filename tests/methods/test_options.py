@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from setting import CLIENTS, STEPS, Setting
+from setting import STEPS, Setting
 from torch import Tensor
 
 from pfedmma_dist.config.command_line import resolve_method
 from pfedmma_dist.config.merge import plain
-from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.methods import METHODS
 
 
@@ -36,9 +35,6 @@ def other_values(value: Any, kind: Any) -> list[Any]:
 RESOURCES = ("memory",)
 """Options that decide how a result is computed, and not what it is."""
 
-ONE = Batch(**{name: value[:1] for name, value in vars(STEPS[0]).items()})
-"""One client's step."""
-
 OPTIONS = [
     (name, field.name, other)
     for name in METHODS
@@ -59,7 +55,9 @@ def test_option_changes_what_is_trained_sent_or_computed(
         return [(s.name, s.shape, s.shared, s.lr_scale, s.grad_scale) for s in setting.method.specs]
 
     def computed(setting: Setting) -> Tensor:
-        losses = setting.losses(setting.theta[:1], ONE, CLIENTS[:1])  # off the start: LoRA's B is 0
+        losses = setting.losses(setting.theta, STEPS[0])  # off the start: LoRA's B is 0
+        if setting.layout.num_trained:
+            losses = torch.cat([losses, setting.step_gradient(STEPS[0]).flatten()])
         if not setting.method.counts:
             return losses
         images = torch.eye(3, setting.clip.dims.embed_dim)
