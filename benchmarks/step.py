@@ -40,6 +40,9 @@ from pfedmma_dist.world import World
 NAMES = (Path(__file__).parent / "caltech101_base.txt").read_text().splitlines()
 """The 50 base classes of Caltech-101."""
 
+CACHED = 80
+"""Training images of a client: 16 of each of five classes."""
+
 DTYPES = (Dtype.float32, Dtype.bfloat16)
 
 
@@ -70,7 +73,7 @@ def step_of(
     """Return a function that trains one step of a cohort."""
     clip = frozen(args.model, dtype, plain, args.device)
     kind = METHODS[method_name]
-    method = kind(kind.Options(), clip.dims)
+    method = kind.build(kind.Options(), clip.dims, args.classes, CACHED)
     layout = Layout(method.specs, method.frozen(0, clip))
     side = clip.dims.image_size
     pixels = torch.randn(args.batch, 3, side, side, generator=torch.Generator().manual_seed(0))
