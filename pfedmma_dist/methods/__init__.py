@@ -4,6 +4,7 @@ from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
+from pfedmma_dist.methods.fedsb import FedSB
 from pfedmma_dist.methods.gda import GDA, ClassMeans
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.lora import LoRA
@@ -28,6 +29,7 @@ ALL: tuple[type[Method], ...] = (
     CoCoOp,
     FedCLIP,
     LoRA,
+    FedSB,
     PFedMMA,
 )
 METHODS = {method.name: method for method in ALL}
