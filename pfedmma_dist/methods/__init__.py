@@ -6,6 +6,7 @@ from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpha import FedPHA
+from pfedmma_dist.methods.fedsb import FedSB
 from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.gda import GDA, ClassMeans
 from pfedmma_dist.methods.kgcoop import KgCoOp
@@ -47,6 +48,7 @@ ALL: tuple[type[Method], ...] = (
     TipAdapter,
     TipAdapterF,
     LoRA,
+    FedSB,
     PFedMMA,
 )
 METHODS = {method.name: method for method in ALL}

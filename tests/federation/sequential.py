@@ -66,7 +66,7 @@ class Sequential:
         drawn = {s.name: s.init(draw(cfg.seed, f"init {s.name}"), s.shape) for s in method.specs}
         self.spec = {spec.name: spec for spec in method.specs if not spec.frozen}
         begin = {name: drawn[name] for name in self.spec}
-        self.frozen = {name: x for name, x in drawn.items() if name not in self.spec}
+        self.frozen = method.frozen(cfg.seed, next(iter(texts.values())).clip)
         self.shared = {name: x for name, x in begin.items() if self.spec[name].shared}
         private = {name: x for name, x in begin.items() if not self.spec[name].shared}
         self.clients = [Client(copied(private)) for _ in range(task.num_clients)]

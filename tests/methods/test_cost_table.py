@@ -13,6 +13,7 @@ from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
 from pfedmma_dist.methods.fedpha import FedPHA
+from pfedmma_dist.methods.fedsb import FedSB, Init
 from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
@@ -185,6 +186,13 @@ def test_lora_that_merges_receives_whole_matrices(merge: Merge, down: int) -> No
 
 def test_clip_lora() -> None:
     assert costs(LoRA, blocks=12, projections="qkv", rank=2) == (184_320,) * 3
+
+
+@pytest.mark.parametrize("init", Init)
+def test_fedsb_exchanges_as_much_as_pfedmma(init: Init) -> None:
+    assert costs(FedSB, init=init) == (3_072, 3_072, 3_072)
+    assert costs(FedSB, init=init)[1:] == costs(PFedMMA)[1:]
+    assert costs(FedSB, share=Share.none) == (3_072, 0, 0)
 
 
 def test_zero_shot() -> None:
