@@ -284,3 +284,9 @@ def test_no_code_knows_a_score_by_its_key() -> None:
         tree = ast.parse(path.read_text())
         found = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
         assert not found & known, path
+
+
+def test_scopes_are_called_as_their_means_are() -> None:
+    names = {"local": "Local", "unseen_private": "Unseen, own tuned", "unseen_all": "Unseen, tuned"}
+    assert {scope: scores.titled(scope) for scope in names} == names
+    assert scores.titled("global") == "Global"

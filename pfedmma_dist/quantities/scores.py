@@ -202,6 +202,11 @@ def scores(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quantity]
     return [quantity for quantity in found if set(quantity.of) <= set(scopes)]
 
 
+def titled(scope: str) -> str:
+    """Return what tables call a scope: as its mean over clients."""
+    return next(quantity.heading for quantity in scores([scope]) if quantity.of == (scope,))
+
+
 def scored(keys: Iterable[str]) -> list[Quantity]:
     """Return the scores that stand under these keys of result.json."""
     keys = dict.fromkeys(keys)

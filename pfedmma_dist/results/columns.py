@@ -79,14 +79,15 @@ def line_cells(line: Line, columns: Sequence[Column], **config: object) -> list[
 
     config: only of runs with those values of keys.
     """
-    quantities = [column.quantity for column in columns]
-    found = {seed: numbers(run, quantities) for seed, run in line.seeds(**config).items()}
-    return [
-        Cell()
-        if line.lacks(q)
-        else Cell.of({seed: own[q.key] for seed, own in found.items() if q.key in own}, len(found))
-        for q in quantities
-    ]
+    quantities, runs = [column.quantity for column in columns], line.seeds(**config)
+    found = {seed: numbers(run, quantities) for seed, run in runs.items()}
+    is_told = any(run.result is not None for run in runs.values())
+    cells = []
+    for q in quantities:
+        values = {seed: own[q.key] for seed, own in found.items() if q.key in own}
+        never = line.lacks(q) or (is_told and not values)  # another seed will not have it, either
+        cells.append(Cell() if never else Cell.of(values, len(found)))
+    return cells
 
 
 def taking_part(run: Outcome, rounds: np.ndarray) -> np.ndarray:

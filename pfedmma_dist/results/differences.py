@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pfedmma_dist.quantities.quantity import heading
+from pfedmma_dist.quantities.scores import titled
 from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.results.cells import Column
 from pfedmma_dist.results.clients import Clients, read_clients, side_by_side, strangers
@@ -195,11 +195,11 @@ def _over_clients(
             missing.update(lack)
             there += [values] if values else []
         for place in missing.items():
-            lacking.setdefault(place, []).append(heading(scope))
+            lacking.setdefault(place, []).append(titled(scope))
         if there:
             runs, num = (len(there), len(pairs)), sum(map(len, there))
             means = [tuple(fmean(side) for side in zip(*values, strict=True)) for values in there]
-            name = scope, heading(scope), "percent"
+            name = scope, titled(scope), "percent"
             found.append(Difference.of(name, CLIENT_MEANS, means, runs, num))
             found.append(Difference.of(name, CLIENTS, [v for own in there for v in own], runs, num))
     left += [

@@ -155,9 +155,11 @@ def _average(
         known = [
             {seed: numbers(run, quantities) for seed, run in found.items()} for found in on_each
         ]
+        is_told = any(run.result is not None for run in line.runs)
         own = []
         for quantity in quantities:
-            if line.lacks(quantity):
+            is_there = any(quantity.key in one for found in known for one in found.values())
+            if line.lacks(quantity) or (is_told and not is_there):
                 own.append(Cell())
                 continue
             scores = {

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIXED = {LOCAL_MEAN.key: ("0.0", "-", "o"), HM.key: ("0.0", ":", "D")}
-STYLES = (("0.45", "--", "s"), ("0.45", "-.", "^"), ("0.7", "--", "v"), ("0.7", "-.", "*"))
+STYLES = (
+    ("0.45", "--", "s"), ("0.45", "-.", "^"), ("0.7", "--", "v"), ("0.7", "-.", "*"),
+    ("0.45", ":", "P"), ("0.45", "-", "X"), ("0.7", ":", "<"), ("0.7", "-", "p"),
+)  # fmt: skip
 """Grey level, dashes, marker of a curve: told apart without colour. FIXED: of those named."""
 
 
@@ -111,11 +114,12 @@ def own_versus(
     """Draw a point per client: accuracy on its own test images against that on another scope."""
     figure = new_figure(5.5, 4.5)
     axes = figure.subplots()
+    is_scored = ~np.isnan(scores[LOCAL]) & ~np.isnan(scores[other])  # others never train, say
     x, y = scores[LOCAL], scores[other]
-    few = len(x) <= 30
+    num, few = int(is_scored.sum()), is_scored.sum() <= 30
     axes.plot(
         x, y, "o", color="0.35" if few else "0.0", alpha=0.9 if few else 0.3,
-        markersize=6 if few else 4, markeredgewidth=0, label=f"client ({len(x):,})",
+        markersize=6 if few else 4, markeredgewidth=0, label=f"client ({num:,})",
     )  # fmt: skip
     axes.plot(
         np.nanmean(x), np.nanmean(y), "P", color="black", markeredgecolor="white", markersize=13,

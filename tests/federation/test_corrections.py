@@ -225,11 +225,17 @@ def test_what_does_not_fit_scaffold_is_refused(
         )
 
 
-@pytest.mark.parametrize(("method", "epochs"), [(PromptFL, 2), (PFedMMA, 1)])
+@pytest.mark.parametrize(
+    ("method", "epochs", "words"),
+    [
+        (PromptFL, 2, r"correction\.name: fedrep .* set correction\.name=none"),
+        (PFedMMA, 1, r"correction\.head_epochs: .* set federation\.local_epochs=2 or more"),
+    ],
+)
 def test_fedrep_without_two_parts_or_two_epochs_is_refused(
-    method: type[Method], epochs: int
+    method: type[Method], epochs: int, words: str
 ) -> None:
-    with pytest.raises(ValueError, match=r"^correction\.head_epochs: .* each needs one"):
+    with pytest.raises(ValueError, match=f"^{words}"):
         tiny_federation(
             method, local_epochs=epochs,
             correction=CorrectionConfig(name=CorrectionName.fedrep),

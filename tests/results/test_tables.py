@@ -243,6 +243,18 @@ def test_run_that_counts_or_prompts_otherwise_is_not_taken_for_zero_shot(tmp_pat
     assert means(tables(runs, keys=["round_seconds"])[0], "counted")["round_seconds"] == 2.0
 
 
+def test_score_that_a_row_never_has_is_not_counted_as_missing(tmp_path: Path) -> None:
+    rows = []
+    for name, more in (("with", {"unseen_mean": 50.0}), ("without", {})):
+        for seed in (1, 2):
+            config, folder = {"seed": seed, "method.name": name}, f"{name}-{seed}"
+            record(tmp_path / folder, {**three(60, 60, 60), **more}, config=config)
+            rows.append({"row": name, "folder": folder, "seed": seed})
+    table = tables(sweep_runs(plan(tmp_path, rows)))[0]
+    assert means(table, "without")["unseen_mean"] is None
+    assert [row.seeds for row in table.rows] == ["2", "2"]
+
+
 def test_feature_shift_has_a_column_per_domain_and_one_over_all(tmp_path: Path) -> None:
     scores = {
         "local_mean": 61.0, "local_std": 3.0, "global_mean": 40.0, "domain_photo_mean": 70.0,

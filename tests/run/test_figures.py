@@ -49,3 +49,22 @@ def test_single_image_is_seen_beside_a_hundred() -> None:
     counts = ClientTable.count(2, 2, lambda client: np.zeros(1 if client else 100, np.int64))
     image = figures.classes_per_client(counts).axes[0].images[0]
     assert image.norm(1) == pytest.approx(0.1)
+
+
+def test_clients_that_are_not_scored_are_not_counted_in_the_legend() -> None:
+    scores = {"local": np.array([50.0, np.nan, 60.0]), "novel": np.array([40.0, np.nan, 30.0])}
+    [axes] = figures.own_versus("novel", scores, {}).axes
+    assert axes.get_legend_handles_labels()[1] == ["client (2)", "mean of clients"]
+
+
+def test_all_curves_of_a_run_are_told_apart() -> None:
+    scopes = ["local", "own", "val", "unseen", "unseen_private", "unseen_all", "base", "novel"]
+    columns = {f"{scope}_mean_percent" for scope in scopes}
+    rounds = {
+        "round": np.arange(2),
+        "hm_percent": np.ones(2),
+        "local_worst_decile_percent": np.ones(2),
+    }
+    drawn = figures.accuracy_over_rounds(rounds | dict.fromkeys(columns, np.ones(2)), scopes, {})
+    looks = {(x.get_color(), x.get_linestyle(), x.get_marker()) for x in drawn.axes[0].lines}
+    assert len(looks) == len(drawn.axes[0].lines) == 9

@@ -78,16 +78,16 @@ def _misfit(cfg: Config, method: Method, layout: Layout) -> str:
             f"{method.name} does not say what that is (Method.representation); set another one"
         )
     head = cfg.correction.head_epochs
-    if name is CorrectionName.fedrep and not (layout.num_private and 0 < head < epochs):
+    if name in (CorrectionName.fedrep, CorrectionName.fedbabu) and not layout.num_private:
+        return (
+            f"correction.name: {name.value} lets the private part rest, and this method has none; "
+            "set correction.name=none"
+        )
+    if name is CorrectionName.fedrep and not 0 < head < epochs:
         return (
             f"correction.head_epochs: fedrep trains the private part for {head} of "
-            f"{epochs} epochs (federation.local_epochs) and the shared part for the rest; each "
-            "needs one, and the method a private part"
-        )
-    if name is CorrectionName.fedbabu and not layout.num_private:
-        return (
-            "correction.name: fedbabu lets the private part rest, and this method has none; set "
-            "correction.name=none"
+            f"{epochs} epochs (federation.local_epochs) and the shared part for the rest, and each "
+            f"needs one; set federation.local_epochs={head + 1} or more"
         )
     if name is CorrectionName.fedbabu and not cfg.evaluate.finetune_epochs:
         return (
