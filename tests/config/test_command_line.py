@@ -297,3 +297,12 @@ def test_print_config_writes_what_can_be_read_back(write, capsys: pytest.Capture
     words = ["seed=4", "--print-config"]
     assert command_line.parse(words, methods=METHODS, sources=SOURCES) is None
     assert parse(write(capsys.readouterr().out)).seed == 4
+
+
+def test_what_one_command_sets_is_no_default_of_the_next() -> None:
+    before = parse("data.name=folder")
+    other = parse("data.name=folder", "optim.lr=3", "data.classes=[cat,ant]", "method.blocks=[1]")
+    other.method["blocks"].append(2)
+    other.data.classes.append("dog")
+    assert parse("data.name=folder") == before
+    assert parse("data.name=folder").method["blocks"] is None

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pfedmma_dist.clip import load
 from pfedmma_dist.federation.federation import Federation
 from tests.faults.place import Place
 from tests.faults.ranks import Hook
@@ -26,7 +27,8 @@ class Base:
     @classmethod
     def make(cls, path: Path, quick: bool, private: bool) -> "Base":
         """Fill a folder."""
-        make_lab(path)
+        lab = make_lab(path)
+        load.tokenizer(str(lab.path / "clip.json"))  # once for all trials, which are forks
         return cls(path, quick, private)
 
     def place(self, name: str) -> Place:

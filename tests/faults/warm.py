@@ -23,9 +23,6 @@ def warm(folder: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from pfedmma_dist.clip import load
-
     figure = Figure(figsize=(2.0, 2.0))
     figure.subplots().set_xlabel("x")
     FigureCanvasAgg(figure).draw()
-    load.tokenizer("ViT-B-16")

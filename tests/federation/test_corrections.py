@@ -80,7 +80,7 @@ def far_from_the_minimum(correction: Correction | None, momentum: float) -> floa
     )  # fmt: skip
     shared, memory = torch.zeros(3, dtype=torch.float64), torch.zeros(2, trainer.num_memory)
     cfg = FederationConfig(batch_size=6, local_epochs=12)
-    for index in range(80):
+    for index in range(48):
         steps = batches(rows, CLIENTS, cfg, 1, index, 1)
         result = trainer.train(shared.float().expand(2, -1), memory, None, steps)
         memory, before = result.memory, shared

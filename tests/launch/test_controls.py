@@ -29,7 +29,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train the runs of their own in this process, one after another."""
 
     def run(self: Workers, tasks: list[tuple[str, Task]]) -> int:
-        return sum(train.main([task.config]) != 0 for _, task in tasks)
+        return sum(call([task.config]) != 0 for _, task in tasks)
 
     monkeypatch.setattr(workers.Workers, "run", run)
 

@@ -182,7 +182,7 @@ KINDS = [
         "`launch.table`, `launch.status` and `launch.figures` of the sweep, and `train` of the run "
         "say the same as before, or name the run; commands about a sweep do not end because of it",
         questions,
-        sample=3,
+        sample=2,
     ),
     Kind(
         "chosen changes to the newest checkpoint, scored by `evaluate`",
