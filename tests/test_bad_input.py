@@ -50,7 +50,7 @@ def test_unknown_key_names_the_nearest(lab: Lab, told: Told) -> None:
         ("federation__rounds", "many", "federation.rounds: 'many' is not a whole number"),
         ("federation__rounds", 0, "federation.rounds: 0 is not 1 or more"),
         ("federation__fraction", 0, "federation.fraction: 0.0 is not above 0 and at most 1"),
-        ("method__name", "promtfl", "method.name: 'promtfl' is unknown; did you mean promptfl?"),
+        ("method__name", "promtfl", "method.name: 'promtfl' is unknown; did you mean promptfl"),
         ("method__rnk", 3, "method.rnk: pfedmma has no such option; did you mean rank?"),
         ("data__name", "folders", "data.name: 'folders' is unknown; did you mean folder?"),
         ("data__template", "a photo", "data.template: 'a photo' is not text with exactly one {}"),
