@@ -34,8 +34,9 @@ def filled(images: Tensor, labels: Tensor, num_images: int) -> dict[str, Tensor]
 
 def votes(params: dict[str, Tensor], images: Tensor, beta: float, num_classes: int) -> Tensor:
     """Return what the keys of each client say [G, B, C] of unit vectors [G, B, D]."""
-    near = torch.exp(-beta * (1 - images @ params["keys"].mT))  # [G, B, N]
     which = params["values"].round().long().clamp(0, num_classes)  # whole, unless rows were mixed
+    near = torch.exp(-beta * (1 - images @ params["keys"].mT))  # [G, B, N]
+    near = near.masked_fill((which == 0)[:, None], 0.0)  # wherever what is no key may lie
     return near @ F.one_hot(which, num_classes + 1)[..., 1:].to(near)
 
 

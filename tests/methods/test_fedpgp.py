@@ -13,7 +13,7 @@ from tiny import tiny_federation
 from torch import Tensor
 
 from pfedmma_dist.clip.load import dims
-from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.methods.fedpgp import Anchor, FedPGP, FedPGPOptions
 from pfedmma_dist.params import Layout
 
@@ -65,6 +65,7 @@ def test_contrast_equals_the_cross_entropy_of_two_cosines(anchor: str, plain: bo
 
 def test_a_step_runs_two_passes_and_the_placeholder_once_for_good(passes: Counter) -> None:
     setting = Setting("fedpgp", {})
+    setting.text = class_text(setting.clip, setting.text.names, "a photo of a {}.")  # nothing yet
     setting.losses(setting.theta, STEPS[0])
     assert passes[setting.text.names] == 3 * 2 + 1
     setting.train(setting.theta, STEPS)
