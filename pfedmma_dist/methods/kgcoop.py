@@ -11,17 +11,14 @@ net and an adapter that never run.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
-from pfedmma_dist.clip.model import Dims, FrozenCLIP
-from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.method import Method, at_least_one
-from pfedmma_dist.methods.prompts import check_words, context, spell
+from pfedmma_dist.clip.model import Dims
+from pfedmma_dist.methods.method import at_least_one
+from pfedmma_dist.methods.prompts import OnePrompt, check_words
 from pfedmma_dist.methods.share import Share
 from pfedmma_dist.methods.step import Step
-from pfedmma_dist.params import Layout
 
 
 @dataclass(kw_only=True)
@@ -46,31 +43,14 @@ class KgCoOpOptions:
             raise ValueError(f"method.weight: {self.weight}; set 0 or more, such as 8")
 
 
-class KgCoOp(Method):
+class KgCoOp(OnePrompt):
     """KgCoOp: a learned text context, drawn to the hand-written one and averaged by FedAvg."""
 
     name = "kgcoop"
     Options = KgCoOpOptions
 
     def __init__(self, options: KgCoOpOptions, dims: Dims) -> None:
-        self.options = options
-        shared = options.share is Share.all
-        sizes = options.num_context, dims.text_width
-        self.specs = (context(options.ctx_init, *sizes, shared=shared),)
-
-    def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
-        """Return the row [P + S] that every client starts from, with the words of `ctx_init`."""
-        return spell(layout.template(seed), layout, self.options.ctx_init, clip)
-
-    def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
-        """Run the prompts through the text tower: [G, C, D]."""
-        return text.with_context(params["context"])
-
-    def representation(
-        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
-    ) -> Tensor:
-        """Return the class vectors [G, 1, C, D]."""
-        return classes[:, None]
+        super().__init__(options, dims, options.ctx_init)
 
     def penalty(self, params: dict[str, Tensor], classes: Tensor, step: Step) -> Tensor:
         """Return the weighted distance [G] to the hand-written prompt."""

@@ -15,17 +15,14 @@ FLiP's "ProGrad" adds KD to the loss and projects nothing.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
-from pfedmma_dist.clip.model import Dims, FrozenCLIP
-from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.method import Method, at_least_one
-from pfedmma_dist.methods.prompts import check_words, context, spell
+from pfedmma_dist.clip.model import Dims
+from pfedmma_dist.methods.method import at_least_one
+from pfedmma_dist.methods.prompts import OnePrompt, check_words
 from pfedmma_dist.methods.share import Share
 from pfedmma_dist.methods.step import Step, among
-from pfedmma_dist.params import Layout
 
 
 @dataclass(kw_only=True)
@@ -54,34 +51,18 @@ class ProGradOptions:
             raise ValueError(f"method.strength: {self.strength}; set 0 or more, such as 1")
 
 
-class ProGrad(Method):
+class ProGrad(OnePrompt):
     """ProGrad: a learned context, whose steps yield to zero-shot CLIP's answers."""
 
     name = "prograd"
     Options = ProGradOptions
 
     def __init__(self, options: ProGradOptions, dims: Dims) -> None:
-        self.options, self.yields = options, options.strength
-        sizes = options.num_context, dims.text_width
-        self.specs = (context(options.ctx_init, *sizes, shared=options.share is Share.all),)
-
-    def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
-        """Return the row [P + S] that every client starts from, with the words of `ctx_init`."""
-        return spell(layout.template(seed), layout, self.options.ctx_init, clip)
-
-    def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
-        """Run the prompts through the text tower: [G, C, D]."""
-        return text.with_context(params["context"])
-
-    def representation(
-        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
-    ) -> Tensor:
-        """Return the class vectors [G, 1, C, D]."""
-        return classes[:, None]
+        super().__init__(options, dims, options.ctx_init)
+        self.yields = options.strength
 
     def against(self, params: dict[str, Tensor], classes: Tensor, step: Step) -> Tensor:
         """Return the distillation [G] of zero-shot CLIP."""
-
         heat = self.options.temperature
 
         def softened(logits: Tensor) -> Tensor:  # what is masked may have left the finite numbers

@@ -1,11 +1,14 @@
 """Prompts: what methods that learn context vectors start them from, and how several are run."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.share import CommonShare
+from pfedmma_dist.methods.method import Method
+from pfedmma_dist.methods.share import CommonShare, Share
 from pfedmma_dist.params import Layout, ParamSpec, normal
 
 
@@ -60,3 +63,27 @@ def spell(row: Tensor, layout: Layout, words: str | None, clip: FrozenCLIP) -> T
         )
     vectors.copy_(clip.embed_text.token[ids[0, 1 : 1 + num_tokens].to(clip.device)])
     return row
+
+
+class OnePrompt(Method):
+    """What methods of one learned text context have in common."""
+
+    def __init__(self, options: Any, dims: Dims, words: str | None = None) -> None:
+        """options: with `num_context` and `share`. words: that the context starts as, if any."""
+        self.options, self.words = options, words
+        shared, width = options.share is Share.all, dims.text_width
+        self.specs = (context(words, options.num_context, width, shared=shared),)
+
+    def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
+        """Return the row [P + S] that every client starts from, with the words in it."""
+        return spell(layout.template(seed), layout, self.words, clip)
+
+    def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
+        """Run the prompts through the text tower: [G, C, D]."""
+        return text.with_context(params["context"])
+
+    def representation(
+        self, params: dict[str, Tensor], classes: Tensor, images: Tensor, clip: FrozenCLIP
+    ) -> Tensor:
+        """Return the class vectors [G, 1, C, D]: images do not matter."""
+        return classes[:, None]
