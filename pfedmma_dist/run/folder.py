@@ -128,8 +128,13 @@ class RunFolder:
         way = (self.path, *self.path.parents)
         missing = [folder for folder in way if not folder.exists()]
         self._made += [folder for folder in missing if folder not in self._made]
-        with suppress(FileNotFoundError):  # a parent that another start took back just now
+        try:
             self.path.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:  # a parent that another start took back just now
+            pass
+        except FileExistsError:  # the same between mkdir's refusal and its look at what is there
+            if self.path.is_file():
+                raise
 
     def _refuse_second(self, file: IO[str]) -> None:
         """Lock the open file, or say who has."""

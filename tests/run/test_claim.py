@@ -141,6 +141,29 @@ def test_starts_that_come_and_go_never_meet_in_the_folder(tmp_path: Path) -> Non
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
+def test_folder_taken_back_while_mkdir_looks_at_it_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, late = Path.mkdir, [True]
+
+    def mkdir(path: Path, *args: object, **how: object) -> None:
+        if late.pop() if late else False:
+            raise FileExistsError(17, "File exists", str(path))  # it was there; now it is gone
+        real(path, *args, **how)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    folder = RunFolder(tmp_path / "run")
+    folder.lock()
+    assert folder.lock_file.exists()
+    folder.release()
+
+
+def test_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(FileExistsError):
+        RunFolder(tmp_path / "run").lock()
+
+
 def test_folder_that_cannot_be_made_is_not_blamed_on_other_starts() -> None:
     folder = RunFolder("/proc/absent/run")  # where mkdir says that there is no such file
     with pytest.raises(FileNotFoundError):
