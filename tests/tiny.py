@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 import open_clip
 import torch
+from agreement import Golden
 
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
@@ -35,10 +36,10 @@ NUM_TRAIN, NUM_IMAGES = 48, 72
 SIDE, LENGTH, WORDS = 16, 24, 512
 
 
-def golden(name: str) -> dict[str, np.ndarray]:
+def golden(name: str) -> Golden:
     """Return the arrays of one golden file."""
     with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as file:
-        return dict(file)
+        return Golden(name, dict(file))
 
 
 def tokenize(texts: list[str]) -> torch.Tensor:

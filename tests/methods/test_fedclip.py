@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from agreement import SECOND, near
 from setting import STEPS, Setting
 from torch import Tensor, nn
 
@@ -30,10 +31,10 @@ def test_logits_and_gradients_are_those_of_torchs_layers(norm: float) -> None:
     theta = setting.theta.clone().requires_grad_()
     ours = setting.logits(theta, STEPS[0].rows)
     slow = torch.stack([slow_logits(setting, g, row, norm) for g, row in enumerate(theta)])
-    torch.testing.assert_close(ours, slow, rtol=0, atol=1e-12)
+    near(setting.name, SECOND, "logits", ours, slow, atol=1e-12)
     weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(0)).to(ours)
     grads = [torch.autograd.grad((x * weight).sum(), theta)[0] for x in (ours, slow)]
-    torch.testing.assert_close(*grads, rtol=0, atol=1e-12)
+    near(setting.name, SECOND, "gradient", *grads, atol=1e-12)
 
 
 def test_gate_without_a_preference_leaves_the_feature_alone() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from agreement import SECOND, near
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import NUM_BASE, SIZES, on_ranks, same_state, tiny_clip, tiny_federation, tiny_task
@@ -103,7 +104,7 @@ def test_classifier_is_that_of_the_formulas() -> None:
     expected = probes @ weight.T + bias
     ours = probes @ found[:18].view(3, 6).numpy().T + found[18:].numpy()
     common = (ours - expected).mean(axis=1, keepdims=True)  # moves all logits of an image alike
-    np.testing.assert_allclose(ours - common, expected, rtol=0, atol=1e-7)
+    near(GDA.name, SECOND, "logits", ours - common, expected, atol=1e-7)
 
 
 def test_class_means_are_unit_vectors_of_the_means() -> None:
@@ -113,7 +114,7 @@ def test_class_means_are_unit_vectors_of_the_means() -> None:
     assert sums[:2].tolist() == [2, 1]
     half = 0.5**0.5
     expected = torch.tensor([half, half, 0, 0, 0, 1], dtype=torch.float64)
-    torch.testing.assert_close(method.classifier(sums), expected)
+    near(ClassMeans.name, SECOND, "classifier", method.classifier(sums), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("kind", BOTH)

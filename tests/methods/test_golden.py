@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from agreement import Golden, near
 from tiny import golden
 
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
@@ -66,7 +67,7 @@ def rows_from(layout: Layout, arrays: dict, prefix: str, key_of, num_clients: in
 
 
 def check(
-    method: Method, clip: FrozenCLIP, arrays: dict, key_of, num_clients: int,
+    method: Method, clip: FrozenCLIP, arrays: Golden, key_of, num_clients: int,
     extra: object = None, atol: float = 2e-5,
 ) -> None:  # fmt: skip
     """Compare logits, loss, gradient, and parameters after one and three steps."""
@@ -81,22 +82,22 @@ def check(
     images = features.rows(method.images, (batch.rows.reshape(-1), None))
     images = images.unflatten(0, batch.rows.shape)
     logits = method.logits(params, method.classes(params, prepared, text), images, clip)
-    expected = torch.from_numpy(arrays["logits"])
-    for own in logits:
-        torch.testing.assert_close(own, expected, atol=atol, rtol=0)
+    expected = torch.from_numpy(arrays["logits"]).expand_as(logits)
+    near(method.name, arrays, "logits", logits, expected, atol=atol)
 
     optim = OptimConfig(lr=float(arrays["lr"]), momentum=0.9, weight_decay=5e-4)
     trainer = LocalTrainer(method, layout, text, features, LABELS.__getitem__, optim)
     loss, grad = trainer.gradient(theta, prepared, batch)
-    np.testing.assert_allclose(loss.numpy(), arrays["loss"], atol=2e-5)
+    expected = torch.from_numpy(arrays["loss"]).expand_as(loss)
+    near(method.name, arrays, "loss", loss, expected, atol=2e-5, rtol=1e-7)
     expected = rows_from(layout, arrays, "grad", key_of, num_clients)
-    spread = layout.spread("grad_scale")
-    torch.testing.assert_close(grad * spread, expected, atol=1e-5, rtol=1e-4)
+    grad = grad * layout.spread("grad_scale")
+    near(method.name, arrays, "gradient", grad, expected, atol=1e-5, rtol=1e-4)
 
     for steps in (1, 3):
-        result = trainer.train(theta, theta[:, :0], prepared, [batch] * steps)
+        rows = trainer.train(theta, theta[:, :0], prepared, [batch] * steps).theta
         expected = rows_from(layout, arrays, f"step{steps}", key_of, num_clients)
-        torch.testing.assert_close(result.theta, expected, atol=1e-6, rtol=0)
+        near(method.name, arrays, f"step {steps}", rows, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("num_clients", COHORTS)
@@ -199,12 +200,12 @@ def test_two_clients_of_fedpgp_are_the_two_prompts_that_its_published_code_stack
     classes = method.classes(params, None, text)
     logits = torch.cat([*method.logits(params, classes, images, golden_clip)], dim=1)
     expected = torch.from_numpy(arrays["logits"])
-    torch.testing.assert_close(logits, expected, atol=2e-5, rtol=0)
+    near(method.name, arrays, "logits", logits, expected, atol=2e-5)
     loss = F.cross_entropy(logits, torch.from_numpy(LABELS))
     loss = loss + method.penalty(params, classes, SimpleNamespace(text=text)).mean()
     np.testing.assert_allclose(loss.item(), arrays["loss"], atol=2e-5)
     loss.backward()
-    torch.testing.assert_close(theta.grad, rows("grad"), atol=1e-5, rtol=1e-4)
+    near(method.name, arrays, "gradient", theta.grad, rows("grad"), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("num_clients", COHORTS)
@@ -284,11 +285,11 @@ def test_tip_adapter_equals_the_published_code(
         params = layout.views(rows)
         return method.logits(params, method.classes(params, None, text), images, clip)
 
-    def equal(found: torch.Tensor, key: str, **near: float) -> None:
-        for own in found:
-            torch.testing.assert_close(own, torch.from_numpy(arrays[key]), **near)
+    def equal(found: torch.Tensor, what: str, key: str, **tolerances: float) -> None:
+        expected = torch.from_numpy(arrays[key]).expand_as(found)
+        near(name, arrays, what, found, expected, **tolerances)
 
-    equal(logits(theta), "logits", atol=1e-4, rtol=0)
+    equal(logits(theta), "logits", "logits", atol=1e-4)
     if method.counts:
         return
     batch, (width, end) = batch_of(num_clients), (keys.shape[1], keys.numel())
@@ -301,13 +302,14 @@ def test_tip_adapter_equals_the_published_code(
         loss, grad = trainer.gradient(theta, None, batch)
         np.testing.assert_allclose(loss.numpy(), arrays["loss"], atol=5e-5)
         assert not grad[:, end:].any()  # neither the two that are not there, nor any value
-        equal(grad[:, :end].unflatten(1, (-1, width)), "grad/adapter.weight", atol=1e-5, rtol=1e-4)
+        of_keys = grad[:, :end].unflatten(1, (-1, width))
+        equal(of_keys, "gradient", "grad/adapter.weight", atol=1e-5, rtol=1e-4)
         for steps in (1, 3):
             rows = trainer.train(theta, theta[:, :0], None, [batch] * steps).theta
             keys_then = rows[:, :end].unflatten(1, (-1, width))
-            equal(keys_then, f"step{steps}/adapter.weight", atol=atol, rtol=0)
+            equal(keys_then, f"step {steps}", f"step{steps}/adapter.weight", atol=atol)
             assert torch.equal(rows[:, end:], theta[:, end:])
-        equal(logits(rows), "logits_after3", atol=1e-4, rtol=0)
+        equal(logits(rows), "logits after 3", "logits_after3", atol=1e-4)
 
 
 def test_zero_shot_equals_the_published_code(golden_clip: FrozenCLIP) -> None:
@@ -316,7 +318,7 @@ def test_zero_shot_equals_the_published_code(golden_clip: FrozenCLIP) -> None:
     text = class_text(golden_clip, NAMES, "a photo of a {}.")
     images = GoldenFeatures(golden_clip).rows(method.images, (np.arange(6), None))[None]
     logits = method.logits({}, method.classes({}, None, text), images, golden_clip)[0]
-    torch.testing.assert_close(logits, torch.from_numpy(arrays["logits"]), atol=2e-5, rtol=0)
+    near(method.name, arrays, "logits", logits, arrays["logits"], atol=2e-5)
 
 
 def test_dims_are_those_of_the_golden_model(golden_clip: FrozenCLIP) -> None:

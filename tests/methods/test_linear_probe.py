@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from agreement import SECOND, near
 from setting import LABELS, STEPS, Setting
 from tiny import tiny_federation
 
@@ -35,7 +36,7 @@ def test_steps_are_those_of_a_linear_layer_that_starts_as_the_prompts(unit: bool
             F.cross_entropy(logits, torch.from_numpy(LABELS[batch.rows[g, own]])).backward()
             steps.step()
         found.append((weight.detach() - setting.text.plain).flatten())
-    torch.testing.assert_close(result.theta, torch.stack(found), rtol=0, atol=1e-12)
+    near(setting.name, SECOND, "step 3", result.theta, torch.stack(found), atol=1e-12)
 
 
 def test_classes_that_nobody_trains_on_stay_zero_shot() -> None:

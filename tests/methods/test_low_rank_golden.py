@@ -6,6 +6,7 @@ from copy import copy
 import numpy as np
 import pytest
 import torch
+from agreement import near
 from test_golden import COHORTS, LABELS, NAMES, GoldenFeatures, batch_of, rows_from
 from tiny import golden
 from torch import Tensor
@@ -42,7 +43,7 @@ def key_of(spec: str) -> str:
 def test_cliplora_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int
 ) -> None:
-    arrays, (optim, near) = golden(name), OPTIMISERS[name]
+    arrays, (optim, atol) = golden(name), OPTIMISERS[name]
     assert (np.float32(optim.lr), np.float32(optim.weight_decay)) == (
         arrays["lr"],
         arrays["weight_decay"],
@@ -61,17 +62,18 @@ def test_cliplora_equals_the_published_code(
     images = features.rows(method.images, (batch.rows.reshape(-1), None))
     images = images.unflatten(0, batch.rows.shape)
     logits = method.logits(params, method.classes(params, None, text), images, clip)
-    for own in logits:
-        torch.testing.assert_close(own, torch.from_numpy(arrays["logits"]), atol=1e-4, rtol=0)
+    expected = torch.from_numpy(arrays["logits"]).expand_as(logits)
+    near(method.name, arrays, "logits", logits, expected, atol=1e-4)
     trainer = LocalTrainer(method, layout, text, features, LABELS.__getitem__, optim)
     loss, grad = trainer.gradient(theta, None, batch)
-    np.testing.assert_allclose(loss.numpy(), arrays["loss"], atol=2e-5)
+    expected = torch.from_numpy(arrays["loss"]).expand_as(loss)
+    near(method.name, arrays, "loss", loss, expected, atol=2e-5, rtol=1e-7)
     expected = rows_from(layout, arrays, "grad", key_of, num_clients)
-    torch.testing.assert_close(grad, expected, atol=1e-5, rtol=1e-4)
+    near(method.name, arrays, "gradient", grad, expected, atol=1e-5, rtol=1e-4)
     for steps in (1, 3):
-        result = trainer.train(theta, theta[:, :0], None, [batch] * steps)
+        rows = trainer.train(theta, theta[:, :0], None, [batch] * steps).theta
         expected = rows_from(layout, arrays, f"step{steps}", key_of, num_clients)
-        torch.testing.assert_close(result.theta, expected, atol=near, rtol=0)
+        near(method.name, arrays, f"step {steps}", rows, expected, atol=atol)
 
 
 def averaged(
@@ -100,11 +102,11 @@ def test_residual_of_a_round_is_that_of_fedex_lora(kind: str) -> None:
     pairs = list(zip(arrays["A"], arrays["B"], strict=True))
     server = averaged(pairs, [1 / 3] * 3, scale, restart=False)
     down, up = server.shared.split([arrays["A"][0].numel(), arrays["B"][0].numel()])
-    near = {"rtol": 0, "atol": 1e-6}
-    torch.testing.assert_close(down, arrays[f"A_after{kind}"].flatten(), **near)
-    torch.testing.assert_close(up, arrays[f"B_after{kind}"].flatten(), **near)
+    recorded = LoRA.name, golden("fedex_lora")
+    near(*recorded, "A after a round", down, arrays[f"A_after{kind}"].flatten(), atol=1e-6)
+    near(*recorded, "B after a round", up, arrays[f"B_after{kind}"].flatten(), atol=1e-6)
     after = arrays["weight"] + server.dense.view(arrays["weight"].shape).float()
-    torch.testing.assert_close(after, arrays[f"weight_after{kind}"], rtol=0, atol=5e-6)
+    near(*recorded, "W after a round", after, arrays[f"weight_after{kind}"], atol=5e-6)
 
 
 @pytest.mark.parametrize("kind", ["same", "ranks"])
@@ -124,6 +126,6 @@ def test_product_of_a_round_is_that_of_floras_stack(kind: str) -> None:
     server = averaged(padded, weight, 1.0, restart=True)
     stacked = arrays[f"{kind}/B"] @ arrays[f"{kind}/A"]
     found = server.dense.view(stacked.shape).float()
-    torch.testing.assert_close(found, arrays[f"{kind}/exact_product"], rtol=0, atol=5e-6)
-    torch.testing.assert_close(found, stacked, rtol=0, atol=5e-6)
+    for expected in (arrays[f"{kind}/exact_product"], stacked):
+        near(LoRA.name, golden("flora"), "product after a round", found, expected, atol=5e-6)
     assert not server.shared.any()

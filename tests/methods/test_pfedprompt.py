@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from agreement import SECOND, near
 from setting import LABELS, STEPS, Setting
 from tiny import NUM_BASE, SIZES, tiny_federation
 
@@ -21,7 +22,7 @@ def test_logits_are_promptfls_and_the_votes() -> None:
     votes = cache.votes(params, images.unflatten(0, rows.shape), 5.5, NUM_BASE)
     assert (votes[..., : LABELS.max() + 1] > 0).any()
     expected = prompt.logits(context, rows) + 3.0 * votes
-    torch.testing.assert_close(ours.logits(ours.theta, rows), expected, rtol=0, atol=1e-12)
+    near(ours.name, SECOND, "logits", ours.logits(ours.theta, rows), expected, atol=1e-12)
 
 
 def test_prompt_is_sent_and_the_cache_stays_as_it_was_filled() -> None:
