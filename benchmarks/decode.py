@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import checkout  # noqa: F401 (before what it lets us find)
 import numpy as np
 import PIL
 import torch

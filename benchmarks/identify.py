@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import checkout  # noqa: F401 (before what it lets us find)
 import numpy as np
 import torch
 from PIL import Image

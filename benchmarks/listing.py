@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import checkout  # noqa: F401 (before what it lets us find)
+
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.sets.domains import DOMAINNET
 from pfedmma_dist.data.sets.registry import read

@@ -14,6 +14,7 @@ import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 
+import checkout  # noqa: F401 (before what it lets us find)
 import numpy as np
 
 from pfedmma_dist.config.keys import DataConfig, Dealing, Experiment, FederationConfig

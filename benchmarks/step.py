@@ -1,25 +1,31 @@
 """Time one local training step: the plain form against the default, and against the GEMM floor.
 
     python benchmarks/step.py                      # on a CPU: one thread, process CPU seconds
-    python benchmarks/step.py --methods cocoop --batch 2     # plain: 100 prompts of 77 tokens
+    python benchmarks/step.py --presets cocoop --batch 2     # plain: 100 prompts of 77 tokens
     python benchmarks/step.py --device cuda --cohorts 1 4 8 16
+    python benchmarks/step.py --json docs/measured/steps.json --dtypes float32 --plain-repeats 1
 
-Variants are timed in turn (A B C A B C ...), so that a machine whose speed drifts slows all of
-them. What is computed once for a run or a round (FedPGP's frozen class vectors, those of pFedMoAP's
-experts) is no part of a step, in the plain form either. The floor is the step's own
-matrix FLOPs, counted by torch, over the rate of one large matrix product measured in the same run.
-Weights are random: a step costs the same whatever they are.
+What is timed are the comparable presets of configs/method that train by steps, so LoRA's variants
+too. Forms of one preset are timed in turn (A B C A B C ...), so that a machine whose speed drifts
+slows all of them. With --json every preset is written as soon as it is measured, and one that the
+file has is left as it is (--again measures it anew): a long measurement may be cut and gone on
+with. What is computed once for a run or a round (frozen class vectors, those of experts) is no part
+of a step, in the plain form either. The floor is the step's own matrix FLOPs over the rate of a
+large matrix product. Weights are random, and a cache of images is empty: that costs no less.
 """
 
 import argparse
 import functools
+import json
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
+from typing import Any
 
+import checkout  # noqa: F401 (before what it lets us find)
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -28,13 +34,16 @@ from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.load import dims, load
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText, class_text
+from pfedmma_dist.config.command_line import from_yaml, resolve_method
 from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype
-from pfedmma_dist.config.learning import OptimConfig
+from pfedmma_dist.config.presets import installed
+from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
+from pfedmma_dist.run.files import write_json
 from pfedmma_dist.world import World
 
 NAMES = (Path(__file__).parent / "caltech101_base.txt").read_text().splitlines()
@@ -44,6 +53,23 @@ CACHED = 80
 """Training images of a client: 16 of each of five classes."""
 
 DTYPES = (Dtype.float32, Dtype.bfloat16)
+
+PUBLISHED = ("_paper", "_released")
+"""Ends of the names of presets that differ in their recipe, and not in what a step computes."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way of computing a step."""
+
+    dtype: Dtype
+    plain: bool
+    cohort: int
+
+    def __str__(self) -> str:
+        """Say it as in the table."""
+        kind = "plain" if self.plain else "default"
+        return f"{kind} {self.dtype.value}" + ("" if self.plain else f" G={self.cohort}")
 
 
 @dataclass(frozen=True)
@@ -67,31 +93,30 @@ def frozen(model: str, dtype: Dtype, plain: bool, device: str) -> FrozenCLIP:
     return load(cfg, 0, torch.device(device))
 
 
-def step_of(
-    method_name: str, dtype: Dtype, plain: bool, cohort: int, args: argparse.Namespace
-) -> Callable[[], object]:
+def step_of(preset: str, form: Form, args: argparse.Namespace) -> Callable[[], object]:
     """Return a function that trains one step of a cohort."""
-    clip = frozen(args.model, dtype, plain, args.device)
-    kind = METHODS[method_name]
-    method = kind.build(kind.Options(), clip.dims, args.classes, CACHED)
+    clip = frozen(args.model, form.dtype, form.plain, args.device)
+    cfg = from_yaml(path_of(preset), methods=METHODS, sources=SOURCES)
+    name, options = resolve_method(cfg.method, METHODS)
+    method = METHODS[name].build(options, clip.dims, args.classes, CACHED)
     layout = Layout(method.specs, method.frozen(0, clip))
     side = clip.dims.image_size
     pixels = torch.randn(args.batch, 3, side, side, generator=torch.Generator().manual_seed(0))
     stored = dict(zip(kinds := listed(method.images), clip.freeze(pixels, kinds), strict=True))
-    if not plain:
-        stored = {kind: x.to(getattr(torch, dtype.value)) for kind, x in stored.items()}
+    if not form.plain:
+        stored = {kind: x.to(getattr(torch, form.dtype.value)) for kind, x in stored.items()}
     text = class_text(clip, tuple(NAMES[: args.classes]), "a photo of a {}.")
-    theta = layout.template(0).repeat(cohort, 1).to(clip.device)
-    shape = (cohort, args.batch)
+    theta = layout.template(0).repeat(form.cohort, 1).to(clip.device)
+    shape = (form.cohort, args.batch)
     batch = Batch(
-        rows=np.tile(np.arange(args.batch), (cohort, 1)),
+        rows=np.tile(np.arange(args.batch), (form.cohort, 1)),
         views=np.zeros(shape, np.int64),
         weight=np.ones(shape, np.float32),
-        active=np.ones(cohort, bool),
+        active=np.ones(form.cohort, bool),
     )
-    prepared = prepare(method, layout, text, cohort)
+    prepared = prepare(method, layout, text, form.cohort)
     trainer = LocalTrainer(
-        method, layout, text, Stored(stored), lambda rows: rows % args.classes, OptimConfig()
+        method, layout, text, Stored(stored), lambda rows: rows % args.classes, cfg.optim
     )
     return lambda: trainer.train(theta, theta[:, :0], prepared, [batch])
 
@@ -109,9 +134,25 @@ def prepare(method: Method, layout: Layout, text: ClassText, cohort: int) -> obj
     return method.prepare(exchange.download(everybody[:cohort], training=True).extra, text)
 
 
+def path_of(preset: str) -> Path:
+    """Return the file of a preset."""
+    return installed() / "method" / f"{preset}.yaml"
+
+
 def trained(model: str) -> list[str]:
-    """Return the methods that train something."""
-    return [name for name, kind in METHODS.items() if kind(kind.Options(), dims(model)).specs]
+    """Return the comparable presets of methods that train something by steps."""
+    sizes, found = dims(model), []
+    for stem in sorted(path.stem for path in (installed() / "method").glob("*.yaml")):
+        cfg = from_yaml(path_of(stem), methods=METHODS, sources=SOURCES)
+        name, options = resolve_method(cfg.method, METHODS)
+        try:
+            method = METHODS[name].build(options, sizes, len(NAMES), CACHED)
+        except ValueError as error:  # more blocks than a small model has
+            print(f"{stem} is left out: {error}", file=sys.stderr)
+            continue
+        if method.num_trained(Layout(method.specs)) and not stem.endswith(PUBLISHED):
+            found.append(stem)
+    return found
 
 
 def seconds(action: Callable[[], object], device: str) -> float:
@@ -144,60 +185,81 @@ def flops(action: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def variants(args: argparse.Namespace) -> Iterator[tuple[str, str, Dtype, bool, int]]:
-    """Yield (label, method, dtype, plain, cohort)."""
-    for method, dtype in product(args.methods, DTYPES):
+def forms(args: argparse.Namespace) -> Iterator[Form]:
+    """Yield the forms that are asked for."""
+    for dtype in args.dtypes:
         if dtype in args.plain:
-            yield f"{method} plain {dtype.value}", method, dtype, True, 1
-        for cohort in args.cohorts:
-            yield f"{method} default {dtype.value} G={cohort}", method, dtype, False, cohort
+            yield Form(dtype, True, 1)
+        yield from (Form(dtype, False, cohort) for cohort in args.cohorts)
 
 
-def main() -> None:
-    """Measure and print one markdown table."""
+def measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Return what was measured of a preset: with what, and of each form FLOP and seconds per client
+    and step."""
+    steps = {form: step_of(preset, form, args) for form in forms(args)}
+    counts = {form: flops(step) / form.cohort for form, step in steps.items()}
+    times: dict[Form, list[float]] = {form: [] for form in steps}
+    for repeat in range(args.repeats):
+        for form, step in steps.items():
+            if not form.plain or repeat < args.plain_repeats:
+                times[form].append(seconds(step, args.device) / form.cohort)
+    told = ("model", "device", "threads", "batch", "classes")
+    return {
+        "with": {"torch": torch.__version__, **{name: getattr(args, name) for name in told}},
+        "gemm": {dtype.value: gemm_rate(dtype, args.device) for dtype in args.dtypes},
+        "forms": {str(f): {"flop": counts[f], "seconds": times[f]} for f in steps},
+    }
+
+
+def rows(preset: str, found: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a preset in the table."""
+    middle = {form: statistics.median(own["seconds"]) for form, own in found["forms"].items()}
+    for form, own in found["forms"].items():
+        seen, plain = own["seconds"], middle.get("plain float32")
+        ratio = f"{plain / middle[form]:.1f}" if plain else "–"
+        floor = own["flop"] / found["gemm"][form.split()[1]]
+        yield (
+            f"| {preset} {form} | {middle[form]:.4g} | {min(seen):.4g}..{max(seen):.4g} "
+            f"| {own['flop'] / 1e9:,.1f} | {ratio} | {middle[form] / floor:.2f} |"
+        )
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--model", default="ViT-B-16-quickgelu")
-    parser.add_argument("--methods", nargs="+", help="default: all that train")
+    parser.add_argument("--presets", nargs="+", help="of configs/method; default: all that train")
     parser.add_argument("--cohorts", nargs="+", type=int, default=[1])
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--classes", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--plain-repeats", type=int, default=3, help="of the plain forms")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument(
-        "--plain",
-        nargs="*",
-        type=Dtype,
-        default=[*DTYPES],
-        help="dtypes of the plain form; default: both",
-    )
+    parser.add_argument("--json", type=Path, help="a file to keep what is measured, and go on with")
+    parser.add_argument("--again", action="store_true", help="measure what the file has, too")
+    for name in ("--dtypes", "--plain"):
+        parser.add_argument(name, nargs="*", type=Dtype, default=DTYPES, help="default: both")
     args = parser.parse_args()
-    args.methods = args.methods or trained(args.model)
+    args.presets = args.presets or trained(args.model)
+    return args
+
+
+def main() -> None:
+    """Measure, keep and print one markdown table."""
+    args = arguments()
     torch.set_num_threads(args.threads)
-    steps = {v[0]: (v, step_of(*v[1:], args)) for v in variants(args)}
-    counts = {label: flops(step) / v[4] for label, (v, step) in steps.items()}
-    rates = {d: gemm_rate(d, args.device) for d in DTYPES}
-    times: dict[str, list[float]] = {label: [] for label in steps}
-    for _ in range(args.repeats):
-        for label, (v, step) in steps.items():
-            times[label].append(seconds(step, args.device) / v[4])
-    print(
-        f"torch {torch.__version__}, {args.device}, {args.threads} thread(s), {args.model}, "
-        f"batch {args.batch}, {args.classes} classes; seconds per client and step, "
-        f"median of {args.repeats}; GEMM "
-        + ", ".join(f"{rates[d] / 1e9:,.0f} GFLOP/s {d.value}" for d in rates)
-    )
+    kept = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
     print("| variant | seconds | min..max | GFLOP | plain fp32 / this | this / GEMM floor |")
     print("|---|---|---|---|---|---|")
-    for label, (v, _) in steps.items():
-        own = statistics.median(times[label])
-        reference = times.get(f"{v[1]} plain float32")
-        ratio = f"{statistics.median(reference) / own:.1f}" if reference else "–"
-        floor = counts[label] / rates[v[2]]
-        print(
-            f"| {label} | {own:.4g} | {min(times[label]):.4g}..{max(times[label]):.4g} "
-            f"| {counts[label] / 1e9:,.1f} | {ratio} | {own / floor:.2f} |"
-        )
+    for preset in args.presets:
+        if args.again or preset not in kept:
+            kept[preset] = measure(preset, args)
+            if args.json:
+                write_json(args.json, kept)
+        print(*rows(preset, kept[preset]), sep="\n", flush=True)
+    told = sorted({json.dumps(kept[preset]["with"]) for preset in args.presets})
+    print("\nseconds per client and step, medians, with " + "; ".join(told))
 
 
 if __name__ == "__main__":
