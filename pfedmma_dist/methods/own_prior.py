@@ -74,7 +74,7 @@ class OwnPrior(Method):
 
 
 class CountedPrior(OwnPrior):
-    """Own-class prior, counted from a client's labels without a step; nothing is sent."""
+    """Own-class prior, counted: from a client's labels, without a step; nothing is sent."""
 
     name = "own_prior_counted"
     Options = CountedPriorOptions

@@ -17,6 +17,7 @@ ONE = {
     "feature_shift": ("seed=1",),
     "label_shift": ("data.name=cifar100", "data.beta=0.5", "seed=1"),
 }
+HOW = "`python -m tests.cards` prints the rows to add"
 
 
 def grid(table: str) -> dict[str, list[Any]]:
@@ -36,7 +37,7 @@ def is_alone(run: PlannedRun) -> bool:
 
 @pytest.mark.parametrize("table", ONE)
 def test_table_has_every_method_and_three_seeds(table):
-    assert {run.config.method["name"] for run in planned(table)} == METHODS.keys()
+    assert {run.config.method["name"] for run in planned(table)} == METHODS.keys(), HOW
     assert grid(table)["seed"] == [1, 2, 3]
 
 
@@ -72,7 +73,7 @@ def test_every_method_that_shares_as_it_likes_has_a_row_without_sharing(table):
     alone = {
         r.config.method["name"] for r in planned(table) if r.config.method.get("share") == "none"
     }
-    assert alone == sharing
+    assert alone == sharing, HOW
 
 
 @pytest.mark.parametrize("table", ONE)

@@ -1,0 +1,1 @@
+"""Method cards: what docs/methods says, written from the source, its specs and measured files."""
