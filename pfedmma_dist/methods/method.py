@@ -21,23 +21,25 @@ A whole toy method, one bias per class on top of the untouched CLIP, averaged by
 
     @dataclass(kw_only=True)
     class BiasOptions:
-        num_classes: int = 50
+        """None."""
 
     class Bias(Method):
-        """One logit bias per class on top of zero-shot CLIP."""
+        """Bias: one logit bias per class on top of zero-shot CLIP."""
 
         name = "bias"
         Options = BiasOptions
 
-        def __init__(self, options, dims):
-            self.specs = (ParamSpec("bias", (options.num_classes,), zeros, shared=True),)
+        def __init__(self, options, dims, num_classes=50):
+            self.specs = (ParamSpec("bias", (num_classes,), zeros, shared=True),)
 
         def classes(self, params, prepared, text):
-            return text.plain[None]                                   # [1, C, D]
+            bias = params["bias"] if text.is_trained else torch.zeros(1, len(text.names))
+            return text.plain[None], bias.to(text.plain)              # [1, C, D], [G, C]
 
         def logits(self, params, classes, images, clip):
+            vectors, bias = classes
             final = encode(clip, images, self.images)                 # [G, B, D]
-            return clip.scale * final @ classes.mT + params["bias"][:, None]
+            return clip.scale * final @ vectors.mT + bias[:, None]
 '''
 
 import inspect

@@ -1,5 +1,6 @@
 """What a method demands beside its file, each with the very lines to write and where."""
 
+import re
 from collections.abc import Iterator
 
 from pfedmma_dist.methods import METHODS
@@ -14,6 +15,7 @@ TABLES = {
     "table_feature_shift": ("DomainNet ", "Office "),
 }
 """Sweeps of the paper's tables -> what the labels of their rows begin with."""
+TESTS = ROOT / "tests" / "methods"
 README_ROW = "| `{name}` | {what} | {trained} | {up} / {down} | – | {source} |"
 
 
@@ -94,16 +96,17 @@ def readme(name: str) -> Iterator[str]:
 
 
 def cost(name: str) -> Iterator[str]:
-    """Look for a test of the counts."""
-    kind = METHODS[name].__name__
-    files = (ROOT / "tests" / "methods").glob("test_*.py")
-    texts = [path.read_text(encoding="utf-8") for path in files]
-    if not any(kind in text and "cost" in text for text in texts):
+    """Look for a test of the counts, among those of all methods or of its file."""
+    kind = METHODS[name]
+    files = {f"test_{module}.py" for module in ("cost_table", kind.__module__.split(".")[-1])}
+    there = [TESTS / file for file in sorted(files) if (TESTS / file).exists()]
+    texts = [path.read_text(encoding="utf-8") for path in there]
+    if not any(re.search(rf"\b{kind.__name__}\b", text) and "cost" in text for text in texts):
         counted = "(trained, sent, received), counted by hand from the paper"
         yield wanted(
             "tests/methods/test_cost_table.py",
             f"def test_{name}() -> None:",
-            f"    assert costs({kind}) == {counted}",
+            f"    assert costs({kind.__name__}) == {counted}",
         )
 
 

@@ -21,11 +21,12 @@ def toy() -> type[Method]:
 
 
 def test_toy_method_trains(toy: type[Method]) -> None:
-    federation = tiny_federation(toy, options=toy.Options(num_classes=4), batch_size=16)
+    federation = tiny_federation(toy, batch_size=16)
     losses = [federation.round(index).loss for index in range(3)]
     assert losses[2] < losses[1] < losses[0]
     assert federation.exchange.cost().up == 4
-    assert len(federation.evaluate(full=False).percent["local"]) == 6
+    percent = federation.evaluate(full=True).percent
+    assert len(percent["local"]) == len(percent["novel"]) == 6  # novel: classes without a bias
 
 
 def test_defaults_read_final_features_and_train_nothing() -> None:
@@ -41,7 +42,7 @@ def test_method_without_classes_says_so() -> None:
 
 
 def test_shared_tail_of_the_template_goes_to_the_server(toy: type[Method]) -> None:
-    federation = tiny_federation(toy, options=toy.Options(num_classes=4))
+    federation = tiny_federation(toy)
     template = torch.arange(6.0)
     layout = type(federation.layout)((*federation.method.specs, ParamSpec("own", (2,), zeros)))
     assert federation.method.exchange(layout, template, 0).shared.tolist() == [2, 3, 4, 5]
