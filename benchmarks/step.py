@@ -19,7 +19,6 @@ import functools
 import json
 import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +27,14 @@ from typing import Any
 import checkout  # noqa: F401 (before what it lets us find)
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from clock import flops, gemm_rate, seconds
 
 from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.load import dims, load
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config.command_line import from_yaml, resolve_method
-from pfedmma_dist.config.keys import CacheMode, ClipConfig, Dtype
+from pfedmma_dist.config.keys import CacheMode, ClipConfig, Config, Dtype
 from pfedmma_dist.config.presets import installed
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.cohort import Batch
@@ -53,7 +52,7 @@ CACHED = 80
 """Training images of a client: 16 of each of five classes."""
 
 DTYPES = (Dtype.float32, Dtype.bfloat16)
-
+PRESETS = installed() / "method"
 PUBLISHED = ("_paper", "_released")
 """Ends of the names of presets that differ in their recipe, and not in what a step computes."""
 
@@ -93,10 +92,15 @@ def frozen(model: str, dtype: Dtype, plain: bool, device: str) -> FrozenCLIP:
     return load(cfg, 0, torch.device(device))
 
 
+def configured(preset: str) -> Config:
+    """Return the configuration of a preset."""
+    return from_yaml(PRESETS / f"{preset}.yaml", methods=METHODS, sources=SOURCES)
+
+
 def step_of(preset: str, form: Form, args: argparse.Namespace) -> Callable[[], object]:
     """Return a function that trains one step of a cohort."""
     clip = frozen(args.model, form.dtype, form.plain, args.device)
-    cfg = from_yaml(path_of(preset), methods=METHODS, sources=SOURCES)
+    cfg = configured(preset)
     name, options = resolve_method(cfg.method, METHODS)
     method = METHODS[name].build(options, clip.dims, args.classes, CACHED)
     layout = Layout(method.specs, method.frozen(0, clip))
@@ -134,17 +138,11 @@ def prepare(method: Method, layout: Layout, text: ClassText, cohort: int) -> obj
     return method.prepare(exchange.download(everybody[:cohort], training=True).extra, text)
 
 
-def path_of(preset: str) -> Path:
-    """Return the file of a preset."""
-    return installed() / "method" / f"{preset}.yaml"
-
-
 def trained(model: str) -> list[str]:
     """Return the comparable presets of methods that train something by steps."""
     sizes, found = dims(model), []
-    for stem in sorted(path.stem for path in (installed() / "method").glob("*.yaml")):
-        cfg = from_yaml(path_of(stem), methods=METHODS, sources=SOURCES)
-        name, options = resolve_method(cfg.method, METHODS)
+    for stem in sorted(path.stem for path in PRESETS.glob("*.yaml")):
+        name, options = resolve_method(configured(stem).method, METHODS)
         try:
             method = METHODS[name].build(options, sizes, len(NAMES), CACHED)
         except ValueError as error:  # more blocks than a small model has
@@ -153,36 +151,6 @@ def trained(model: str) -> list[str]:
         if method.num_trained(Layout(method.specs)) and not stem.endswith(PUBLISHED):
             found.append(stem)
     return found
-
-
-def seconds(action: Callable[[], object], device: str) -> float:
-    """Return the CPU seconds, or the GPU's wall seconds, of one call."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-        start = time.perf_counter()
-        action()
-        torch.cuda.synchronize()
-        return time.perf_counter() - start
-    start = time.process_time()
-    action()
-    return time.process_time() - start
-
-
-def gemm_rate(dtype: Dtype, device: str) -> float:
-    """Return FLOP per second of a product of the size of a ViT-B MLP on a batch."""
-    n, k, m = (6304, 768, 3072) if device == "cpu" else (6304 * 8, 768, 3072)
-    a = torch.randn(n, k, device=device).to(getattr(torch, dtype.value))
-    b = torch.randn(k, m, device=device).to(getattr(torch, dtype.value))
-    times = [seconds(lambda: a @ b, device) for _ in range(12)]
-    return 2 * n * k * m / min(times[2:])
-
-
-def flops(action: Callable[[], object]) -> int:
-    """Count the matrix FLOPs of one call, after one that warms up."""
-    action()
-    with FlopCounterMode(display=False) as counter:
-        action()
-    return counter.get_total_flops()
 
 
 def forms(args: argparse.Namespace) -> Iterator[Form]:
@@ -249,6 +217,8 @@ def main() -> None:
     """Measure, keep and print one markdown table."""
     args = arguments()
     torch.set_num_threads(args.threads)
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
     kept = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
     print("| variant | seconds | min..max | GFLOP | plain fp32 / this | this / GEMM floor |")
     print("|---|---|---|---|---|---|")

@@ -7,7 +7,7 @@ from pfedmma_dist.config.help import field_docs
 from pfedmma_dist.config.merge import leaves, shown
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.params import Layout
-from tests.cards.counts import MODELS, built, groups, numbers, reads
+from tests.cards.counts import MODELS, built, corrected, groups, numbers, reads
 from tests.cards.differences import PAGE, about
 from tests.cards.measured import SWEEP, comparisons, harmonic, step
 from tests.cards.presets import NUM_CLASSES, NUM_IMAGES, presets_of, sweep_rows
@@ -57,10 +57,12 @@ def _numbers(name: str) -> str:
     first = next(iter(MODELS))
     departing = [p for p in presets_of(name) if p.options != usual and not p.is_for_glyphs]
     rows += [(f"`{p.stem}`, {MODELS[first]}", *numbers(name, p.options, first)) for p in departing]
+    rows += [(f"with {names}, {MODELS[first]}", *own) for names, *own in corrected(name, first)]
     heads = ("", "trained", "sent", "received")
     return (
         f"## Numbers of a client and round\n\nAt {NUM_CLASSES} classes and {NUM_IMAGES} images of "
-        f"a client, each of 4 bytes on the network.\n\n{table(heads, rows)}"
+        "a client, each of 4 bytes on the network. *With*: the defaults and `correction.name`, of "
+        f"those that fit.\n\n{table(heads, rows)}"
     )
 
 

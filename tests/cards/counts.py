@@ -9,6 +9,7 @@ from typing import Any
 from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import Dims, ImageFeatures
+from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.cost import count
 from pfedmma_dist.exchange import Cost
@@ -40,6 +41,24 @@ def numbers(name: str, options: Any, model: str) -> tuple[str, str, str]:
     except ValueError as error:
         return str(error), "", ""
     return f"{trained:,}", sent(cost), received(cost)
+
+
+def corrected(name: str, model: str) -> list[tuple[str, str, str, str]]:
+    """Return what a client trains, sends and receives with corrections, those of equal numbers in
+    one row and those that do not fit the method in none."""
+    method, found = built(name, METHODS[name].Options(), model), {}
+    for correction in CorrectionName:
+        cfg = Config()
+        cfg.correction.name = correction
+        cfg.federation.local_epochs, cfg.evaluate.finetune_epochs = 2, 1  # two of them need these
+        try:
+            trained, cost = count(method, cfg)
+        except ValueError:
+            continue
+        if correction is not CorrectionName.none:
+            numbers_of = f"{trained:,}", sent(cost), received(cost)
+            found.setdefault(numbers_of, []).append(f"`{correction.value}`")
+    return [(", ".join(names), *numbers_of) for numbers_of, names in found.items()]
 
 
 def sent(cost: Cost) -> str:
