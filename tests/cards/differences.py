@@ -25,8 +25,9 @@ class Difference:
 
 
 def names_of(method: str) -> set[str]:
-    """Return what papers call a method and its variants: how comments of its presets begin."""
-    return {preset.called for preset in presets_of(method)}
+    """Return what papers call a method and its variants: how comments of its presets begin,
+    where these do not begin otherwise."""
+    return {preset.called for preset in presets_of(method)} - {""}
 
 
 def about(method: str, *, first: bool = False) -> list[Difference]:

@@ -12,7 +12,7 @@ from pfedmma_dist.methods.kgcoop import KgCoOp, KgCoOpOptions
 from tests.cards import measured
 from tests.cards.compared import comparing, summary
 from tests.cards.demands import demands
-from tests.cards.differences import about
+from tests.cards.differences import about, names_of
 from tests.cards.pages import COMMAND, pages, stray
 from tests.cards.presets import ROOT, SweepRow
 
@@ -63,6 +63,7 @@ def test_row_of_differences_belongs_to_whom_its_first_words_name() -> None:
     assert "Tip-Adapter's keys" in first_cells("tip_adapter")
     assert "Tip-Adapter's keys" not in first_cells("tip_adapter_f")
     assert {"FedIT's rate", "CLIP-LoRA"} <= set(first_cells("lora"))
+    assert not any("" in names_of(name) for name in METHODS)  # it would be in every row
 
 
 def test_what_was_not_measured_is_a_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
