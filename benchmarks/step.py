@@ -35,6 +35,7 @@ from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
+from pfedmma_dist.rng import Key
 from pfedmma_dist.world import World
 
 NAMES = (Path(__file__).parent / "caltech101_base.txt").read_text().splitlines()
@@ -88,6 +89,7 @@ def step_of(
         views=np.zeros(shape, np.int64),
         weight=np.ones(shape, np.float32),
         active=np.ones(cohort, bool),
+        keys=tuple(Key(0, 0, client, 0) for client in range(cohort)),
     )
     prepared = prepare(method, layout, text, cohort)
     trainer = LocalTrainer(
