@@ -42,6 +42,7 @@ from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
+from pfedmma_dist.rng import Key
 from pfedmma_dist.run.files import write_json
 from pfedmma_dist.world import World
 
@@ -117,6 +118,7 @@ def step_of(preset: str, form: Form, args: argparse.Namespace) -> Callable[[], o
         views=np.zeros(shape, np.int64),
         weight=np.ones(shape, np.float32),
         active=np.ones(form.cohort, bool),
+        keys=tuple(Key(0, 0, client, 0) for client in range(form.cohort)),
     )
     prepared = prepare(method, layout, text, form.cohort)
     trainer = LocalTrainer(

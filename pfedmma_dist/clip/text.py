@@ -1,7 +1,6 @@
 """Class names as the text tower sees them: cut at EOT, their common prefix run once."""
 
 from copy import copy
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -10,46 +9,8 @@ from torch import Tensor
 
 from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.text_tree import Tree, Trees
 from pfedmma_dist.clip.tower import Branch
-
-
-@dataclass(frozen=True)
-class Tree:
-    """C token sequences as one: their common prefix, then the rest of each up to its EOT.
-
-    Attention is causal, so nothing behind an EOT is ever read, and the states of the prefix are the
-    same in all sequences. 50 classes of Caltech-101 with 16 context vectors are so 190 tokens in
-    place of 3,850.
-    """
-
-    ids: Tensor  # [T] int64
-    position: Tensor  # [T] place of each token in its own sequence
-    mask: Tensor  # [T, T] bool: a token reads those before it in its own sequence
-    rows: Tensor  # [C] where the EOT of each sequence stands
-
-    @classmethod
-    def grow(cls, ids: Tensor, eot: Tensor) -> "Tree":
-        """Pack sequences [C, L] that are pooled at `eot` [C]."""
-        differs = (ids != ids[:1]).any(dim=0)
-        first = int(differs.nonzero()[0]) if bool(differs.any()) else ids.shape[1]
-        prefix = min(first, int(eot.min()))  # every sequence keeps its EOT for itself
-        place = torch.arange(ids.shape[1], device=ids.device)
-        kept = (place >= prefix) & (place <= eot[:, None])  # [C, L]
-        owner, position = kept.nonzero().unbind(dim=1)
-        shared = place[:prefix]
-        owner = torch.cat([torch.full_like(shared, -1), owner])
-        position = torch.cat([shared, position])
-        related = (owner == -1) | (owner == owner[:, None])
-        return cls(
-            ids=torch.cat([ids[0, :prefix], ids[kept]]),
-            position=position,
-            mask=related & (position <= position[:, None]),
-            rows=prefix + kept.sum(dim=1).cumsum(dim=0) - 1,
-        )
-
-    def to(self, device: torch.device) -> "Tree":
-        """Return the tree on a device."""
-        return Tree(**{name: value.to(device) for name, value in vars(self).items()})
 
 
 class ClassText:
@@ -63,7 +24,7 @@ class ClassText:
         self.clip, self.is_trained = clip, is_trained
         self.names = names
         self.template = template
-        self._prompts: dict[int, Tree] = {}
+        self._trees = Trees(clip, names, template)
         self._placeholders: dict[int, Tensor] = {}
         self._forks: dict[int, tuple[Tensor, Tensor]] = {}
         self._entries: dict[int, Tensor] = {}
@@ -96,7 +57,7 @@ class ClassText:
 
         branch: trained part beside blocks start .. L - 1, for `num_clients` clients at once.
         """
-        tower, tree = self.clip.text, self._template_tree
+        tower, tree = self.clip.text, self._trees.template
         if branch is None:
             x = tower.run(self._embed(tree), 0, tower.depth - 1, mask=tree.mask)
             return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
@@ -112,27 +73,43 @@ class ClassText:
 
         inside: trained terms inside blocks start .. L - 1, for `num_clients` clients at once.
         """
-        tower, tree = self.clip.text, self._template_tree
+        tower, tree = self.clip.text, self._trees.template
         x = self._entry(start).expand(num_clients, -1, -1)
         x = tower.run(x, start, tower.depth - 1, mask=tree.mask, inside=inside)
         return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask, inside=inside))
 
-    def with_context(self, context: Tensor) -> Tensor:
+    def with_context(self, context: Tensor, before: int | None = None) -> Tensor:
         """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>" (CoOp, class token last).
 
-        context: [G, n, W] learned vectors, the same for all classes of a client.
+        context: [G, n, W] learned vectors, the same for all classes of a client. before: how many
+        of them stand before the name, and the others behind it; None: all.
+        """
+        before = context.shape[1] if before is None else before
+        return self._run(self._trees.prompt(before, context.shape[1] - before), context, before)
+
+    def without_name(self, context: Tensor) -> Tensor:
+        """Return unit vectors [G, D] of "<SOT> context. <EOT>", of contexts [G, n, W]."""
+        num_context = context.shape[1]
+        return self._run(self._trees.prompt(num_context, named=False), context, num_context)[:, 0]
+
+    def with_class_tokens(self, context: Tensor, tokens: Tensor, start: int) -> Tensor:
+        """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>", where block `start` is
+        given other vectors, of each class, in the places of the context (TCP).
+
+        context: [G, n, W] learned vectors. tokens: [G, C, n, W], without positions.
         """
         tower, num_context = self.clip.text, context.shape[1]
-        tree = self._prompt(num_context)
-        frozen = self._embed(tree).expand(len(context), -1, -1)
-        context = context.to(self.clip.wide) + self.clip.embed_text.position[1 : 1 + num_context]
-        x = torch.cat([frozen[:, :1], context, frozen[:, 1 + num_context :]], dim=1)
-        x = tower.run(x, 0, tower.depth - 1, mask=tree.mask)
+        tree = self._trees.prompt(num_context, parts=True)
+        x = tower.run(self._filled(tree, context, num_context), 0, start, mask=tree.mask)
+        tree = tree.parted(num_context)
+        tokens = tokens.to(x.dtype).flatten(1, 2)
+        x = torch.cat([x[:, :1], tokens, x[:, 1 + num_context :]], dim=1)
+        x = tower.run(x, start, tower.depth - 1, mask=tree.mask)
         return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
 
     def context_bytes(self, num_context: int) -> int:
         """Estimate what `with_context` keeps for the gradient of one context."""
-        return self.clip.text.kept_bytes(len(self._prompt(num_context).ids))
+        return self.clip.text.kept_bytes(len(self._trees.prompt(num_context).ids))
 
     @torch.no_grad()
     def placeholder(self, num_context: int) -> Tensor:
@@ -146,33 +123,35 @@ class ClassText:
             self._placeholders[num_context] = self.with_context(context)[0]
         return self._placeholders[num_context]
 
-    @cached_property
-    def _template_tree(self) -> Tree:
-        return self._tree([self.template.format(name) for name in self.names])
-
     @torch.no_grad()
     def _fork(self, start: int) -> tuple[Tensor, Tensor]:
         if start not in self._forks:
-            tower, tree = self.clip.text, self._template_tree
+            tower, tree = self.clip.text, self._trees.template
             self._forks[start] = tower.fork(self._entry(start), start, tree.mask)
         return self._forks[start]
 
     @torch.no_grad()
     def _entry(self, start: int) -> Tensor:
         if start not in self._entries:
-            tree = self._template_tree
+            tree = self._trees.template
             self._entries[start] = self.clip.text.run(self._embed(tree), 0, start, mask=tree.mask)
         return self._entries[start]
 
-    def _prompt(self, num_context: int) -> Tree:
-        if num_context not in self._prompts:
-            holders = " ".join(["X"] * num_context)  # one token each, as in CoOp
-            self._prompts[num_context] = self._tree([f"{holders} {name}." for name in self.names])
-        return self._prompts[num_context]
+    def _run(self, tree: Tree, context: Tensor, before: int) -> Tensor:
+        """Return unit vectors [G, C, D] of prompts that hold contexts [G, n, W]."""
+        tower = self.clip.text
+        x = tower.run(self._filled(tree, context, before), 0, tower.depth - 1, mask=tree.mask)
+        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
 
-    def _tree(self, texts: list[str]) -> Tree:
-        ids = self.clip.tokenizer(texts)
-        return Tree.grow(ids, self.clip.embed_text.eot_index(ids)).to(self.clip.device)
+    def _filled(self, tree: Tree, context: Tensor, before: int) -> Tensor:
+        """Return the tokens of prompts [G, T, W], the vectors [G, n, W] in their places."""
+        behind = torch.arange(before - context.shape[1], 0, device=tree.rows.device) - 1
+        rows = (tree.rows[:, None] + behind).flatten()  # of each class, in front of its "."
+        rows = torch.cat([torch.arange(1, 1 + before, device=rows.device), rows])
+        each = context[:, before:].repeat(1, len(tree.rows), 1)
+        placed = torch.cat([context[:, :before], each], dim=1).to(self.clip.wide)
+        placed = placed + self.clip.embed_text.position[tree.position[rows]]
+        return self._embed(tree).expand(len(context), -1, -1).index_copy(1, rows, placed)
 
     def _embed(self, tree: Tree) -> Tensor:
         """Return [1, T, W]."""
@@ -198,15 +177,27 @@ class PlainText(ClassText):
             x = self.clip.text.run(self._whole(ids), 0, start, mask=self._causal)
         return self._encode(x.repeat(num_clients, 1, 1), ids, start, None, inside)
 
-    def with_context(self, context: Tensor) -> Tensor:
+    def with_context(self, context: Tensor, before: int | None = None) -> Tensor:
         """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>"."""
-        num_clients, num_context = context.shape[:2]
-        ids = self._ids([" ".join(["X"] * num_context + [f"{name}."]) for name in self.names])
-        x = self._whole(ids).repeat(num_clients, 1, 1)
-        context = context.to(self.clip.wide) + self.clip.embed_text.position[1 : 1 + num_context]
-        context = context.repeat_interleave(len(self.names), dim=0)
-        x = torch.cat([x[:, :1], context, x[:, 1 + num_context :]], dim=1)
-        return self._encode(x, ids, 0, None)
+        before = context.shape[1] if before is None else before
+        ids = self._ids(self._trees.texts(before, context.shape[1] - before))
+        return self._encode(self._filled_whole(ids, context, before), ids, 0, None)
+
+    def without_name(self, context: Tensor) -> Tensor:
+        """Return unit vectors [G, D] of "<SOT> context. <EOT>", of contexts [G, n, W]."""
+        ids = self._ids(self._trees.texts(context.shape[1], named=False))
+        x = self._filled_whole(ids, context, context.shape[1])
+        return self._encode(x, ids, 0, None)[:, 0]
+
+    def with_class_tokens(self, context: Tensor, tokens: Tensor, start: int) -> Tensor:
+        """Return unit vectors [G, C, D]; block `start` is given tokens [G, C, n, W]."""
+        num_context = context.shape[1]
+        ids = self._ids(self._trees.texts(num_context))
+        x = self._filled_whole(ids, context, num_context)
+        x = self.clip.text.run(x, 0, start, mask=self._causal)
+        tokens = tokens.to(x.dtype).flatten(0, 1)
+        x = torch.cat([x[:, :1], tokens, x[:, 1 + num_context :]], dim=1)
+        return self._encode(x, ids, start, None)
 
     def context_bytes(self, num_context: int) -> int:
         """Estimate what `with_context` keeps for the gradient of one context."""
@@ -238,6 +229,22 @@ class PlainText(ClassText):
         """Return [C, L, W]."""
         embedding = self.clip.embed_text
         return embedding.token[ids].to(self.clip.wide) + embedding.position
+
+    def _filled_whole(self, ids: Tensor, context: Tensor, before: int) -> Tensor:
+        """Return [G C, L, W], of every sequence its vectors [G, n, W] in place of its X."""
+        position, frozen = self.clip.embed_text.position, self._whole(ids)
+        behind, every = context.shape[1] - before, []
+        each = context.to(self.clip.wide).repeat_interleave(len(ids), dim=0)
+        each = each.unflatten(0, (-1, len(ids))).unbind(dim=1)
+        ends = self.clip.embed_text.eot_index(ids).tolist()
+        for own, tokens, eot in zip(each, frozen, ends, strict=True):
+            full = tokens.expand(len(own), -1, -1)
+            end = eot - 1 if behind else 1 + before  # of the last vector
+            front = own[:, :before] + position[1 : 1 + before]
+            back = own[:, before:] + position[end - behind : end]
+            parts = full[:, :1], front, full[:, 1 + before : end - behind], back, full[:, end:]
+            every.append(torch.cat(parts, dim=1))
+        return torch.stack(every, dim=1).flatten(0, 1)
 
 
 def class_text(

@@ -18,9 +18,11 @@ from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.pfedprompt import PFedPrompt
 from pfedmma_dist.methods.plot import PLOT
+from pfedmma_dist.methods.proda import ProDA
 from pfedmma_dist.methods.prograd import ProGrad
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.promptfolio import PromptFolio
+from pfedmma_dist.methods.tcp import TCP
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
 from pfedmma_dist.methods.zero_shot import ZeroShot
 
@@ -34,6 +36,8 @@ ALL: tuple[type[Method], ...] = (
     KgCoOp,
     ProGrad,
     PromptFolio,
+    ProDA,
+    TCP,
     PFedPrompt,
     FedPGP,
     FedOTP,

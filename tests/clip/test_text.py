@@ -15,7 +15,8 @@ from slow_form import (
 )
 from torch import Tensor
 
-from pfedmma_dist.clip.text import ClassText, PlainText, Tree, class_text
+from pfedmma_dist.clip.text import ClassText, PlainText, class_text
+from pfedmma_dist.clip.text_tree import Tree
 
 TEMPLATE = "a photo of a {}."
 WIDTH = 24

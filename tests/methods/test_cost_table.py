@@ -25,11 +25,13 @@ from pfedmma_dist.methods.pfedmma import Share as Adapters
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.pfedprompt import PFedPrompt
 from pfedmma_dist.methods.plot import PLOT
+from pfedmma_dist.methods.proda import ProDA
 from pfedmma_dist.methods.prograd import ProGrad
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.share import CommonShare as TwoPrompts
 from pfedmma_dist.methods.share import Share
+from pfedmma_dist.methods.tcp import TCP
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
 from pfedmma_dist.methods.zero_shot import ZeroShot
 from pfedmma_dist.params import Layout
@@ -98,6 +100,16 @@ def test_pfedprompt() -> None:
 def test_prograd() -> None:
     assert costs(ProGrad) == (8_192, 8_192, 8_192)
     assert costs(ProGrad, share=Share.none) == (8_192, 0, 0)
+
+
+def test_proda() -> None:
+    assert costs(ProDA) == (262_144, 262_144, 262_144)
+    assert costs(ProDA, share=Share.none) == (262_144, 0, 0)
+
+
+def test_tcp() -> None:
+    assert costs(TCP) == (331_904, 331_904, 331_904)
+    assert costs(TCP, share=Share.none) == (331_904, 0, 0)
 
 
 def test_fedpgp() -> None:

@@ -27,6 +27,8 @@ def other_values(value: Any, kind: Any) -> list[Any]:
             return [value / 2 or 0.5]  # a share stays one
         case str() if len(value) > 1:
             return [value[:-1]]
+        case None if kind == int | None:
+            return [2]
         case None:
             return ["a photo of a"] if kind == str | None else [["a {}", "my {}."]]  # or texts
     raise TypeError(f"say here what another value than {value!r} would be")
@@ -66,6 +68,8 @@ def test_option_changes_what_is_trained_sent_or_computed(
 
     same = told(default) == told(changed) and torch.equal(computed(default), computed(changed))
     same = same and default.method.resting(None, 0) == changed.method.resting(None, 0)
+    starts = (s.method.template(s.layout, 1, s.clip) for s in (default, changed))
+    same = same and torch.equal(*starts)
     assert not same
 
 
