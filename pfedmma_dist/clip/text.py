@@ -117,10 +117,11 @@ class ClassText:
         x = tower.run(x, start, tower.depth - 1, mask=tree.mask, inside=inside)
         return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask, inside=inside))
 
-    def with_context(self, context: Tensor) -> Tensor:
-        """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>" (CoOp, class token last).
+    def with_context(self, context: Tensor, *, unit: bool = True) -> Tensor:
+        """Return vectors [G, C, D] of "<SOT> context name. <EOT>" (CoOp, class token last).
 
-        context: [G, n, W] learned vectors, the same for all classes of a client.
+        context: [G, n, W] learned vectors, the same for all classes of a client. unit: of length 1,
+        or as the tower leaves them.
         """
         tower, num_context = self.clip.text, context.shape[1]
         tree = self._prompt(num_context)
@@ -128,7 +129,7 @@ class ClassText:
         context = context.to(self.clip.wide) + self.clip.embed_text.position[1 : 1 + num_context]
         x = torch.cat([frozen[:, :1], context, frozen[:, 1 + num_context :]], dim=1)
         x = tower.run(x, 0, tower.depth - 1, mask=tree.mask)
-        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
+        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask), unit=unit)
 
     def context_bytes(self, num_context: int) -> int:
         """Estimate what `with_context` keeps for the gradient of one context."""
@@ -198,15 +199,15 @@ class PlainText(ClassText):
             x = self.clip.text.run(self._whole(ids), 0, start, mask=self._causal)
         return self._encode(x.repeat(num_clients, 1, 1), ids, start, None, inside)
 
-    def with_context(self, context: Tensor) -> Tensor:
-        """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>"."""
+    def with_context(self, context: Tensor, *, unit: bool = True) -> Tensor:
+        """Return vectors [G, C, D] of "<SOT> context name. <EOT>", of length 1 where `unit`."""
         num_clients, num_context = context.shape[:2]
         ids = self._ids([" ".join(["X"] * num_context + [f"{name}."]) for name in self.names])
         x = self._whole(ids).repeat(num_clients, 1, 1)
         context = context.to(self.clip.wide) + self.clip.embed_text.position[1 : 1 + num_context]
         context = context.repeat_interleave(len(self.names), dim=0)
         x = torch.cat([x[:, :1], context, x[:, 1 + num_context :]], dim=1)
-        return self._encode(x, ids, 0, None)
+        return self._encode(x, ids, 0, None, unit=unit)
 
     def context_bytes(self, num_context: int) -> int:
         """Estimate what `with_context` keeps for the gradient of one context."""
@@ -219,12 +220,14 @@ class PlainText(ClassText):
         start: int,
         branch: Branch | None,
         inside: Inside = nothing_inside,
+        *,
+        unit: bool = True,
     ) -> Tensor:
         tower = self.clip.text
         x = tower.run(x, start, tower.depth, branch, self._causal, inside)
         row = self.clip.embed_text.eot_index(ids).repeat(len(x) // len(ids))
         pooled = x[torch.arange(len(x), device=x.device), row]
-        return tower.head(pooled).unflatten(0, (-1, len(ids)))
+        return tower.head(pooled, unit=unit).unflatten(0, (-1, len(ids)))
 
     @cached_property
     def _causal(self) -> Tensor:

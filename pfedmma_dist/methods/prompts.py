@@ -41,11 +41,12 @@ def common_and_own(
     )
 
 
-def all_prompts(params: dict[str, Tensor], text: ClassText) -> Tensor:
+def all_prompts(params: dict[str, Tensor], text: ClassText, *, unit: bool = True) -> Tensor:
     """Run common prompts, then a client's own, through the text tower: [G, N, C, D]."""
     each = [params[name] for name in ("common", "own") if name in params]
     contexts = torch.cat([x.reshape(len(x), -1, *x.shape[-2:]) for x in each], dim=1)
-    return text.with_context(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
+    vectors = text.with_context(contexts.flatten(0, 1), unit=unit)
+    return vectors.unflatten(0, contexts.shape[:2])
 
 
 def spell(row: Tensor, layout: Layout, words: str | None, clip: FrozenCLIP) -> Tensor:
