@@ -191,6 +191,11 @@ class Method:
         """
         raise TypeError(f"{type(self).__name__} does not count")
 
+    def in_turn(self, start: dict[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
+        """Return, by name, private parameters that stand in place of `start` where clients start:
+        client k has the k-th of these, and behind the last comes the first again."""
+        return ({},)
+
     def begin(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return, by name, private parameters of a client that its own training images [n, D], unit
         vectors, and labels [n] int64 make, before its first round; others start as all do."""

@@ -69,7 +69,10 @@ class Sequential:
         self.frozen = method.frozen(cfg.seed, next(iter(texts.values())).clip)
         self.shared = {name: x for name, x in begin.items() if self.spec[name].shared}
         private = {name: x for name, x in begin.items() if not self.spec[name].shared}
-        self.clients = [Client(copied(private)) for _ in range(task.num_clients)]
+        turns = method.in_turn(private)
+        self.clients = [
+            Client(copied({**private, **turns[k % len(turns)]})) for k in range(task.num_clients)
+        ]
         self.sizes = [len(task.train.rows(k)) for k in range(task.num_clients)]
         self.held = {name: torch.zeros_like(x).double() for name, x in self.shared.items()}
         self.first = {name: torch.zeros_like(x).double() for name, x in self.shared.items()}
