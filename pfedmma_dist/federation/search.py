@@ -1,0 +1,121 @@
+"""Search: options of a trained method chosen on the clients' own validation images.
+
+All points of a grid are scored, and the one is taken whose accuracy, mean over clients, is highest:
+one choice for all clients. Test images are not looked at.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pfedmma_dist.federation.evaluate import in_batches
+from pfedmma_dist.federation.examiner import Examiner
+from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.methods.searched import Grid, Searched
+from pfedmma_dist.quantities.scores import VAL
+
+UNITS = 2**32
+"""Parts of an accuracy that are counted, so that no sum depends on its order."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search has found."""
+
+    values: Mapping[str, float]  # option -> the value chosen
+    percent: float  # accuracy on validation images there, mean over clients
+    before: float  # the same with the options of the run
+    tried: Mapping[str, tuple[int, float, float]]  # option -> how many values, first, last
+    ties: int  # points of the grid that are as good
+    num_images: int  # validation images
+    num_clients: int  # clients that have any
+
+    @property
+    def words(self) -> list[str]:
+        """Say what was chosen, from what, and on what."""
+        chosen = ", ".join(f"{name} {value:g}" for name, value in self.values.items())
+        grid = " x ".join(
+            f"{count} values of {name} from {first:g} to {last:g}"
+            for name, (count, first, last) in self.tried.items()
+        )
+        told = [
+            f"{chosen}: {self.percent:.2f} % on validation images ({self.before:.2f} % as trained)",
+            f"one choice for all, on {self.num_images:,} validation images of {self.num_clients:,} "
+            "clients, no test image among them",
+            f"{grid}; {self.ties:,} points are as good, of which this is the first",
+        ]
+        ends = [
+            f"{name} {value:g} is the last that was tried"
+            for name, value in self.values.items()
+            if value == self.tried[name][2] and self.tried[name][0] > 1
+        ]
+        return [*told, *ends]
+
+
+def search(
+    federation: Federation, grid: Grid, advance: Callable[[int], None] = lambda count: None
+) -> Choice:
+    """Score every point of the grid on validation images, and return the best. Collective.
+
+    Of several the first is taken. advance: told of clients as they are done.
+    """
+    method = federation.method
+    assert isinstance(method, Searched)
+    own = {name: (getattr(method.options, name),) for name in grid}
+    points = list(product(*grid.values()))
+    total = torch.zeros(len(points) + 3, dtype=torch.int64)
+    for cohort in federation.cohorts(federation.seen):
+        total += _counted(federation, cohort.clients, [grid, own])
+        advance(len(cohort.clients))
+    total = federation.world.exact_sum(total)
+    num_images, num_clients = (int(count) for count in total[-2:])
+    percent = (100 * total[:-2].double() / UNITS / max(num_clients, 1)).numpy()
+    found, before = np.round(percent[:-1], 6), float(percent[-1])
+    best = int(found.argmax())
+    return Choice(
+        values=dict(zip(grid, points[best], strict=True)),
+        percent=float(percent[best]),
+        before=before,
+        tried={name: (len(values), values[0], values[-1]) for name, values in grid.items()},
+        ties=int((found == found[best]).sum()),
+        num_images=num_images,
+        num_clients=num_clients,
+    )
+
+
+def choose(federation: Federation, choice: Choice) -> None:
+    """Let the method score with what was chosen."""
+    federation.method.options = replace(federation.method.options, **choice.values)
+
+
+def _counted(federation: Federation, clients: np.ndarray, grids: list[Grid]) -> Tensor:
+    """Return the accuracies of these clients in UNITS, summed, at all points of the grids, then
+    their validation images, then how many of them have any: [points + 2] int64."""
+    method, task = federation.method, federation.task
+    text, [scope] = federation.train_text, [one for one in task.scopes if one.name == VAL]
+    wanted = [scope.rows_of(int(client)) for client in clients]
+    sizes = torch.tensor([len(rows) for rows in wanted])
+    theta, extra = Examiner(federation).start(clients)
+    with torch.no_grad():
+        params = federation.layout.views(theta)
+        classes = method.classes(params, method.prepare(extra, text), text)
+        right: list[Tensor] = []  # of each batch [points, G]
+        size = federation.cfg.evaluate.batch_size
+        for begin, rows, images in in_batches(method, federation.sources.test, wanted, size):
+            labels = torch.from_numpy(federation.label_of(rows)).to(theta.device)
+            place = begin + torch.arange(rows.shape[1])
+            real = (place < sizes[:, None]).to(theta.device)  # [G, B]; others are padding
+            hits = [
+                ((logits.argmax(dim=2) == labels) & real).sum(dim=1)
+                for grid in grids
+                for logits in method.over(params, classes, images, text.clip, grid)
+            ]
+            right.append(torch.stack(hits).cpu())
+    num_points = sum(int(np.prod([len(values) for values in grid.values()])) for grid in grids)
+    counts = sum(right, torch.zeros(num_points, len(clients), dtype=torch.int64))
+    accuracies = counts * UNITS // sizes.clamp(min=1)
+    return torch.cat([accuracies.sum(dim=1), torch.stack([sizes.sum(), (sizes > 0).sum()])])
