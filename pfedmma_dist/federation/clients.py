@@ -4,21 +4,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.methods.method import Method
-from pfedmma_dist.params import Layout
-
 
 class ClientStore:
     """Rows [P] float32 by client, in one growing arena per shard, in CPU memory."""
 
-    def __init__(self, starts: Tensor, shards: dict[int, np.ndarray], device: torch.device) -> None:
-        """starts: private parts [L, P] where clients start, in turn by their numbers. shards:
-        hosted ones, their clients."""
-        self.starts = starts
+    def __init__(
+        self, template: Tensor, shards: dict[int, np.ndarray], device: torch.device
+    ) -> None:
+        """template: private part [P] where every client starts. shards: hosted ones, their
+        clients."""
+        self.template = template
         self.device = device
         self._shard_of = {int(c): shard for shard, clients in shards.items() for c in clients}
         self._slots: dict[int, dict[int, int]] = {shard: {} for shard in shards}
-        self._arenas = {shard: torch.empty(0, starts.shape[1]) for shard in shards}
+        self._arenas = {shard: torch.empty(0, template.numel()) for shard in shards}
 
     def __len__(self) -> int:
         """Count the clients that have trained."""
@@ -29,7 +28,7 @@ class ClientStore:
         return np.array([int(c) in self._slots[self._shard_of[int(c)]] for c in clients], bool)
 
     def gather(self, clients: np.ndarray) -> Tensor:
-        """Return the rows [G, P] of hosted clients on the device, their start where unseen."""
+        """Return the rows [G, P] of hosted clients on the device, the template where unseen."""
         return torch.stack([self._row(int(client)) for client in clients]).to(self.device)
 
     def scatter(self, clients: np.ndarray, rows: Tensor) -> None:
@@ -56,7 +55,7 @@ class ClientStore:
         trained: sorted clients of the shard that have trained by now.
         """
         ids, rows = state.get("ids"), state.get("rows")
-        wanted = (len(trained), self.starts.shape[1])
+        wanted = (len(trained), self.template.numel())
         if state.keys() != {"ids", "rows"} or not np.array_equal(ids, trained):
             raise ValueError(
                 f"shard {shard} holds other clients than the {len(trained)} that trained"
@@ -72,16 +71,4 @@ class ClientStore:
     def _row(self, client: int) -> Tensor:
         shard = self._shard_of[client]
         slot = self._slots[shard].get(client)
-        start = self.starts[client % len(self.starts)]
-        return start if slot is None else self._arenas[shard][slot]
-
-
-def starts_in_turn(method: Method, layout: Layout, template: Tensor) -> Tensor:
-    """Return the private parts [L, P] where clients start, in turn; template: a row [P + S]."""
-    turns = method.in_turn({name: x[0] for name, x in layout.views(template[None]).items()})
-    rows = template.repeat(len(turns), 1)
-    params = layout.views(rows)  # filling them fills the rows
-    for place, changed in enumerate(turns):
-        for name, values in changed.items():
-            params[name][place] = values
-    return rows[:, : layout.num_private]
+        return self.template if slot is None else self._arenas[shard][slot]

@@ -16,7 +16,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange import Cost
 from pfedmma_dist.exchange.server import Server
-from pfedmma_dist.federation.clients import ClientStore, starts_in_turn
+from pfedmma_dist.federation.clients import ClientStore
 from pfedmma_dist.federation.cohort import (
     Cohort,
     assign_shards,
@@ -76,9 +76,9 @@ class Federation:
         self.shards = assign_shards(self.steps, cfg.federation.num_shards)
         self.hosted = [s for s in range(len(self.shards)) if s % world.size == world.rank]
         self.sources: Sources | None = None  # set once the features are there
-        starts = starts_in_turn(method, self.layout, template)
+        private = template[: self.layout.num_private]
         self.clients = ClientStore(
-            torch.nn.functional.pad(starts, (0, self.trainer.num_memory)),
+            torch.cat([private, torch.zeros(self.trainer.num_memory)]),
             {shard: self.shards[shard] for shard in self.hosted},
             clip.device,
         )
@@ -215,6 +215,7 @@ class Federation:
         shared = download.shared.to(self.clip.device)
         private = self.clients.gather(clients)[:, : self.layout.num_private]
         theta = torch.cat([private, shared], dim=1)
+        self.method.deal(self.layout.views(theta), clients)
         if not training:
             theta = self.trainer.scored(theta, self.memory(clients))
         return theta, download.extra

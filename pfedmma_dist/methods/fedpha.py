@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,7 +36,7 @@ from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, enc
 from pfedmma_dist.methods.prompts import common_and_own, cut_to
 from pfedmma_dist.methods.share import CommonShare
 from pfedmma_dist.methods.step import Step
-from pfedmma_dist.params import ParamSpec, zeros
+from pfedmma_dist.params import ParamSpec
 
 
 class Remainder(Enum):
@@ -98,17 +99,17 @@ class FedPHA(Method):
         self.specs = (common, own)
         if options.own_lengths is not None:
             own = replace(own, shape=(self.longest, dims.text_width))
-            self.specs = (common, own, ParamSpec("own_length", (1,), zeros, lr_scale=0.0))
+            longest = torch.tensor([float(self.longest)])
+            length = ParamSpec("own_length", (1,), lambda *_: longest, lr_scale=0.0)
+            self.specs = (common, own, length)
 
-    def in_turn(self, start: dict[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
-        """Return the own prompt of each length, zeros behind it, and its length."""
-        if self.options.own_lengths is None:
-            return super().in_turn(start)
-        own, behind = start["own"], torch.arange(self.longest)[:, None]
-        return tuple(
-            {"own": own.masked_fill(behind >= n, 0.0), "own_length": torch.tensor([1.0 * n])}
-            for n in self.options.own_lengths
-        )
+    def deal(self, params: dict[str, Tensor], clients: np.ndarray) -> None:
+        """Give clients their lengths in turn, and zeros behind their own prompts."""
+        if self.options.own_lengths is not None:
+            dealt = torch.tensor(self.options.own_lengths)[clients % len(self.options.own_lengths)]
+            params["own_length"].copy_(dealt[:, None])
+            behind = torch.arange(self.longest) >= dealt[:, None]  # [G, n]
+            params["own"][behind.to(params["own"].device)] = 0.0
 
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
         """Run the client's own prompt through the text tower: [G, C, D]."""

@@ -44,6 +44,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -191,10 +192,11 @@ class Method:
         """
         raise TypeError(f"{type(self).__name__} does not count")
 
-    def in_turn(self, start: dict[str, Tensor]) -> tuple[dict[str, Tensor], ...]:
-        """Return, by name, private parameters that stand in place of `start` where clients start:
-        client k has the k-th of these, and behind the last comes the first again."""
-        return ({},)
+    def deal(self, params: dict[str, Tensor], clients: np.ndarray) -> None:
+        """Set, in place, what the numbers of clients [G] alone decide of their parameters.
+
+        Called whenever their rows are taken up, so what is set once is set to the same again.
+        """
 
     def begin(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return, by name, private parameters of a client that its own training images [n, D], unit

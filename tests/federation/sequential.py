@@ -69,10 +69,7 @@ class Sequential:
         self.frozen = method.frozen(cfg.seed, next(iter(texts.values())).clip)
         self.shared = {name: x for name, x in begin.items() if self.spec[name].shared}
         private = {name: x for name, x in begin.items() if not self.spec[name].shared}
-        turns = method.in_turn(private)
-        self.clients = [
-            Client(copied({**private, **turns[k % len(turns)]})) for k in range(task.num_clients)
-        ]
+        self.clients = [Client(copied(private)) for _ in range(task.num_clients)]
         self.sizes = [len(task.train.rows(k)) for k in range(task.num_clients)]
         self.held = {name: torch.zeros_like(x).double() for name, x in self.shared.items()}
         self.first = {name: torch.zeros_like(x).double() for name, x in self.shared.items()}
@@ -110,6 +107,10 @@ class Sequential:
                 self.held[name] += change[name]
         return loss
 
+    def _deal(self, k: int, row: Numbers) -> None:
+        """Set what a client's number alone decides of its row."""
+        self.method.deal({name: x[None] for name, x in row.items()}, np.array([k]))
+
     def _is(self, name: str) -> bool:
         return self.cfg.correction.name.value == name
 
@@ -144,6 +145,7 @@ class Sequential:
     ) -> tuple[Numbers, float, Numbers]:
         """Train one client; return its shared numbers, mean loss, and how its control moved."""
         client, start = self.clients[k], copied(self.shared)
+        self._deal(k, client.private)
         if not client.begun:
             client.begun = True
             client.private |= self._begin(k)
@@ -446,7 +448,8 @@ class Sequential:
         client, shared = self.clients[k], self.shared
         if hasattr(getattr(self.method, "options", None), "num_experts") and client.sent:
             shared = {"context": client.sent.row.view_as(self.shared["context"])}
-        row = {**client.private, **shared}
+        row = {**copied(client.private), **shared}
+        self._deal(k, row)
         if client.second is not None:
             row = {name: self._mixed(client, client.second[name], x) for name, x in row.items()}
         return copied(row)

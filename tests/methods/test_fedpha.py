@@ -140,3 +140,13 @@ def test_scores_read_the_own_prompt_alone() -> None:
 def test_options_out_of_range_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FedPHAOptions(**options)
+
+
+def test_longest_prompt_is_tried_before_any_image_is_read() -> None:
+    def rehearse(longest: int) -> None:
+        options = FedPHAOptions(num_context=3, own_lengths=[2, longest])
+        tiny_federation(FedPHA, options=options).rehearse()
+
+    rehearse(8)
+    with pytest.raises(RuntimeError):  # of the tiny tokenizer, which has 24 places
+        rehearse(30)
