@@ -1,7 +1,7 @@
 """Accuracy of every client on every test set due; each image is classified once per client."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.cache import Features
-from pfedmma_dist.clip.kinds import Read, mapped
+from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.data.tasks.task import Scope, Task
 from pfedmma_dist.federation.cohort import Cohort
@@ -158,27 +158,6 @@ def _groups(cohorts: list[Cohort], uniform: bool) -> list[np.ndarray]:
     return [np.concatenate(groups)] if uniform and groups else groups
 
 
-def in_batches(
-    method: Method,
-    features: Features,
-    wanted: list[np.ndarray],  # [G] sorted image rows of each client
-    batch_size: int,
-) -> Iterator[tuple[int, np.ndarray, Read]]:
-    """Yield (place of the first, rows [G, B], what is read of them [G, B, ...]) of wanted images.
-
-    Rows behind a client's last are padding, to be cut off.
-    """
-    longest = max(wanted, key=len)
-    padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])
-    same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
-    for begin in range(0, len(longest), batch_size):
-        rows = padded[:, begin : begin + batch_size]
-        answered = rows[:1] if same else rows
-        views = answered.reshape(-1), np.zeros(answered.size, np.int64)
-        dealt = partial(_dealt, shape=answered.shape, num_clients=len(rows))
-        yield begin, rows, mapped(features.rows(method.images, views), dealt)
-
-
 @torch.no_grad()
 def _classify(
     method: Method,
@@ -196,8 +175,16 @@ def _classify(
     theta, extra = held
     params = layout.views(theta)
     classes = method.classes(params, method.prepare(extra, text), text)  # once per client
+    longest = max(wanted, key=len)
+    padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])  # cut off below
+    same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
     hits, right = [np.zeros((len(wanted), 0), bool)], [np.empty(0, np.int64)]
-    for begin, rows, images in in_batches(method, features, wanted, batch_size):
+    for begin in range(0, len(longest), batch_size):
+        rows = padded[:, begin : begin + batch_size]
+        answered = rows[:1] if same else rows
+        views = answered.reshape(-1), np.zeros(answered.size, np.int64)
+        dealt = partial(_dealt, shape=answered.shape, num_clients=len(rows))
+        images = mapped(features.rows(method.images, views), dealt)
         logits, labels = method.logits(params, classes, images, text.clip), label_of(rows)
         hits.append(logits.argmax(dim=2).cpu().numpy() == labels)
         if asked is not None:

@@ -1,18 +1,21 @@
 """Search: options of a trained method chosen on the clients' own validation images.
 
 All points of a grid are scored, and the one is taken whose accuracy, mean over clients, is highest:
-one choice for all clients. Test images are not looked at.
+one choice for all clients. Test images are not looked at. Own validation images are of a client's
+own classes, so what is chosen is good for Local, and may not be for Base.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.federation.evaluate import in_batches
+from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.searched import Grid, Searched
@@ -69,8 +72,9 @@ def search(
     points = list(product(*grid.values()))
     total = torch.zeros(len(points) + 3, dtype=torch.int64)
     for cohort in federation.cohorts(federation.seen):
-        total += _counted(federation, cohort.clients, [grid, own])
-        advance(len(cohort.clients))
+        for client in cohort.clients:
+            total += _counted(federation, int(client), [grid, own])
+            advance(1)
     total = federation.world.exact_sum(total)
     num_images, num_clients = (int(count) for count in total[-2:])
     percent = (100 * total[:-2].double() / UNITS / max(num_clients, 1)).numpy()
@@ -92,30 +96,37 @@ def choose(federation: Federation, choice: Choice) -> None:
     federation.method.options = replace(federation.method.options, **choice.values)
 
 
-def _counted(federation: Federation, clients: np.ndarray, grids: list[Grid]) -> Tensor:
-    """Return the accuracies of these clients in UNITS, summed, at all points of the grids, then
-    their validation images, then how many of them have any: [points + 2] int64."""
-    method, task = federation.method, federation.task
-    text, [scope] = federation.train_text, [one for one in task.scopes if one.name == VAL]
-    wanted = [scope.rows_of(int(client)) for client in clients]
-    sizes = torch.tensor([len(rows) for rows in wanted])
-    theta, extra = Examiner(federation).start(clients)
-    with torch.no_grad():
-        params = federation.layout.views(theta)
-        classes = method.classes(params, method.prepare(extra, text), text)
-        right: list[Tensor] = []  # of each batch [points, G]
-        size = federation.cfg.evaluate.batch_size
-        for begin, rows, images in in_batches(method, federation.sources.test, wanted, size):
-            labels = torch.from_numpy(federation.label_of(rows)).to(theta.device)
-            place = begin + torch.arange(rows.shape[1])
-            real = (place < sizes[:, None]).to(theta.device)  # [G, B]; others are padding
-            hits = [
-                ((logits.argmax(dim=2) == labels) & real).sum(dim=1)
-                for grid in grids
-                for logits in method.over(params, classes, images, text.clip, grid)
-            ]
-            right.append(torch.stack(hits).cpu())
-    num_points = sum(int(np.prod([len(values) for values in grid.values()])) for grid in grids)
-    counts = sum(right, torch.zeros(num_points, len(clients), dtype=torch.int64))
-    accuracies = counts * UNITS // sizes.clamp(min=1)
-    return torch.cat([accuracies.sum(dim=1), torch.stack([sizes.sum(), (sizes > 0).sum()])])
+def _counted(federation: Federation, client: int, grids: list[Grid]) -> Tensor:
+    """Return the accuracy of a client in UNITS at each point of the grids, then how many validation
+    images it has, then whether it has any: [points + 2] int64."""
+    [scope] = [one for one in federation.task.scopes if one.name == VAL]
+    rows = scope.rows_of(client)
+    if not len(rows):
+        num_points = sum(math.prod(map(len, grid.values())) for grid in grids)
+        return torch.zeros(num_points + 2, dtype=torch.int64)
+    right = _right(federation, Examiner(federation).start(np.array([client])), rows, grids)
+    return torch.cat([right * UNITS // len(rows), torch.tensor([len(rows), 1])])
+
+
+@torch.no_grad()
+def _right(
+    federation: Federation, held: tuple[Tensor, Any], rows: np.ndarray, grids: list[Grid]
+) -> Tensor:
+    """Return how many images of these rows a client has right at each point [points] int64; held:
+    the row [1, P + S] that it is scored with, and what else it was handed."""
+    method, text = federation.method, federation.train_text
+    theta, extra = held
+    params, found = federation.layout.views(theta), []
+    classes = method.classes(params, method.prepare(extra, text), text)
+    size = federation.cfg.evaluate.batch_size
+    for part in np.split(rows, range(size, len(rows), size)):
+        views = part, np.zeros(len(part), np.int64)
+        images = mapped(federation.sources.test.rows(method.images, views), lambda x: x[None])
+        labels = torch.from_numpy(federation.label_of(part)).to(theta.device)
+        hits = [
+            (logits.argmax(dim=2) == labels).sum()
+            for grid in grids
+            for logits in method.over(params, classes, images, text.clip, grid)
+        ]
+        found.append(torch.stack(hits))
+    return sum(found).cpu()
