@@ -17,7 +17,7 @@ from launch.sweep import count_of, processes, show, start_here, states_of
 from launch.table import FORMATS, tell_remarks
 from pfedmma_dist import command
 from pfedmma_dist.config.command_line import from_yaml
-from pfedmma_dist.config.merge import hint, shown
+from pfedmma_dist.config.merge import shown
 from pfedmma_dist.controls import score_controls
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
@@ -34,7 +34,7 @@ from pfedmma_dist.results.outcome import Outcome, read_outcome
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.optional import optional
 from pfedmma_dist.run.signals import STOPPED
-from pfedmma_dist.spelling import quoted, spelled
+from pfedmma_dist.spelling import hint, quoted, spelled
 
 NAMES = [control.name for control in CONTROLS]
 

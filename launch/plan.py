@@ -15,14 +15,14 @@ from pfedmma_dist.config.documents import Word, parsed, read_layer
 from pfedmma_dist.config.identity import digest, digest_of_format_0
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.kinds import SWEEP, refuse_other_kind
-from pfedmma_dist.config.merge import hint, leaves, merged, shown
+from pfedmma_dist.config.merge import leaves, merged, shown
 from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.reading import FORMAT, read_rows
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.spelling import quoted
+from pfedmma_dist.spelling import hint, quoted
 from pfedmma_dist.start import adopt
 
 PLAN = "sweep.csv"

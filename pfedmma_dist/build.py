@@ -11,8 +11,9 @@ from pfedmma_dist.clip import cache
 from pfedmma_dist.clip.alike import refuse_alike
 from pfedmma_dist.clip.disk import check_folder
 from pfedmma_dist.clip.kinds import listed
-from pfedmma_dist.clip.load import check, load
+from pfedmma_dist.clip.load import check, dims, load
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
+from pfedmma_dist.clip.names import HUB
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.config.choices import CacheMode, Select
 from pfedmma_dist.config.command_line import resolve_method
@@ -24,12 +25,14 @@ from pfedmma_dist.data.tasks.control import controlled
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.cohort import check_ranks
+from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.counting import check as check_counting
 from pfedmma_dist.federation.evaluate import Scores, rows_of
-from pfedmma_dist.federation.examiner import Examiner
+from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
+from pfedmma_dist.params import Layout
 from pfedmma_dist.quantities.scores import VAL
 from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
@@ -53,6 +56,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     def listed() -> Images:
         check_ranks(cfg.federation, world.size)
         check(cfg.clip)
+        _refuse_misfits(cfg)
         check_folder(cfg.clip)
         return registry.read(cfg.data, cfg.seed, folder)
 
@@ -74,7 +78,8 @@ def assemble(cfg: Config, world: World) -> Federation:
         method = METHODS[name].build(options, clip.dims, num_classes, num_images)
         federation = Federation(cfg, task, method, clip, world)
         if method.counts:
-            check_counting(federation.trainer, int(federation.sizes[federation.seen].sum()))
+            num_images = int(federation.sizes[federation.seen].sum())
+            check_counting(method, federation.layout, federation.corrections, num_images)
         federation.rehearse()
         _refuse_blind_choice(federation)
         return federation
@@ -156,6 +161,20 @@ def attach_features(
 def zero_shot(federation: Federation) -> Scores:
     """Score the untouched CLIP on every test set: the reference line of a run. Collective."""
     return Examiner(federation).reference(ZeroShot(ZeroShotOptions(), federation.clip.dims))
+
+
+def _refuse_misfits(cfg: Config) -> None:
+    """Refuse options that do not fit the CLIP, and corrections that do not fit the method, before
+    data and weights are read; where the sizes of the CLIP come over the network, that waits."""
+    if cfg.clip.model.startswith(HUB):
+        return
+    name, options = resolve_method(cfg.method, METHODS)
+    method = METHODS[name](options, dims(cfg.clip.model))
+    layout = Layout(method.specs)
+    corrections = corrections_of(cfg, method, layout)
+    check_finetuning(cfg.evaluate, layout)
+    if method.counts:
+        check_counting(method, layout, corrections)
 
 
 def _refuse_blind_choice(federation: Federation) -> None:

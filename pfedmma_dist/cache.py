@@ -37,11 +37,11 @@ from pfedmma_dist.clip.entries import (
 from pfedmma_dist.clip.recipe import versions
 from pfedmma_dist.config.command_line import FLAGS
 from pfedmma_dist.config.keys import Config
-from pfedmma_dist.config.merge import hint
 from pfedmma_dist.data.images.pixels import made_by
 from pfedmma_dist.quantities.units import size as shown
 from pfedmma_dist.run.table import WIDTH
 from pfedmma_dist.run.together import TogetherError
+from pfedmma_dist.spelling import hint
 from pfedmma_dist.world import World
 
 FAILED = 1

@@ -1,11 +1,15 @@
-"""Score a run again: `python -m pfedmma_dist.evaluate RUN [key=value ...]`.
+"""Score a run again: `python -m pfedmma_dist.evaluate RUN [--search] [key=value ...]`.
 
 Takes the newest checkpoint of a finished or stopped run, or under evaluate.select=best_val the best
 of its rounds so far, and scores every client on all test sets, with other data, prompts or batch
 sizes where keys say so. The run itself is left as it is; the scores go to
 RUN/evaluations/<hash of the configuration>.json.
+
+--search first chooses the options that a method leaves to validation images, as Tip-Adapter's alpha
+and beta are, on those of data.validation, and scores with what it chose.
 """
 
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +18,10 @@ from pfedmma_dist import command
 from pfedmma_dist.build import attach_features, zero_shot
 from pfedmma_dist.config.identity import digest, flat
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.search import Choice, choose, search
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.methods.searched import Searched
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import selection
 from pfedmma_dist.run.files import write_json, writing
@@ -23,8 +30,11 @@ from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import MethodResult
 from pfedmma_dist.run.table import show
+from pfedmma_dist.run.together import TogetherError
 from pfedmma_dist.trained import restored
 from pfedmma_dist.world import World
+
+SEARCH = "--search"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,23 +46,27 @@ def main(argv: list[str] | None = None) -> int:
         meant = f" (did you mean {inside}?)" if (inside / "config.yaml").is_file() else ""
         sys.stderr.write(
             f"error: {given}: give a run folder, one with a config.yaml{meant}; "
-            "usage: python -m pfedmma_dist.evaluate RUN [key=value ...]\n"
+            f"usage: python -m pfedmma_dist.evaluate RUN [{SEARCH}] [key=value ...]\n"
         )
         return command.MEND
-    folder = RunFolder(words[0])
+    folder, searches = RunFolder(words[0]), SEARCH in words
+    others = [word for word in words[1:] if word != SEARCH]
     return command.run(
-        [str(folder.config), *words[1:]], lambda cfg, world: evaluate(cfg, folder, world)
+        [str(folder.config), *others], lambda cfg, world: evaluate(cfg, folder, world, searches)
     )
 
 
-def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
-    """Score the newest checkpoint of a run."""
+def evaluate(cfg: Config, folder: RunFolder, world: World, searches: bool = False) -> int:
+    """Score the newest checkpoint of a run; with options searched first, where it searches."""
     console = configure_logging(world, None)
     world.tell()
+    if searches:
+        _refuse_search(cfg)
     federation, done = restored(cfg, folder, world)
     with Progress(world, console, done) as progress:
         tunes = bool(cfg.evaluate.finetune_epochs or len(federation.unseen))
         attach_features(federation, progress.step, training=tunes)
+        choice = _searched(federation, progress) if searches else None
         reference, scores = zero_shot(federation), federation.evaluate(full=True)
     domains = federation.task.domains
     results = [
@@ -68,6 +82,7 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     if world.first:
         path = folder.path / "evaluations" / f"{digest(cfg, METHODS)}.json"
         facts = {"rounds": done, "select": rule, "config": flat(cfg)}
+        facts |= {"search": asdict(choice)} if choice else {}
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             rows = [asdict(row) for row in results]
@@ -75,8 +90,40 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
         show(f"{folder.path} after round {done}", results)
         if done:
             sys.stdout.write(f"scored  round {done}, {selection.CHOICES[rule]}\n")
+        for line in choice.words if choice else ():
+            sys.stdout.write(f"searched  {line}\n")
         sys.stdout.write(f"scores of each client  {path}\n")
     return 0
+
+
+def _refuse_search(cfg: Config) -> None:
+    """Refuse a search of a method without such options, and one without validation images."""
+    name = cfg.method["name"]
+    known = [other for other, kind in METHODS.items() if issubclass(kind, Searched)]
+    if name not in known:
+        raise TogetherError(
+            f"method.name: {name} has no option that {SEARCH} could choose; {', '.join(known)} have"
+        )
+    if not cfg.data.validation:
+        raise TogetherError(
+            f"data.validation: 0 holds no image apart, and {SEARCH} never looks at test images; "
+            "train a run with data.validation=0.2, say, and search that"
+        )
+
+
+def _searched(federation: Federation, progress: Progress) -> Choice:
+    """Choose options on validation images, and let the federation score with them."""
+    tried, points = federation.method.grid, math.prod(map(len, federation.method.grid.values()))
+    with progress.step(f"searching {points:,} points: clients", len(federation.seen)) as advance:
+        choice = search(federation, tried, advance)
+    if not choice.num_images:
+        raise TogetherError(
+            "data.validation: none of the clients that train has a validation image, and "
+            f"{SEARCH} never looks at test images; train a run of which some have"
+        )
+    choose(federation, choice)
+    federation.cfg.method.update(choice.values)
+    return choice
 
 
 if __name__ == "__main__":

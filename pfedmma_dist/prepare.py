@@ -28,7 +28,6 @@ from pfedmma_dist import command
 from pfedmma_dist.clip.alike import refuse_alike
 from pfedmma_dist.config.command_line import FLAGS
 from pfedmma_dist.config.keys import Config
-from pfedmma_dist.config.merge import hint
 from pfedmma_dist.config.presets import find
 from pfedmma_dist.data.download.catalogue import ORIGINS
 from pfedmma_dist.data.download.fetch import Steps, obtain
@@ -47,7 +46,7 @@ from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable
 from pfedmma_dist.run.table import WIDTH
 from pfedmma_dist.run.together import TogetherError
-from pfedmma_dist.spelling import spelled
+from pfedmma_dist.spelling import hint, spelled
 from pfedmma_dist.world import World, limit_threads
 
 log = logging.getLogger(__name__)

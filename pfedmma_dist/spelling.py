@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -28,6 +29,25 @@ def spelled_path(path: str | Path) -> str:
     """Return a path, which may hold any byte, on one line: `caf\\xe9` for what is no UTF-8."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return CONTROL.sub(lambda found: _written(found[0]), text)
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that `name` may have meant, best first, at most three."""
+    known = list(known)
+    ends = {key: key.rpartition(".")[2] for key in known}
+    end = name.rpartition(".")[2]
+    alike = get_close_matches(end, ends.values())
+    return (
+        [key for key in known if ends[key] == end]
+        or get_close_matches(name, known)
+        or [key for key in known if ends[key] in alike]
+    )[:3]
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean ...?`, or nothing."""
+    names = nearest(name, known)
+    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 def quoted(value: object) -> str:

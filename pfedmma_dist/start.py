@@ -66,7 +66,7 @@ def adopt(cfg: Config, folder: RunFolder) -> list[Remark]:
     has nothing to go on from, and may begin anew with other values: those that an error message has
     just asked for. Returns what there is to say all the same.
     """
-    claims = list(_claims(folder))
+    claims = list(recorded(folder))
     kept, problem = _kept(folder)
     has_state = folder.result.exists() or bool(candidates(folder.checkpoints))
     if problem and not claims and (has_state or problem != EMPTY):
@@ -116,7 +116,7 @@ def adopt(cfg: Config, folder: RunFolder) -> list[Remark]:
 def check_config(folder: RunFolder) -> None:
     """Raise ValueError where config.yaml says something else than the folder's run was."""
     kept, problem = _kept(folder)
-    for path, saved in _claims(folder):
+    for path, saved in recorded(folder):
         found = [] if kept is None else differences(saved, kept, defaults(saved[NAME], METHODS))
         if problem or found:
             where = path.relative_to(folder.path)
@@ -149,7 +149,7 @@ def _kept(folder: RunFolder) -> tuple[Flat | None, str]:
         return None, f"cannot be read ({error})"
 
 
-def _claims(folder: RunFolder) -> Iterator[tuple[Path, Flat]]:
+def recorded(folder: RunFolder) -> Iterator[tuple[Path, Flat]]:
     """Yield each result and checkpoint that says whose it is, and what it says: all keys.
 
     A damaged checkpoint says nothing: loading it tells.

@@ -3,11 +3,13 @@
 import logging
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pfedmma_dist.best import Best
 from pfedmma_dist.build import assemble
-from pfedmma_dist.config.identity import defaults, differences
+from pfedmma_dist.config.identity import defaults, differences, flat, meaning
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.meaning import Role
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
@@ -16,7 +18,7 @@ from pfedmma_dist.run import loading, selection
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.manifest import Manifest
 from pfedmma_dist.run.together import TogetherError, together
-from pfedmma_dist.start import check_config, resolve
+from pfedmma_dist.start import check_config, recorded, resolve
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,19 @@ TRAINED = (
 )  # fmt: skip
 """Beginnings of the keys that made the state; others may say what it is scored on."""
 
+DEALT = (
+    "data.beta", "data.classes", "data.classes_per_client", "data.compat", "data.division",
+    "data.held_out", "data.layout", "data.nested", "data.partition", "data.shots", "data.task",
+    "data.train_per_class",
+)  # fmt: skip
+"""Keys that say which client has which images: where they are read, they made the state, too."""
+
+SCORED = ("data.", "clip.")
+"""Beginnings of the keys of what a state is scored on."""
+
+Difference = tuple[str, Any, Any]
+"""Dotted key, what was trained with, what is asked for."""
+
 
 def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, int]:
     """Return the federation of a run folder as its newest checkpoint has it, or the best of its
@@ -36,18 +51,25 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
     cfg: of the run, maybe with other data or prompts to score on.
     """
     together(world, lambda: check_config(folder), ValueError)
+    together(world, lambda: _refuse_what_made_it(cfg, folder), ValueError)
     resolve(cfg, world)
     federation = assemble(cfg, world)
-    check = partial(_check, Owner(federation, folder))
-    loaded = loading.load(
-        folder.checkpoints,
-        world,
-        federation.hosted,
-        federation.layout.fingerprint(),
-        cfg.federation.num_shards,
-        check,
-        lambda found: federation.load(found.shards, found.server, found.round_index),
-    )
+    others: list[Difference] = []
+    check = partial(_check, Owner(federation, folder), others)
+    try:
+        loaded = loading.load(
+            folder.checkpoints,
+            world,
+            federation.hosted,
+            federation.layout.fingerprint(),
+            cfg.federation.num_shards,
+            check,
+            lambda found: federation.load(found.shards, found.server, found.round_index),
+        )
+    except TogetherError as error:
+        if not others:
+            raise
+        raise _does_not_fit(folder, others, error) from error
     if loaded is None and federation.layout.num_trained:
         finished = folder.result.exists()
         words = (
@@ -71,17 +93,43 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
     return federation, done
 
 
-def _check(owner: Owner, path: Path, record: Manifest) -> None:
-    """Refuse keys that have made the state; say what is scored on something else."""
+def _refuse_what_made_it(cfg: Config, folder: RunFolder) -> None:
+    """Raise ValueError for a key that has made the state and is asked for otherwise."""
+    wanted, usual = flat(cfg), defaults(cfg.method["name"], METHODS)
+    for path, saved in recorded(folder):
+        for key, was, now in differences(saved, wanted, usual):
+            is_read = any(meaning(key).is_read({**usual, **one}) for one in (saved, wanted))
+            if key.startswith(TRAINED) or (key in DEALT and is_read):
+                raise ValueError(
+                    f"{key}: {path} was trained with {shown(was)}, and {shown(now)} is asked for; "
+                    "leave it as it was, or train a run of that"
+                )
+
+
+def _check(owner: Owner, others: list[Difference], path: Path, record: Manifest) -> None:
+    """Say what is scored on something else, and put the keys that say so into `others`."""
     if record.format == 0:
         return
     saved, wanted = record.meta["configuration"], owner.facts["configuration"]
-    usual = defaults(wanted["method.name"], METHODS)
-    for key, was, now in differences(saved, wanted, usual):
-        if key.startswith(TRAINED):
-            raise TogetherError(
-                f"{key}: {path} was trained with {shown(was)}, and {shown(now)} is asked for; "
-                "leave it as it was, or train a run of that"
-            )
+    others[:] = [
+        (key, saved[key], now)
+        for key, now in wanted.items()
+        if key.startswith(SCORED) and meaning(key).role is Role.RESULT
+        and saved.get(key, now) != now
+    ]  # fmt: skip
     for words in owner.differences(record.meta):
         log.warning("scored on something else than it was trained on: %s", words)
+
+
+def _does_not_fit(
+    folder: RunFolder, others: list[Difference], error: TogetherError
+) -> TogetherError:
+    """Return the error of a state that what is asked for has no place for."""
+    told = [
+        f"{key}: {shown(was)} was trained with, {shown(now)} is asked for"
+        for key, was, now in others
+    ]
+    return TogetherError(
+        f"{'; '.join(told)}; the state in {folder.checkpoints} has other clients or other numbers "
+        f"than that gives; leave it as it was ({error})"
+    )

@@ -27,6 +27,7 @@ def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Files, "inspect", lambda *_: pytest.fail("images were decoded"))
 
 
+LORA = {"method__name": "lora"}
 WRONG = {
     "model": ({"clip__model": "ViT-B/16"}, "did you mean ViT-B-16?"),
     "tag": ({"clip__pretrained": "opnai"}, "is neither a file nor a tag"),
@@ -67,6 +68,31 @@ def test_a_look_at_names_comes_before_the_images_are_listed(
 ) -> None:
     told = refusal(capsys, lab.words("refused", clip__model="RN51", data__root=lab.path / "absent"))
     assert told.startswith("error: clip.model: open_clip knows no model 'RN51'")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"correction__name": "fedbabu", "method__name": "promptfl"}, "correction.name: fedbabu"),
+        ({"correction__name": "moon", "method__name": "tip_adapter"}, "correction.name: moon"),
+        ({"control__shared": "at_start", "method__name": "own_prior"}, "control.shared: at_start"),
+        ({"federation__proximal": 0.5, "method__name": "class_means"}, "takes no step that"),
+        (
+            {"evaluate__finetune": "private", "evaluate__finetune_epochs": 1, **LORA},
+            "evaluate.finetune: private",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_method_is_refused_before_data_and_weights(
+    lab: Lab,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict,
+    told: str,
+) -> None:
+    monkeypatch.setattr(load, "_need_memory", lambda *_: pytest.fail("weights were loaded"))
+    words = lab.words("refused", data__root=lab.path / "absent", **changes)
+    assert told in refusal(capsys, words)
 
 
 @pytest.mark.parametrize("skip", ["false", "true"])

@@ -25,7 +25,7 @@ ROOMS = {
     "data": "config.choices config.keys config.merge reading rng spelling",
     "methods": "clip config.meaning config.templates exchange params rng",
     "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
-    "methods.method methods.step params quantities.scores rng world",
+    "methods.method methods.searched methods.step params quantities.scores rng world",
     "run": "exchange quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from runs import Lab, call, checkpoints, make_lab, outcome, refusal
+from runs import Lab, alone, call, checkpoints, make_lab, outcome, refusal
 
-from pfedmma_dist import evaluate
+from pfedmma_dist import evaluate, trained
 from pfedmma_dist.clip.load import untrained
 from pfedmma_dist.federation.federation import Federation
 
@@ -238,6 +238,44 @@ def test_evaluation_keeps_to_what_was_trained_and_tells_of_other_images(
     told = one_pixel(copy, "test")
     assert evaluate.main([run, f"data.root={copy.data}"]) == 0
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["data.shots=1"], ("data.shots: ", "was trained with 16, and 1 is asked for; leave")),
+        (["data.division=balanced"], ("data.division: ", "with published, and balanced is")),
+        (["data.classes=[class_0,class_1]"], ("data.classes: ", "with null, and ['class_0',")),
+        (["data.task=label_shift"], ("data.task: ", "with base_to_novel, and label_shift is")),
+        (["data.nested=true"], ("data.nested: ", "with false, and true is asked for")),
+        (["method.blocks=2"], ("method.blocks: ", "was trained with 3, and 2 is asked for")),
+    ],
+)
+def test_key_that_deals_images_or_makes_the_layout_is_refused_before_clip_is_loaded(
+    lab: Lab,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    told: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(trained, "assemble", lambda *_: pytest.fail("CLIP was loaded"))
+    with alone():
+        assert evaluate.main([str(lab.folder("whole")), *words]) == 2
+    err = capsys.readouterr().err
+    assert all(each in err for each in told) and "damaged" not in err
+
+
+def test_data_that_the_state_does_not_fit_is_told_by_key(
+    again: Again, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, _ = again
+    other = make_lab(copy.path / "other", (2, 9, 9, 2, 2, 2, 2, 2))
+    with alone():
+        assert evaluate.main([str(copy.folder("whole")), f"data.root={other.data}"]) == 2
+    err = capsys.readouterr().err
+    line = err[err.index("error: ") :]
+    assert line.startswith("error: data.root: ") and f"{other.data} is asked for" in line
+    assert "holds other clients than the" in line and "leave it as it was" in line
 
 
 def edited(path: Path) -> str:

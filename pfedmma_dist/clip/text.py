@@ -78,14 +78,18 @@ class ClassText:
         x = tower.run(x, start, tower.depth - 1, mask=tree.mask, inside=inside)
         return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask, inside=inside))
 
-    def with_context(self, context: Tensor, before: int | None = None) -> Tensor:
-        """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>" (CoOp, class token last).
+    def with_context(
+        self, context: Tensor, before: int | None = None, *, unit: bool = True
+    ) -> Tensor:
+        """Return vectors [G, C, D] of "<SOT> context name. <EOT>" (CoOp, class token last).
 
         context: [G, n, W] learned vectors, the same for all classes of a client. before: how many
-        of them stand before the name, and the others behind it; None: all.
+        of them stand before the name, and the others behind it; None: all. unit: of length 1, or
+        as the tower leaves them.
         """
         before = context.shape[1] if before is None else before
-        return self._run(self._trees.prompt(before, context.shape[1] - before), context, before)
+        tree = self._trees.prompt(before, context.shape[1] - before)
+        return self._run(tree, context, before, unit=unit)
 
     def without_name(self, context: Tensor) -> Tensor:
         """Return unit vectors [G, D] of "<SOT> context. <EOT>", of contexts [G, n, W]."""
@@ -137,11 +141,11 @@ class ClassText:
             self._entries[start] = self.clip.text.run(self._embed(tree), 0, start, mask=tree.mask)
         return self._entries[start]
 
-    def _run(self, tree: Tree, context: Tensor, before: int) -> Tensor:
-        """Return unit vectors [G, C, D] of prompts that hold contexts [G, n, W]."""
+    def _run(self, tree: Tree, context: Tensor, before: int, *, unit: bool = True) -> Tensor:
+        """Return vectors [G, C, D] of prompts that hold contexts [G, n, W]."""
         tower = self.clip.text
         x = tower.run(self._filled(tree, context, before), 0, tower.depth - 1, mask=tree.mask)
-        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
+        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask), unit=unit)
 
     def _filled(self, tree: Tree, context: Tensor, before: int) -> Tensor:
         """Return the tokens of prompts [G, T, W], the vectors [G, n, W] in their places."""
@@ -177,11 +181,13 @@ class PlainText(ClassText):
             x = self.clip.text.run(self._whole(ids), 0, start, mask=self._causal)
         return self._encode(x.repeat(num_clients, 1, 1), ids, start, None, inside)
 
-    def with_context(self, context: Tensor, before: int | None = None) -> Tensor:
-        """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>"."""
+    def with_context(
+        self, context: Tensor, before: int | None = None, *, unit: bool = True
+    ) -> Tensor:
+        """Return vectors [G, C, D] of "<SOT> context name. <EOT>", of length 1 where `unit`."""
         before = context.shape[1] if before is None else before
         ids = self._ids(self._trees.texts(before, context.shape[1] - before))
-        return self._encode(self._filled_whole(ids, context, before), ids, 0, None)
+        return self._encode(self._filled_whole(ids, context, before), ids, 0, None, unit=unit)
 
     def without_name(self, context: Tensor) -> Tensor:
         """Return unit vectors [G, D] of "<SOT> context. <EOT>", of contexts [G, n, W]."""
@@ -210,12 +216,14 @@ class PlainText(ClassText):
         start: int,
         branch: Branch | None,
         inside: Inside = nothing_inside,
+        *,
+        unit: bool = True,
     ) -> Tensor:
         tower = self.clip.text
         x = tower.run(x, start, tower.depth, branch, self._causal, inside)
         row = self.clip.embed_text.eot_index(ids).repeat(len(x) // len(ids))
         pooled = x[torch.arange(len(x), device=x.device), row]
-        return tower.head(pooled).unflatten(0, (-1, len(ids)))
+        return tower.head(pooled, unit=unit).unflatten(0, (-1, len(ids)))
 
     @cached_property
     def _causal(self) -> Tensor:

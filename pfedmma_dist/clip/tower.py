@@ -184,10 +184,12 @@ class Tower:
         out = out + self._mlp(block, out)
         return out if branch is None else out + branch(self.depth - 1, h[:, :1])[:, 0]
 
-    def head(self, row: Tensor) -> Tensor:
-        """Map pooled rows [..., W] to unit vectors [..., D] in float32 or wider."""
+    def head(self, row: Tensor, *, unit: bool = True) -> Tensor:
+        """Map pooled rows [..., W] to vectors [..., D] in float32 or wider, of length 1 unless they
+        are to be left as they are."""
         row = self.final_norm(row)
-        return F.normalize(row if self.projection is None else row @ self.projection, dim=-1)
+        row = row if self.projection is None else row @ self.projection
+        return F.normalize(row, dim=-1) if unit else row
 
     def _normed(self, norm: Norm, x: Tensor) -> Tensor:
         return norm(x).to(self.dtype)

@@ -7,9 +7,9 @@ from functools import reduce
 from typing import Any
 
 from pfedmma_dist.config.choices import Select
-from pfedmma_dist.config.merge import hint, leaves, plain
+from pfedmma_dist.config.merge import leaves, plain
 from pfedmma_dist.config.templates import is_template
-from pfedmma_dist.spelling import quoted
+from pfedmma_dist.spelling import hint, quoted
 
 LIMIT = "limit"
 """Under which a field's metadata holds its Limit."""

@@ -10,7 +10,6 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 from operator import attrgetter
@@ -22,12 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pfedmma_dist.config.documents import Layer, Word, as_written, parsed, place
 from pfedmma_dist.config.texts import refuse_odd_text
-from pfedmma_dist.spelling import quoted, shortened
+from pfedmma_dist.spelling import hint, quoted, shortened
 
 T = TypeVar("T")
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name", list[str]: "[cat,dog]"}
+EXAMPLES[list[int]] = "[16,8]"
 SWITCHES = {True: "on", False: "off"}
 
 REFERENCE = re.compile(r"\$\{(?!oc\.env:)")
@@ -123,25 +123,6 @@ def leaves(schema: type, prefix: str = "") -> dict[str, Leaf]:
         else:
             found[key] = Leaf(key, annotation, _default(item), item.metadata)
     return found
-
-
-def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that `name` may have meant, best first, at most three."""
-    known = list(known)
-    ends = {key: key.rpartition(".")[2] for key in known}
-    end = name.rpartition(".")[2]
-    alike = get_close_matches(end, ends.values())
-    return (
-        [key for key in known if ends[key] == end]
-        or get_close_matches(name, known)
-        or [key for key in known if ends[key] in alike]
-    )[:3]
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean ...?`, or nothing."""
-    names = nearest(name, known)
-    return f"; did you mean {' or '.join(names)}?" if names else ""
 
 
 def merged(schema: type[T], layers: Iterable[Layer]) -> T:

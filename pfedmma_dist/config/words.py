@@ -8,9 +8,9 @@ from typing import Any
 from pfedmma_dist.config.documents import Layer, Word, read_layer
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.kinds import RUN, named_by, refuse_other_kind
-from pfedmma_dist.config.merge import hint, leaves
+from pfedmma_dist.config.merge import leaves
 from pfedmma_dist.config.presets import alike, find
-from pfedmma_dist.spelling import quoted
+from pfedmma_dist.spelling import hint, quoted
 
 OVERRIDE = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*)=(.*)", re.DOTALL)
 

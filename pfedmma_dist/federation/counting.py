@@ -8,17 +8,20 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.federation.cohort import Batch
+from pfedmma_dist.federation.corrections.correction import Correction
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Seen
-from pfedmma_dist.methods.method import encode
+from pfedmma_dist.methods.method import Method, encode
+from pfedmma_dist.params import Layout
 
 CHUNK = 256
 """Images that are counted at once; the sums are exact, so another number gives the same."""
 
 
-def check(trainer: LocalTrainer, num_images: int) -> None:
+def check(
+    method: Method, layout: Layout, corrections: Sequence[Correction], num_images: int = 0
+) -> None:
     """Refuse what counting makes no use of, and more images than the sums of a method hold."""
-    method = trainer.method
-    if trainer.layout.num_shared and trainer.corrections:
+    if layout.num_shared and corrections:
         raise ValueError(
             f"method.name: {method.name} takes no step that federation.proximal, correction.name "
             "or control.shared could change; set federation.proximal=0, correction.name=none and "

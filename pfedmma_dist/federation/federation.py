@@ -215,6 +215,7 @@ class Federation:
         shared = download.shared.to(self.clip.device)
         private = self.clients.gather(clients)[:, : self.layout.num_private]
         theta = torch.cat([private, shared], dim=1)
+        self.method.deal(self.layout.views(theta), clients)
         if not training:
             theta = self.trainer.scored(theta, self.memory(clients))
         return theta, download.extra

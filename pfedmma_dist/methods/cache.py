@@ -13,6 +13,14 @@ from torch import Tensor
 
 from pfedmma_dist.params import ParamSpec, zeros
 
+GRID = {
+    "beta": tuple(5.5 * step / 20 for step in range(1, 21)),
+    "alpha": tuple(3.0 * step / 200 for step in range(1, 201)),
+}
+"""What is tried on validation images: 200 x 20 values as in the released code, up to the largest
+from which its configurations start. Our choice: that they begin next to 0, where all is zero-shot,
+and that the 200 are of alpha."""
+
 
 def parts(num_images: int, width: int, *, trained: bool) -> tuple[ParamSpec, ParamSpec]:
     """Return the private parts of a cache that starts empty."""

@@ -7,15 +7,16 @@ term may join two clients of that axis; the contract test runs every method at G
 compares.
 
 All else has a default. Once a run a method is asked for `frozen` values, the `template` of a
-client's row and the `exchange`; once a client what its own images `begin` in that row; once a round
-to `prepare` what was downloaded, and which parts are `resting`; at each training step to `draw`
-what is random, then for `classes`, `logits`, a `penalty`, which sees the whole step, and a loss
-that its steps yield to (`against`). Scores ask for `classes` once per client and class set, then
-for `logits`. A tuple of kinds as `images` hands `logits` a tuple. A method with a part per class
-takes a third argument, `num_classes` of the training softmax; other classes (`text.is_trained` is
-false) have no such part and fall back to what all have, such as `text.plain`; `num_images` is how
-many training images the largest client has. A method that takes no step `counts`: where it shares
-anything, it makes `statistics` of a client's images.
+client's row and the `exchange`; once a client what its own images `begin` in that row; whenever a
+row is taken up, what the client's number says of it (`deal`); once a round to `prepare` what was
+downloaded, and which parts are `resting`; at each training step to `draw` what is random, then for
+`classes`, `logits`, a `penalty`, which sees the whole step, and a loss that its steps yield to
+(`against`). Scores ask for `classes` once per client and class set, then for `logits`. A tuple of
+kinds as `images` hands `logits` a tuple. A method with a part per class takes a third argument,
+`num_classes` of the training softmax; other classes (`text.is_trained` is false) have no such part
+and fall back to what all have, such as `text.plain`; `num_images` is how many training images the
+largest client has. A method that takes no step `counts`: where it shares anything, it makes
+`statistics` of a client's images.
 
 A whole toy method, one bias per class on top of the untouched CLIP, averaged by the server:
 
@@ -46,6 +47,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -192,6 +194,12 @@ class Method:
         the same bits however they are dealt. It goes to the exchange where anything is shared.
         """
         raise TypeError(f"{type(self).__name__} does not count")
+
+    def deal(self, params: dict[str, Tensor], clients: np.ndarray) -> None:
+        """Set, in place, what the numbers of clients [G] alone decide of their parameters.
+
+        Called whenever their rows are taken up, so what is set once is set to the same again.
+        """
 
     def begin(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return, by name, private parameters of a client that its own training images [n, D], unit

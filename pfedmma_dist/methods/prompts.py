@@ -1,5 +1,6 @@
 """Prompts: what methods that learn context vectors start them from, and how several are run."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -41,11 +42,29 @@ def common_and_own(
     )
 
 
-def all_prompts(params: dict[str, Tensor], text: ClassText) -> Tensor:
+def all_prompts(params: dict[str, Tensor], text: ClassText, *, unit: bool = True) -> Tensor:
     """Run common prompts, then a client's own, through the text tower: [G, N, C, D]."""
     each = [params[name] for name in ("common", "own") if name in params]
     contexts = torch.cat([x.reshape(len(x), -1, *x.shape[-2:]) for x in each], dim=1)
-    return text.with_context(contexts.flatten(0, 1)).unflatten(0, contexts.shape[:2])
+    vectors = text.with_context(contexts.flatten(0, 1), unit=unit)
+    return vectors.unflatten(0, contexts.shape[:2])
+
+
+def cut_to(
+    lengths: Sequence[int],  # [R] context vectors of each row that count
+    contexts: Tensor,  # [R, n, W]
+    text: ClassText,
+) -> Tensor:
+    """Run contexts of these lengths through the text tower: unit vectors [R, C, D].
+
+    Those of one length go together. What is cut off is read by nothing, so its gradient is 0.
+    """
+    rows = {n: [row for row, own in enumerate(lengths) if own == n] for n in sorted(set(lengths))}
+    if len(rows) == 1:
+        return text.with_context(contexts[:, : lengths[0]])
+    found = [text.with_context(contexts[own, :length]) for length, own in rows.items()]
+    order = torch.tensor([row for own in rows.values() for row in own]).argsort()
+    return torch.cat(found)[order.to(contexts.device)]
 
 
 def spell(row: Tensor, layout: Layout, words: str | None, clip: FrozenCLIP) -> Tensor:

@@ -7,13 +7,15 @@ with z_c the template's class vectors and as keys the unit vectors of the client
 the keys, N D numbers: 40,960 for 80 images at D = 512. Nothing is sent. On classes that nobody
 trains on zero-shot stands alone.
 
-alpha and beta are to be searched on validation images (data.validation, data.seed of other draws),
-never on test images. The published code takes the mean of ten augmented views of an image as its
+alpha and beta are chosen on validation images, never on test images: train with data.validation
+above 0, then `python -m pfedmma_dist.evaluate RUN --search`, which tries the 200 x 20 values of
+`cache.GRID`. The published code takes the mean of ten augmented views of an image as its
 key, where we take one view, its centre crop (with data.views=V the first of them); it writes 100 in
 place of CLIP's scale; and its Tip-Adapter-F keeps the epoch that is best on test images, which is
 not done here.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,7 +24,8 @@ from torch import Tensor
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods import cache
-from pfedmma_dist.methods.method import Method, cosine_logits, encode
+from pfedmma_dist.methods.method import cosine_logits, encode
+from pfedmma_dist.methods.searched import Grid, Searched
 
 
 @dataclass(kw_only=True)
@@ -31,21 +34,22 @@ class TipAdapterOptions:
 
     alpha: float = 1.0
     """Weight of the images' votes beside zero-shot logits; 1 to 3 to start from (released
-    configurations), then searched on validation images."""
+    configurations), then `evaluate RUN --search` on validation images."""
     beta: float = 5.5
     """Sharpness of a vote: how fast it falls with the distance of two images; 1 to 5.5 to start
-    from (released configurations), then searched on validation images."""
+    from (released configurations), then `evaluate RUN --search` on validation images."""
 
     def __post_init__(self) -> None:
         cache.check(self.alpha, self.beta)
 
 
-class TipAdapter(Method):
+class TipAdapter(Searched):
     """Tip-Adapter: zero-shot CLIP and the votes of a client's own images; nothing is trained."""
 
     name = "tip_adapter"
     Options: ClassVar[type] = TipAdapterOptions
     neutral = ("values",)
+    grid: ClassVar[Grid] = cache.GRID
     counts = True
 
     def __init__(
@@ -73,13 +77,26 @@ class TipAdapter(Method):
         clip: FrozenCLIP,
     ) -> Tensor:
         """Add the votes of the client's own images to zero-shot: [G, B, C]."""
+        own = {"beta": [self.options.beta], "alpha": [self.options.alpha]}
+        [logits] = self.over(params, classes, images, clip, own)
+        return logits
+
+    def over(
+        self,
+        params: dict[str, Tensor],
+        classes: tuple[Tensor, bool],
+        images: Tensor,
+        clip: FrozenCLIP,
+        grid: Grid,
+    ) -> Iterator[Tensor]:
+        """Yield the same for each beta and, inside, each alpha of the grid."""
         vectors, voting = classes
         final = encode(clip, images, self.images)
         logits = cosine_logits(final, vectors, clip.scale)
-        if not voting:
-            return logits
-        found = cache.votes(params, final, self.options.beta, self.num_classes)
-        return logits + self.options.alpha * found
+        for beta in grid["beta"]:
+            found = cache.votes(params, final, beta, self.num_classes) if voting else None
+            for alpha in grid["alpha"]:
+                yield logits if found is None else logits + alpha * found
 
 
 class TipAdapterF(TipAdapter):

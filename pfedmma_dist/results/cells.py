@@ -60,6 +60,7 @@ class Row:
     cells: tuple[Cell, ...]  # below its columns
     is_published: bool = False  # the paper's own figures, which do not compete
     is_reference: bool = False  # nothing was trained
+    is_alone: bool = False  # a single client has all data: no federation, and compared with none
 
     @property
     def seeds(self) -> str:
@@ -94,16 +95,20 @@ class Table:
     def compared(self, column: int) -> dict[int, float]:
         """Return row -> mean as it is shown, of the rows that compete for the best of a column.
 
-        A mean over fewer seeds than planned does not: it may have got the easy ones.
+        A mean over fewer seeds than planned does not: it may have got the easy ones. Nor does a
+        single client with all data beside federations; where all are such, they do.
         """
         head = self.columns[column]
         if not (self.is_ranked and head.is_ranked and head.unit == "percent"):
             return {}
+        measured = [row for row in self.rows if not row.is_published]
+        are_alone = all(row.is_alone for row in measured)
         return {
             place: round(cell.mean, DECIMALS)
             for place, row in enumerate(self.rows)
             for cell in [row.cells[column]]
-            if not (row.is_published or cell.is_partial or cell.mean is None)
+            if row in measured and row.is_alone == are_alone
+            if not (cell.is_partial or cell.mean is None)
         }
 
     def best(self, column: int) -> list[bool]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pfedmma_dist.config.merge import hint
 from pfedmma_dist.quantities.catalogue import every
 from pfedmma_dist.quantities.costs import TAKING_PART
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source
@@ -13,6 +12,7 @@ from pfedmma_dist.quantities.scores import LOCAL_MEAN, scored
 from pfedmma_dist.results.cells import Cell, Column
 from pfedmma_dist.results.lines import CLIENTS, FRACTION, Line
 from pfedmma_dist.results.outcome import Outcome
+from pfedmma_dist.spelling import hint
 
 FIRST_ROUND_ALL = "federation.first_round_all"
 

@@ -45,12 +45,15 @@ class Line:
         """Whether nothing was trained, nor counted."""
         return any(run.is_untrained for run in self.runs)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether a single client has all data in all of its runs."""
+        return all(map(is_alone, self.runs))
+
     def lacks(self, quantity: Quantity) -> bool:
         """Whether a quantity says something else of these runs than of others: of a single client
         with all data, whose own classes are all classes, and who spreads over nobody."""
-        return all(map(is_alone, self.runs)) and (
-            OWN in quantity.of or quantity.make in (deviation, worst_decile)
-        )
+        return self.is_alone and (OWN in quantity.of or quantity.make in (deviation, worst_decile))
 
     def seeds(self, data: tuple[str, str] | None = None, **config: Any) -> dict[Any, Outcome]:
         """Return the run of each seed, of several the first that has finished.
@@ -119,7 +122,8 @@ def table(
     """Return a table with a row for each line."""
     heads = ("Method", *_heads(lines[0].keys if lines else ()))
     rows = tuple(
-        Row(line.names, tuple(cells(line)), is_reference=line.is_reference) for line in lines
+        Row(line.names, tuple(cells(line)), is_reference=line.is_reference, is_alone=line.is_alone)
+        for line in lines
     )
     return Table(title, heads, tuple(columns), rows, **facts)
 

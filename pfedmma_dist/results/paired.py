@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pfedmma_dist.config.identity import counted
-from pfedmma_dist.config.merge import hint, shown
+from pfedmma_dist.config.merge import shown
 from pfedmma_dist.results.lines import data_names, head, lines, telling
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.run.labels import printable
-from pfedmma_dist.spelling import listed, quoted, shortened
+from pfedmma_dist.spelling import hint, listed, quoted, shortened
 
 NAMED = 3
 """Runs without a partner that are named; the others are counted."""

@@ -37,7 +37,8 @@ REFERENCE_KEYS = ("data.", "clip.", "seed")
 
 ONE_CLIENT = (
     "A single client with all data has everybody's images and classes as its own: its Local is "
-    "over all of them, and what is among own classes or over clients is left out"
+    "over all of them, what is among own classes or over clients is left out, and beside others it "
+    "is never in bold"
 )
 
 SAME_SCORE = 0.05

@@ -18,7 +18,9 @@ from pfedmma_dist.quantities.scores import (
     LOCAL_MEAN,
     LOCAL_WORST_DECILE,
     SCOPE_MEAN,
+    VAL_MEAN,
 )
+from pfedmma_dist.run import selection
 from pfedmma_dist.run.drawing import finish, new_figure
 from pfedmma_dist.run.labels import label
 from pfedmma_dist.run.record import ClientTable
@@ -71,7 +73,8 @@ def classes_per_client(clients: ClientTable) -> "Figure":
 def accuracy_over_rounds(
     metrics: Mapping[str, np.ndarray], scopes: Iterable[str], zero_shot: Mapping[str, float]
 ) -> "Figure":
-    """Draw the mean accuracies of the scored rounds, and zero-shot Local as the reference.
+    """Draw the mean accuracies of the scored rounds, and zero-shot Local as the reference; where
+    there are validation images, mark the round that is best on them.
 
     metrics: columns of metrics.csv. scopes: what is scored there. zero_shot: its `summary`.
     """
@@ -97,6 +100,13 @@ def accuracy_over_rounds(
                 rounds[seen], values[seen], dashes, color=grey, marker=marker, markevery=marked,
                 markersize=5, linewidth=1.4, label=quantity.heading,
             )  # fmt: skip
+    validated = metrics.get(VAL_MEAN.column, np.full(len(rounds), np.nan))
+    best = selection.best(dict(zip(rounds.tolist(), validated.tolist(), strict=True)))
+    if best is not None:
+        axes.axvline(
+            best, color="0.0", linewidth=0.9, dashes=(2, 3),
+            label=f"best on validation images, round {int(best)}",
+        )  # fmt: skip
     reference = zero_shot.get(LOCAL_MEAN.key)
     if reference is not None:
         axes.axhline(

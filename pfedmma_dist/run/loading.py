@@ -63,32 +63,35 @@ def load(
     paths = [path for path in candidates(folder) if only in (None, round_of(path))]
     names = [path.name for path in paths] if world.first else []
     names = _from_first(world, names)
+    reasons: list[str] = []
     for name in names:
         path = folder / name
         together(world, partial(_refuse_newer, path), Newer)
-        record = _attempt(world, path, manifest.read)
+        record = _attempt(world, path, manifest.read, reasons)
         if record is None:
             continue
         check(path, record)
         _check_layout(path, record, fingerprint, num_shards)
-        loaded = _attempt(world, path, partial(_read, record, shard_ids, accept))
+        loaded = _attempt(world, path, partial(_read, record, shard_ids, accept), reasons)
         if loaded is not None:
             return loaded
     if names:
         raise TogetherError(
-            f"run.folder: every checkpoint in {folder} is damaged; "
+            f"run.folder: every checkpoint in {folder} is damaged (the newest: {reasons[0]}); "
             "restore that folder from a copy, or delete it to start again from round 0"
         )
     return None
 
 
-def _attempt(world: World, path: Path, action: Callable[[Path], T]) -> T | None:
-    """Return `action(path)`, or None with a warning where any rank meets damage."""
+def _attempt(world: World, path: Path, action: Callable[[Path], T], reasons: list[str]) -> T | None:
+    """Return `action(path)`, or None with a warning, and one more reason, where any rank meets
+    damage."""
     try:
         return together(world, lambda: action(path), *DAMAGE)
     except TogetherError as error:
         if world.first:
             log.warning("checkpoint %s cannot be used and is passed over: %s", path, error)
+        reasons.append(str(error))
         return None
 
 

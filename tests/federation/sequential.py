@@ -107,6 +107,10 @@ class Sequential:
                 self.held[name] += change[name]
         return loss
 
+    def _deal(self, k: int, row: Numbers) -> None:
+        """Set what a client's number alone decides of its row."""
+        self.method.deal({name: x[None] for name, x in row.items()}, np.array([k]))
+
     def _is(self, name: str) -> bool:
         return self.cfg.correction.name.value == name
 
@@ -141,6 +145,7 @@ class Sequential:
     ) -> tuple[Numbers, float, Numbers]:
         """Train one client; return its shared numbers, mean loss, and how its control moved."""
         client, start = self.clients[k], copied(self.shared)
+        self._deal(k, client.private)
         if not client.begun:
             client.begun = True
             client.private |= self._begin(k)
@@ -443,7 +448,8 @@ class Sequential:
         client, shared = self.clients[k], self.shared
         if hasattr(getattr(self.method, "options", None), "num_experts") and client.sent:
             shared = {"context": client.sent.row.view_as(self.shared["context"])}
-        row = {**client.private, **shared}
+        row = {**copied(client.private), **shared}
+        self._deal(k, row)
         if client.second is not None:
             row = {name: self._mixed(client, client.second[name], x) for name, x in row.items()}
         return copied(row)

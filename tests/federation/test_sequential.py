@@ -17,6 +17,7 @@ from pfedmma_dist.config.choices import (
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.methods.fedpha import FedPHAOptions
 from pfedmma_dist.methods.lora import LoRAOptions, Train
 from pfedmma_dist.methods.pfedmoap import PFedMoAPOptions
 
@@ -26,6 +27,7 @@ CASES = {
     **{name: (name, {}) for name in METHODS if name not in ("zero_shot", "class_means", "gda")},
     "softmax": ("pfedmma", {"softmax": Softmax.own}),
     "FFA-LoRA": ("lora", {"options": LoRAOptions(train=Train.B)}),
+    "own lengths": ("fedpha", {"options": FedPHAOptions(num_context=4, own_lengths=[5, 2, 3])}),
     "RoLoRA": ("lora", {"options": LoRAOptions(train=Train.alternate)}),
     "proximal": ("promptfl", {"proximal": 0.5}),
     "drop_last": ("pfedmma", {"drop_last": True}),

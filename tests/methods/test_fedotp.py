@@ -11,7 +11,8 @@ from tiny import golden, tiny_federation
 from torch import Tensor
 
 from pfedmma_dist.clip.load import dims
-from pfedmma_dist.methods.fedotp import FedOTP, FedOTPOptions, Transport, transport_plan
+from pfedmma_dist.methods.fedotp import FedOTP, FedOTPOptions
+from pfedmma_dist.methods.transport import Transport, transport_plan
 from pfedmma_dist.params import Layout
 
 CAPPED = {"ot": Transport.unbalanced}

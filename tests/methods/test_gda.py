@@ -16,6 +16,7 @@ from pfedmma_dist.config.choices import ServerRule
 from pfedmma_dist.config.learning import ServerConfig
 from pfedmma_dist.data.partitioners.partition import Partition
 from pfedmma_dist.federation import counting
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.gda import AT_ONCE, GDA, STEPS, ClassMeans, GDAOptions, Prior
 from pfedmma_dist.methods.own_prior import CountedPrior
 from pfedmma_dist.params import Layout
@@ -28,6 +29,10 @@ HALF = {"fraction": 0.5}
 def unit(rows: np.ndarray) -> Tensor:
     x = torch.from_numpy(rows)
     return (x / x.norm(dim=1, keepdim=True)).float()
+
+
+def checked(made: Federation, num_images: int) -> None:
+    counting.check(made.method, made.layout, made.corrections, num_images)
 
 
 def rounded(x: Tensor) -> np.ndarray:
@@ -83,10 +88,10 @@ def test_products_of_the_largest_chunk_are_exact() -> None:
 def test_sums_hold_as_many_images_as_they_say() -> None:
     most = GDA.most_images * (STEPS * 9 / 8) ** 2
     assert most < 2**63 and AT_ONCE * (STEPS * 9 / 8) ** 2 < 2**53
-    trainer = tiny_federation(GDA).trainer
-    counting.check(trainer, GDA.most_images)
+    made = tiny_federation(GDA)
+    checked(made, GDA.most_images)
     with pytest.raises(ValueError, match=r"^method\.name: the sums of gda hold 4,194,304 "):
-        counting.check(trainer, GDA.most_images + 1)
+        checked(made, GDA.most_images + 1)
 
 
 def test_classifier_is_that_of_the_formulas() -> None:
@@ -213,8 +218,8 @@ def test_what_counting_makes_no_use_of_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^server\.name: "):
         tiny_federation(ClassMeans, server=ServerConfig(lr=0.5))
     with pytest.raises(ValueError, match=r"^method\.name: gda takes no step that federation\.prox"):
-        counting.check(tiny_federation(GDA, proximal=0.5).trainer, 1)
-    counting.check(tiny_federation(CountedPrior, proximal=0.5).trainer, 1)  # which shares nothing
+        checked(tiny_federation(GDA, proximal=0.5), 1)
+    checked(tiny_federation(CountedPrior, proximal=0.5), 1)  # which shares nothing
 
 
 def test_feature_that_is_no_unit_vector_is_refused() -> None:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from agreement import Golden, near
 from tiny import golden
 
+from pfedmma_dist.clip.kinds import listed, mapped, shaped
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config.choices import Optimiser
@@ -21,7 +22,7 @@ from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.clip_adapter import CLIPAdapter, CLIPAdapterOptions
 from pfedmma_dist.methods.cocoop import CoCoOp, CoCoOpOptions
-from pfedmma_dist.methods.fedotp import FedOTP, FedOTPOptions, Transport
+from pfedmma_dist.methods.fedotp import FedOTP, FedOTPOptions
 from pfedmma_dist.methods.fedpgp import FedPGP, FedPGPOptions
 from pfedmma_dist.methods.kgcoop import KgCoOp, KgCoOpOptions
 from pfedmma_dist.methods.method import Method
@@ -29,6 +30,7 @@ from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmoap import PFedMoAP, PFedMoAPOptions
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.tip_adapter import TipAdapterOptions
+from pfedmma_dist.methods.transport import Transport
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
 
@@ -46,8 +48,8 @@ class GoldenFeatures:
         self.clip = clip
         self.pixels = torch.from_numpy(INPUTS["images"])
 
-    def rows(self, kind, views):
-        return self.clip.freeze(self.pixels[views[0]], (kind,))[0]
+    def rows(self, kinds, views):
+        return shaped(kinds, self.clip.freeze(self.pixels[views[0]], listed(kinds)))
 
 
 def batch_of(num_clients: int) -> Batch:
@@ -80,7 +82,7 @@ def check(
 
     params = layout.views(theta)
     images = features.rows(method.images, (batch.rows.reshape(-1), None))
-    images = images.unflatten(0, batch.rows.shape)
+    images = mapped(images, lambda x: x.unflatten(0, batch.rows.shape))
     logits = method.logits(params, method.classes(params, prepared, text), images, clip)
     expected = torch.from_numpy(arrays["logits"]).expand_as(logits)
     near(method.name, arrays, "logits", logits, expected, atol=atol)

@@ -63,6 +63,7 @@ def test_fedpha_equals_the_published_code(
         ("plot_N4", {}, 2e-5),
         ("plot_N3_eps0.02", {"num_prompts": 3, "eps": 0.02}, 2e-5),
         ("plot_N4_eps0.3", {"eps": 0.3}, 1e-4),  # its problems stop together
+        ("plot_N4_pooled", {"pooled": True}, 2e-5),
     ],
 )
 def test_plot_equals_the_published_code(

@@ -30,7 +30,8 @@ def other_values(value: Any, kind: Any) -> list[Any]:
         case None if kind == int | None:
             return [2]
         case None:
-            return ["a photo of a"] if kind == str | None else [["a {}", "my {}."]]  # or texts
+            others = {str | None: "a photo of a", list[int] | None: [2, 1]}
+            return [others.get(kind, ["a {}", "my {}."])]
     raise TypeError(f"say here what another value than {value!r} would be")
 
 

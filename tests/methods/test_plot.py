@@ -4,8 +4,11 @@ import pytest
 import torch
 from setting import STEPS, Setting
 
-from pfedmma_dist.methods.fedotp import FedOTPOptions, Transport
+from pfedmma_dist.clip.model import FINAL
+from pfedmma_dist.methods.fedotp import FedOTPOptions
+from pfedmma_dist.methods.method import encode
 from pfedmma_dist.methods.plot import PLOTOptions
+from pfedmma_dist.methods.transport import Transport
 
 
 def test_it_is_fedotp_without_prompts_of_its_own() -> None:
@@ -44,6 +47,23 @@ def test_equal_prompts_are_one_prompt_against_the_mean_patch() -> None:
     vectors = setting.text.with_context(params["common"][:, 0])
     expected = clip.scale * patches.mean(dim=2) @ vectors.mT  # every patch gives 1 / M
     torch.testing.assert_close(setting.logits(setting.theta, rows), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_pooled_adds_the_whole_image_and_the_mean_of_the_prompts(plain: bool) -> None:
+    with_it, without = (
+        Setting("plot", {"pooled": pooled}, plain=plain) for pooled in (True, False)
+    )
+    theta, rows = with_it.theta, STEPS[0].rows
+    contexts = with_it.layout.views(theta)["common"]
+    read = with_it.features.rows(FINAL, (rows.reshape(-1), None)).unflatten(0, rows.shape)
+    final = encode(with_it.clip, read, FINAL)
+    raw = [with_it.text.with_context(contexts[:, k], unit=False) for k in range(4)]
+    lengths = [vectors.norm(dim=-1).mean() for vectors in raw]
+    assert max(lengths) > 1.001 * min(lengths)  # else unit vectors would do as well
+    mean = torch.nn.functional.normalize(sum(raw) / 4, dim=-1)
+    expected = without.logits(theta, rows) + with_it.clip.scale * final @ mean.mT
+    torch.testing.assert_close(with_it.logits(theta, rows), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(

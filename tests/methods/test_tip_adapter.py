@@ -1,9 +1,11 @@
 """Tip-Adapter: a client's cache is of its own images, kept to itself, and moves as it should."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
-from setting import Setting
+from setting import STEPS, Setting
 from tiny import SIZES, same_state, tiny_federation
 
 from pfedmma_dist.config.learning import OptimConfig
@@ -31,6 +33,20 @@ def test_votes_are_those_of_a_loop_over_keys() -> None:
         for key, label in zip(keys, labels, strict=True):
             expected[b, label] += torch.exp(-1.5 * (1 - image @ key))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+def test_a_searched_point_has_the_logits_of_its_options_bit_for_bit() -> None:
+    grid = {"beta": (0.5, 2.0), "alpha": (0.1, 1.0, 30.0)}
+    setting, rows = Setting("tip_adapter", {}), STEPS[0].rows
+    images = setting.features.rows(setting.method.images, (rows.reshape(-1), None))
+    params = setting.layout.views(setting.theta)
+    classes = setting.method.classes(params, None, setting.text)
+    found = setting.method.over(
+        params, classes, images.unflatten(0, rows.shape), setting.clip, grid
+    )
+    for (beta, alpha), logits in zip(product(*grid.values()), found, strict=True):
+        setting.method.options = TipAdapterOptions(alpha=alpha, beta=beta)
+        assert torch.equal(logits, setting.logits(setting.theta, rows))
 
 
 def test_cache_holds_a_clients_own_training_images_and_nothing_else() -> None:

@@ -1,5 +1,6 @@
 """Recorded runs become the paper's tables; every number here can be checked by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -365,6 +366,21 @@ def test_lone_client_with_all_data_has_no_column_that_compares_clients(tmp_path:
     assert means(tables(sweep_runs(tmp_path), keys=keys)[0], "one") == {
         "local_worst_decile": None, "local_mean": 60,
     }  # fmt: skip
+
+
+def test_lone_client_is_best_among_its_like_alone(tmp_path: Path) -> None:
+    rows = []
+    for name, clients, local in (("lone", 1, 90), ("good", 10, 70), ("bad", 10, 60)):
+        for seed in (1, 2, 3):
+            folder = f"{name}{seed}"
+            config = {"data.num_clients": clients, "seed": seed}
+            record(tmp_path / folder, three(local + seed / 10, 50, 40), config=config)
+            rows.append({"row": name, "folder": folder, "seed": seed})
+    table, _ = tables(sweep_runs(plan(tmp_path, rows)))
+    assert [row.names[0] for row in table.rows][-3:] == ["lone", "good", "bad"]
+    assert table.best(0)[-3:] == [False, True, False]
+    others = replace(table, rows=tuple(replace(row, is_alone=True) for row in table.rows))
+    assert others.best(0)[-3:] == [True, False, False]
 
 
 @pytest.mark.parametrize(

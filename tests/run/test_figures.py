@@ -67,4 +67,17 @@ def test_all_curves_of_a_run_are_told_apart() -> None:
     }
     drawn = figures.accuracy_over_rounds(rounds | dict.fromkeys(columns, np.ones(2)), scopes, {})
     looks = {(x.get_color(), x.get_linestyle(), x.get_marker()) for x in drawn.axes[0].lines}
-    assert len(looks) == len(drawn.axes[0].lines) == 9
+    assert len(looks) == len(drawn.axes[0].lines) == 10
+
+
+@pytest.mark.parametrize(("val", "best"), [([50.0, 70.0, 70.0], 2), ([np.nan] * 3, None)])
+def test_best_round_on_validation_images_is_marked(val: list[float], best: int | None) -> None:
+    columns = ("local_mean_percent", "local_worst_decile_percent")
+    metrics = {"round": np.arange(3), **dict.fromkeys(columns, np.ones(3))}
+    metrics["val_mean_percent"] = np.array(val)
+    [axes] = figures.accuracy_over_rounds(metrics, ["local", "val"], {}).axes
+    marks = {x.get_label(): x for x in axes.lines if x.get_label().startswith("best on")}
+    if best is None:
+        assert not marks
+    else:
+        assert set(marks["best on validation images, round 2"].get_xdata()) == {best}
