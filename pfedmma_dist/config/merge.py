@@ -27,7 +27,14 @@ from pfedmma_dist.spelling import quoted, shortened
 T = TypeVar("T")
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name", list[str]: "[cat,dog]"}
+EXAMPLES = {
+    bool: "true",
+    int: "1",
+    float: "0.1",
+    str: "name",
+    list[str]: "[cat,dog]",
+    list[int]: "[4,8]",
+}
 SWITCHES = {True: "on", False: "off"}
 
 REFERENCE = re.compile(r"\$\{(?!oc\.env:)")

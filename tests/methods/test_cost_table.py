@@ -17,8 +17,10 @@ from pfedmma_dist.methods.fedsb import FedSB, Init
 from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
-from pfedmma_dist.methods.lora import LoRA, Merge, Train
-from pfedmma_dist.methods.lora import Share as Matrices
+from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.lora_options import Share as Matrices
+from pfedmma_dist.methods.lora_options import Train
+from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmma import Share as Adapters

@@ -28,7 +28,8 @@ def other_values(value: Any, kind: Any) -> list[Any]:
         case str() if len(value) > 1:
             return [value[:-1]]
         case None:
-            return ["a photo of a"] if kind == str | None else [["a {}", "my {}."]]  # or texts
+            others = {str | None: "a photo of a", list[int] | None: [2, 1]}
+            return [others.get(kind, ["a {}", "my {}."])]
     raise TypeError(f"say here what another value than {value!r} would be")
 
 
@@ -66,6 +67,7 @@ def test_option_changes_what_is_trained_sent_or_computed(
 
     same = told(default) == told(changed) and torch.equal(computed(default), computed(changed))
     same = same and default.method.resting(None, 0) == changed.method.resting(None, 0)
+    same = same and torch.equal(default.exchange.shared, changed.exchange.shared)
     assert not same
 
 
