@@ -8,6 +8,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.cost import count
 from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
+from pfedmma_dist.methods.dpfpl import DPFPL
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
@@ -86,7 +87,7 @@ def test_kgcoop() -> None:
 
 
 @pytest.mark.parametrize(("share", "sent"), [("common", 8_192), ("all", 16_384), ("none", 0)])
-@pytest.mark.parametrize("kind", [PromptFolio, FedPHA])
+@pytest.mark.parametrize("kind", [PromptFolio, FedPHA, DPFPL])
 def test_methods_of_two_prompts_send_those_they_share(
     kind: type[Method], share: str, sent: int
 ) -> None:
