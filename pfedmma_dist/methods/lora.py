@@ -14,7 +14,8 @@ so on; what rests keeps its bits. FedEx-LoRA (Singhal et al., ACL 2025) adds wha
 to W, FLoRA (Wang et al., NeurIPS 2024) the whole mean, and A and B start anew
 (exchange/factors.py). Clients may have a rank each (methods/ranked.py): with FLoRA, with HetLoRA
 (Cho et al., EMNLP 2024), which weighs by norm, or with FlexLoRA (Bai et al., NeurIPS 2024), which
-decomposes the mean product; s is the same for all of them, of the largest rank.
+decomposes the mean product; s is the same for all of them, of the largest rank. DoRA (Liu et al.,
+ICML 2024) trains the lengths of W's rows apart from their directions (methods/decomposed.py).
 """
 
 from dataclasses import replace
@@ -23,17 +24,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.model import Dims
+from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.factors import Turns
 from pfedmma_dist.exchange.ranks import Handed, Ranks
 from pfedmma_dist.exchange.server import Server
+from pfedmma_dist.methods.decomposed import (
+    decomposed,
+    decomposed_specs,
+    frozen_maps,
+    measure_lengths,
+)
 from pfedmma_dist.methods.inside import Held, InsideAttention
-from pfedmma_dist.methods.lora_options import LoRAOptions, Train
+from pfedmma_dist.methods.lora_options import Form, LoRAOptions, Train
 from pfedmma_dist.methods.merging import Merge, added_to, merging_server
 from pfedmma_dist.methods.ranked import directions, padding
-from pfedmma_dist.params import Layout, ParamSpec, torch_linear, zeros
+from pfedmma_dist.params import Layout, ParamSpec, drawn, torch_linear, zeros
 
 
 class LoRA(InsideAttention):
@@ -53,7 +60,9 @@ class LoRA(InsideAttention):
                 f"method.rank: {rank}; the narrower tower has width {min(self.widths.values())}"
             )
         self.scale = options.alpha / rank**options.scaling.value
-        self.neutral = () if merge.is_dense else self.neutral  # W is no longer CLIP's
+        self.decomposes = options.form is Form.decomposed
+        if merge.is_dense or self.decomposes:
+            self.neutral = ()  # W is no longer CLIP's, or B is not all there is beside it
         self.merges = merge is not Merge.none or len(set(self.ranks)) > 1
         self.goes_on = not self.merges and options.train is not Train.alternate
         shared, frozen = options.share.value, options.train is Train.B
@@ -65,11 +74,25 @@ class LoRA(InsideAttention):
                 ParamSpec(f"A.{place}", down, torch_linear(width), **how),
                 ParamSpec(f"B.{place}", up, zeros, shared="B" in shared),
             ]
+            if self.decomposes:
+                specs += decomposed_specs(place, width, shared="B" in shared)
         self.specs = tuple(specs)
 
     def factors(self, params: dict[str, Tensor], place: str) -> tuple[Tensor, Tensor]:
-        """Return A [G, r, in] and s B [G, out, r]."""
-        return params[f"A.{place}"], self.scale * params[f"B.{place}"]
+        """Return A [G, r, in] and s B [G, out, r], or what they come to with lengths apart."""
+        down, up = params[f"A.{place}"], self.scale * params[f"B.{place}"]
+        if not self.decomposes:
+            return down, up
+        return decomposed(params[f"W.{place}"], params[f"m.{place}"], down, up)
+
+    def frozen(self, seed: int, clip: FrozenCLIP) -> dict[str, Tensor]:
+        """Return A where it is frozen, and W where its lengths are trained."""
+        return drawn(self.specs, seed) | (frozen_maps(self, clip) if self.decomposes else {})
+
+    def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
+        """Return the row [P + S] that every client starts from, as the untouched CLIP."""
+        row = layout.template(seed)
+        return measure_lengths(row, layout) if self.decomposes else row
 
     def resting(self, prepared: Any, round_index: int) -> dict[str, Tensor]:
         """Let A rest in the first round and B in the second: where B is 0, A has no gradient; and

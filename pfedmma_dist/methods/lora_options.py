@@ -25,6 +25,13 @@ class Train(Enum):
     alternate = "alternate"
 
 
+class Form(Enum):
+    """What stands in place of a frozen matrix."""
+
+    added = "added"
+    decomposed = "decomposed"
+
+
 class Scaling(Enum):
     """What alpha is divided by."""
 
@@ -55,6 +62,9 @@ class LoRAOptions:
     `alternate`: B in odd rounds, A in even ones, while the other rests (RoLoRA)."""
     scaling: Scaling = key(Scaling.r, since=1)
     """Scale of a term: `r` alpha / rank (LoRA), `sqrt_r` alpha / sqrt(rank) (CLIP-LoRA)."""
+    form: Form = key(Form.added, since=1)
+    """What stands in place of W: `added`, W + s B A; `decomposed`, m (W + s B A) / |W + s B A|,
+    with a trained length m for each output (DoRA)."""
     dropout: float = key(0.0, since=1)
     """Share of a term's inputs that a step of training does without; 0.25 (CLIP-LoRA)."""
     merge: Merge = key(Merge.none, since=1)
@@ -77,6 +87,15 @@ class LoRAOptions:
                 "averaged; set method.train=both and method.share=all, or method.merge=none"
             )
         self._check_ranks()
+        plain = (Train.both, Merge.none, None, 0.0)
+        if self.form is not Form.added and (
+            (self.train, self.merge, self.ranks, self.dropout) != plain
+        ):
+            raise ValueError(
+                f"method.form: {self.form.value} is about A and B that are trained together, and "
+                "neither merged, nor dropped, nor of a rank per client; set method.train=both, "
+                "method.merge=none, method.dropout=0 and method.ranks=null, or method.form=added"
+            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"method.dropout: {self.dropout}; set 0 or more, below 1")
         if not self.alpha > 0:

@@ -19,8 +19,8 @@ from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
 from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.lora_options import Form, Train
 from pfedmma_dist.methods.lora_options import Share as Matrices
-from pfedmma_dist.methods.lora_options import Train
 from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
@@ -185,6 +185,10 @@ def test_lora_that_alternates_sends_half_a_round() -> None:
 )
 def test_lora_that_merges_receives_whole_matrices(merge: Merge, down: int) -> None:
     assert costs(LoRA, merge=merge) == (122_880, 122_880, down)
+
+
+def test_dora_adds_a_length_per_output() -> None:
+    assert costs(LoRA, form=Form.decomposed) == (122_880 + 3 * 2 * (768 + 512),) * 3
 
 
 def test_clip_lora() -> None:
