@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pfedmma_dist.exchange import Cost, Download
 from pfedmma_dist.exchange.average import Average, demand
-from pfedmma_dist.exchange.ranks import Handed, Ranks, refuse_server
+from pfedmma_dist.exchange.ranks import DealtRanks, Handed, refuse_server
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.world import LIMIT, World, to_fixed
 
@@ -99,7 +99,7 @@ class Products(_Counting):
         products: Callable[[Tensor], Tensor],
         restart: Callable[[int], Tensor] | None = None,
         server: Server | None = None,
-        ranks: Ranks | None = None,
+        ranks: DealtRanks | None = None,
     ) -> None:
         """template: shared part [S] float32. products: a row [S] float64 -> its scaled products
         [D]. restart: a round -> what clients start from in it [S]; None: from the means. ranks:

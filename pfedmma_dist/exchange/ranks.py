@@ -16,13 +16,13 @@ from pfedmma_dist.exchange.gathered import Gathered, Opened
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.world import from_fixed
 
-Rule = Callable[[Tensor, Tensor], Tensor]
+FactorRule = Callable[[Tensor, Tensor], Tensor]
 """(rows [n, S] float64 of a round's clients, zeros beyond their rank; their weights [n] float64,
 which add up to 1) -> what the server keeps [S] float64"""
 
 
 @dataclass(frozen=True)
-class Ranks:
+class DealtRanks:
     """Which rank a client has, and what of a row that is."""
 
     dealt: tuple[int, ...]
@@ -62,7 +62,11 @@ class Ranked(Gathered):
     """Factors that are averaged by a rule of their own, and cut to each client's rank."""
 
     def __init__(
-        self, template: Tensor, ranks: Ranks, rule: Rule | None = None, server: Server | None = None
+        self,
+        template: Tensor,
+        ranks: DealtRanks,
+        rule: FactorRule | None = None,
+        server: Server | None = None,
     ) -> None:
         """template: shared part [S] float32. rule: None is the mean of the padded rows."""
         refuse_server(server)

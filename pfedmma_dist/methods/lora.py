@@ -28,7 +28,7 @@ from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.factors import Turns
-from pfedmma_dist.exchange.ranks import Handed, Ranks
+from pfedmma_dist.exchange.ranks import DealtRanks, Handed
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.methods.decomposed import (
     decomposed,
@@ -130,4 +130,4 @@ class LoRA(InsideAttention):
         """Return how many numbers a client trains, in the mean over the ranks that are dealt."""
         if len(set(self.ranks)) == 1:
             return super().num_trained(layout)
-        return Ranks(self.ranks, directions(layout)).mean_size()
+        return DealtRanks(self.ranks, directions(layout)).mean_size()

@@ -14,7 +14,7 @@ from pfedmma_dist.clip.merged import merged
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.factors import Products
-from pfedmma_dist.exchange.ranks import Ranked, Ranks, Rule
+from pfedmma_dist.exchange.ranks import DealtRanks, FactorRule, Ranked
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.methods.inside import Held, InsideAttention
 from pfedmma_dist.methods.ranked import by_norm, by_svd, directions
@@ -37,7 +37,7 @@ class Merge(Enum):
         return self in (Merge.residual, Merge.product)
 
 
-RULES: dict[Merge, Callable[[Layout], Rule]] = {Merge.norm: by_norm, Merge.svd: by_svd}
+RULES: dict[Merge, Callable[[Layout], FactorRule]] = {Merge.norm: by_norm, Merge.svd: by_svd}
 
 
 def merging_server(
@@ -50,7 +50,7 @@ def merging_server(
     ranks: tuple[int, ...],
 ) -> Exchange:
     """Return the server that merges; ranks: dealt over clients."""
-    dealt = Ranks(ranks, directions(layout))
+    dealt = DealtRanks(ranks, directions(layout))
     if not merge.is_dense:
         return Ranked(start, dealt, RULES[merge](layout) if merge in RULES else None, server)
     restart = drawn_anew(layout, seed) if merge is Merge.product else None

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from pfedmma_dist.exchange.ranks import Rule
+from pfedmma_dist.exchange.ranks import FactorRule
 from pfedmma_dist.methods.singular import nearest_factors, one_thread
 from pfedmma_dist.params import Layout, ParamSpec
 
@@ -40,7 +40,7 @@ def padding(specs: tuple[ParamSpec, ...], ranks: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def by_norm(layout: Layout) -> Rule:
+def by_norm(layout: Layout) -> FactorRule:
     """Return HetLoRA's rule: means weighted by the norms of the clients' products."""
 
     def share(up: Tensor, down: Tensor, weight: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def by_norm(layout: Layout) -> Rule:
     return _by_term(layout, mean)
 
 
-def by_svd(layout: Layout) -> Rule:
+def by_svd(layout: Layout) -> FactorRule:
     """Return FlexLoRA's rule: the mean product, decomposed."""
 
     def nearest(up: Tensor, down: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +68,7 @@ def by_svd(layout: Layout) -> Rule:
 
 def _by_term(
     layout: Layout, pair: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-) -> Rule:
+) -> FactorRule:
     """Return the rule that makes each term by itself; pair: (B [n, out, r], A [n, r, in], weights
     [n]) -> (B [out, r], A [r, in])."""
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.config.choices import CorrectionName, Optimiser, ServerRule
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
-from pfedmma_dist.exchange.ranks import Ranks
+from pfedmma_dist.exchange.ranks import DealtRanks
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.lora import LoRA
 from pfedmma_dist.methods.lora_options import LoRAOptions, Share, Train
@@ -83,7 +83,7 @@ def test_traffic_is_that_of_the_clients_of_a_round() -> None:
 
 
 def test_ranks_are_dealt_in_turn() -> None:
-    dealt = Ranks((2, 1), torch.tensor([0, 0, 0, 1]))
+    dealt = DealtRanks((2, 1), torch.tensor([0, 0, 0, 1]))
     assert dealt.of(np.array([0, 3, 4])).tolist() == [2, 1, 2]
     cut = dealt.cut(torch.ones(4), np.array([0, 1]))
     assert cut.tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
