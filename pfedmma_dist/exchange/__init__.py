@@ -70,3 +70,7 @@ class Exchange(Protocol):
     def cost(self) -> Cost:
         """Return the traffic of one client and round."""
         ...
+
+    def cost_among(self, clients: np.ndarray) -> Cost:
+        """Return the same as the mean over clients [n], where they differ."""
+        ...

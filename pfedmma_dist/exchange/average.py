@@ -60,6 +60,10 @@ class Average:
         """Every shared number goes up once and comes down once."""
         return Cost(up=self.shared.numel(), down=self.shared.numel())
 
+    def cost_among(self, clients: np.ndarray) -> Cost:
+        """Return the mean traffic of clients [n], which send and receive as much as any."""
+        return self.cost()
+
 
 def demand(state: dict[str, Tensor], wanted: dict[str, tuple[torch.dtype, Sequence[int]]]) -> None:
     """Raise ValueError unless a server's state has these tensors, finite and no others."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pfedmma_dist.exchange import Cost, Download
 from pfedmma_dist.exchange.average import Average, demand
+from pfedmma_dist.exchange.ranks import DealtRanks, Handed, refuse_server
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.world import LIMIT, World, to_fixed
 
@@ -22,11 +23,7 @@ class _Counting(Average):
     """An average that counts rounds."""
 
     def __init__(self, template: Tensor, server: Server | None) -> None:
-        if server is not None and (server.sees_uploads or not server.plain):
-            raise ValueError(
-                "server.name: low-rank factors that take turns, or whose products are averaged, "
-                "go with the plain mean alone; set server.name=average and server.lr=1"
-            )
+        refuse_server(server)
         super().__init__(template)
         self.rounds = 0
 
@@ -102,17 +99,25 @@ class Products(_Counting):
         products: Callable[[Tensor], Tensor],
         restart: Callable[[int], Tensor] | None = None,
         server: Server | None = None,
+        ranks: DealtRanks | None = None,
     ) -> None:
         """template: shared part [S] float32. products: a row [S] float64 -> its scaled products
-        [D]. restart: a round -> what clients start from in it [S]; None: from the means."""
+        [D]. restart: a round -> what clients start from in it [S]; None: from the means. ranks:
+        None is the largest for all; zeros beyond a client's rank reach no product."""
         super().__init__(template, server)
+        self.ranks = ranks
+        self.uniform = ranks is None or not ranks.differ
         self.products, self.restart = products, restart
         self.dense = torch.zeros_like(products(template.double()))
         self.total = torch.zeros(len(template) + len(self.dense), dtype=torch.int64)
 
     def download(self, clients: np.ndarray, *, training: bool) -> Download:
         """Return the factors for each of the clients, and what is added to the frozen matrices."""
-        return Download(self.shared.expand(len(clients), -1), self.dense.float())
+        dense = self.dense.float()
+        if self.ranks is None:
+            return Download(self.shared.expand(len(clients), -1), Handed(dense))
+        own = self.ranks.cut(self.shared, clients)
+        return Download(own, Handed(dense, self.ranks.of(clients)))
 
     def upload(self, clients: np.ndarray, shared: Tensor, weight: Tensor) -> None:
         """Add rows and products in fixed point, client by client: cohorts reach no bit."""
@@ -149,5 +154,12 @@ class Products(_Counting):
 
     def cost(self) -> Cost:
         """Factors go up; what was added comes down, and factors where they do not start anew."""
-        means = self.shared.numel() if self.restart is None else 0
-        return Cost(up=self.shared.numel(), down=means + len(self.dense))
+        return self._of_size(self.ranks.mean_size() if self.ranks else self.shared.numel())
+
+    def cost_among(self, clients: np.ndarray) -> Cost:
+        """Return the same, as the mean over clients [n]."""
+        return self._of_size(self.ranks.mean_size(clients)) if self.ranks else self.cost()
+
+    def _of_size(self, size: int) -> Cost:
+        """Return the traffic where a client has so many numbers in its factors."""
+        return Cost(up=size, down=(size if self.restart is None else 0) + len(self.dense))

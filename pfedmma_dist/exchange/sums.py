@@ -58,3 +58,7 @@ class Sums:
     def cost(self) -> Cost:
         """The sums go up once from each client; what follows from them comes down every round."""
         return Cost(up=len(self.closed), down=len(self.shared), once=True)
+
+    def cost_among(self, clients: np.ndarray) -> Cost:
+        """Return the mean traffic of clients [n], which send and receive as much as any."""
+        return self.cost()

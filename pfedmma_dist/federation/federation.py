@@ -148,12 +148,12 @@ class Federation:
         return loss, num_samples, stops
 
     def cost(self, round_index: int | None = None) -> Cost:
-        """Return the traffic of one client and round; of one that is told, the mean over those
-        that took part, where a client sends only once."""
-        cost, sent = self.exchange.cost(), self.corrections.num_sent
+        """Return the traffic of one client and round: the mean over all that train, or over those
+        that took part in one round, of which some had sent before, where they do so once."""
+        chosen = self.seen if round_index is None else self.participants(round_index)
+        cost, sent = self.exchange.cost_among(chosen), self.corrections.num_sent
         up = cost.up + sent
         if cost.once and round_index is not None:
-            chosen = self.participants(round_index)
             up = up * len(np.setdiff1d(chosen, self.trained(round_index))) // len(chosen)
         return replace(cost, up=up, down=cost.down + sent)
 

@@ -198,7 +198,7 @@ class LocalTrainer:
         """Return which numbers [G, P + S] the method lets move in a round."""
         awake = torch.ones_like(theta, dtype=torch.bool)
         for name, rests in self.method.resting(prepared, round_index).items():
-            whose = rests.to(theta.device).expand(len(theta))
+            whose = rests.to(theta.device).expand(len(theta), *rests.shape[1:])
             self.layout.views(awake)[name][whose] = False
         return awake
 

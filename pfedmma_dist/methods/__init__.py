@@ -2,6 +2,7 @@
 
 from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
+from pfedmma_dist.methods.dpfpl import DPFPL
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
@@ -40,6 +41,7 @@ ALL: tuple[type[Method], ...] = (
     TCP,
     PFedPrompt,
     FedPGP,
+    DPFPL,
     FedOTP,
     PLOT,
     FedPHA,

@@ -18,7 +18,6 @@ W, for which the server would need images; that is not here.
 from dataclasses import dataclass
 from enum import Enum
 
-import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.merged import attention_maps
@@ -27,6 +26,7 @@ from pfedmma_dist.config.meaning import key
 from pfedmma_dist.methods.inside import InsideAttention, check_projections
 from pfedmma_dist.methods.method import at_least_one
 from pfedmma_dist.methods.share import Share
+from pfedmma_dist.methods.singular import singular
 from pfedmma_dist.params import ParamSpec, drawn, normal, zeros
 
 
@@ -96,15 +96,3 @@ class FedSB(InsideAttention):
             left, right = singular(attention_maps(getattr(clip, tower).blocks[block])[letter])
             found |= {f"A.{place}": right[:rank], f"B.{place}": left[:, :rank]}
         return found
-
-
-def singular(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the singular vectors of a matrix [out, in], left ones as columns and right ones as
-    rows, by one thread: how many there are shall reach no bit."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        left, _, right = torch.linalg.svd(weight.cpu().double(), full_matrices=False)
-    finally:
-        torch.set_num_threads(threads)
-    return left.float(), right.float()

@@ -7,43 +7,21 @@ what a step of training drops, comes with `prepared`.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.low_rank import Inside, LowRank
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.methods.dropout import Dropout
 from pfedmma_dist.methods.method import Method, cosine_logits, encode, top_blocks
 from pfedmma_dist.rng import Key
 
 TOWERS = ("image", "text")
-
-
-@dataclass(frozen=True)
-class Dropout:
-    """Which inputs of the terms a step of a cohort does without (torch.nn.Dropout)."""
-
-    rate: float
-    keys: Sequence[Key]  # one per client
-
-    def of(self, place: str) -> Callable[[Tensor], Tensor]:
-        """Return what maps the inputs [G, n, in] of one term to what is left of them.
-
-        Draws are of the tokens that are run: the plain form runs others.
-        """
-
-        def drop(rows: Tensor) -> Tensor:
-            shape = tuple(rows.shape[1:])
-            draws = (key.generator(f"dropout {place}") for key in self.keys)
-            kept = np.stack([draw.random(shape, np.float32) >= self.rate for draw in draws])
-            return rows * torch.from_numpy(kept).to(rows) / (1 - self.rate)
-
-        return drop
 
 
 @dataclass(frozen=True)
@@ -53,6 +31,7 @@ class Held:
     clip: FrozenCLIP | None = None  # with what was merged; None: as it is
     text: ClassText | None = None  # in that CLIP
     dropout: Dropout | None = None  # None: in scores
+    ranks: Tensor | None = None  # [G] int64 of the terms; None: all are as wide as can be
 
 
 @dataclass(frozen=True)

@@ -12,105 +12,35 @@ is had in four ways. FFA-LoRA (Sun et al., ICLR 2024) leaves A as it was drawn, 
 RoLoRA (Chen et al., NeurIPS 2025) trains and averages B in the first round, A in the second, and
 so on; what rests keeps its bits. FedEx-LoRA (Singhal et al., ACL 2025) adds what FedIT leaves out
 to W, FLoRA (Wang et al., NeurIPS 2024) the whole mean, and A and B start anew
-(exchange/factors.py).
+(exchange/factors.py). Clients may have a rank each (methods/ranked.py): with FLoRA, with HetLoRA
+(Cho et al., EMNLP 2024), which weighs by norm, or with FlexLoRA (Bai et al., NeurIPS 2024), which
+decomposes the mean product; s is the same for all of them, of the largest rank. DoRA (Liu et al.,
+ICML 2024) trains the lengths of W's rows apart from their directions (methods/decomposed.py).
 """
 
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.model import Dims
+from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.config.meaning import key
 from pfedmma_dist.exchange import Exchange
-from pfedmma_dist.exchange.factors import Products, Turns
+from pfedmma_dist.exchange.factors import Turns
+from pfedmma_dist.exchange.ranks import DealtRanks, Handed
 from pfedmma_dist.exchange.server import Server
-from pfedmma_dist.methods.inside import Held, InsideAttention, check_projections
-from pfedmma_dist.methods.merging import added_to, drawn_anew, products_of
-from pfedmma_dist.methods.method import at_least_one
-from pfedmma_dist.params import Layout, ParamSpec, torch_linear, zeros
-
-
-class Share(Enum):
-    """Which of the two matrices cross the network."""
-
-    all = ("A", "B")
-    A = ("A",)
-    none = ()
-
-
-class Train(Enum):
-    """Which of the two matrices are trained."""
-
-    both = "both"
-    B = "B"
-    alternate = "alternate"
-
-
-class Scaling(Enum):
-    """What alpha is divided by."""
-
-    r = 1.0
-    sqrt_r = 0.5
-
-
-class Merge(Enum):
-    """What is added to the frozen matrices at the end of a round."""
-
-    none = "none"
-    residual = "residual"
-    product = "product"
-
-
-@dataclass(kw_only=True)
-class LoRAOptions:
-    """Options of LoRA."""
-
-    blocks: int = 3
-    """Top blocks of both towers with low-rank terms; 3 as pFedMMA's adapters, 12 (CLIP-LoRA)."""
-    rank: int = 8
-    """Width r of a term; 8 is customary (Alpaca-LoRA, FedSA-LoRA), 2 (CLIP-LoRA)."""
-    alpha: float = 16.0
-    """The term is scaled by alpha / rank; 16 is customary with rank 8, 1 (CLIP-LoRA)."""
-    projections: str = "qv"
-    """Which matrices of the attention have a term: letters of q, k, v and o (queries, keys, values,
-    output); q and v (LoRA), q, k and v (CLIP-LoRA)."""
-    share: Share = Share.all
-    """What is averaged: `all` that is trained (FedIT), `A` (FedSA-LoRA), `none` nothing (local
-    LoRA)."""
-    train: Train = key(Train.both, since=1)
-    """`both` A and B; `B` alone, A staying as it was drawn for all clients (FFA-LoRA); or
-    `alternate`: B in odd rounds, A in even ones, while the other rests (RoLoRA)."""
-    scaling: Scaling = key(Scaling.r, since=1)
-    """Scale of a term: `r` alpha / rank (LoRA), `sqrt_r` alpha / sqrt(rank) (CLIP-LoRA)."""
-    dropout: float = key(0.0, since=1)
-    """Share of a term's inputs that a step of training does without; 0.25 (CLIP-LoRA)."""
-    merge: Merge = key(Merge.none, since=1)
-    """What every round adds to the frozen matrices: `none`; `residual`, what the product of mean A
-    and mean B lacks of the mean product (FedEx-LoRA); `product`, all of the mean product, and A and
-    B start anew (FLoRA)."""
-
-    def __post_init__(self) -> None:
-        at_least_one(self, "blocks", "rank")
-        if self.train is not Train.both and self.share is Share.A:
-            raise ValueError(
-                f"method.share: A is averaged, and with method.train={self.train.value} it is "
-                f"{'never trained' if self.train is Train.B else 'so in every other round alone'}; "
-                "set method.share=all, or method.train=both"
-            )
-        if self.merge is not Merge.none and (self.train, self.share) != (Train.both, Share.all):
-            raise ValueError(
-                f"method.merge: {self.merge.value} is about A and B that are both trained and "
-                "averaged; set method.train=both and method.share=all, or method.merge=none"
-            )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"method.dropout: {self.dropout}; set 0 or more, below 1")
-        if not self.alpha > 0:
-            raise ValueError(f"method.alpha: {self.alpha}; set a positive scale, such as 16")
-        check_projections(self.projections)
+from pfedmma_dist.methods.decomposed import (
+    decomposed,
+    decomposed_specs,
+    frozen_maps,
+    measure_lengths,
+)
+from pfedmma_dist.methods.inside import Held, InsideAttention
+from pfedmma_dist.methods.lora_options import Form, LoRAOptions, Train
+from pfedmma_dist.methods.merging import Merge, added_to, merging_server
+from pfedmma_dist.methods.ranked import directions, padding
+from pfedmma_dist.params import Layout, ParamSpec, drawn, torch_linear, zeros
 
 
 class LoRA(InsideAttention):
@@ -123,27 +53,52 @@ class LoRA(InsideAttention):
     def __init__(self, options: LoRAOptions, dims: Dims) -> None:
         super().__init__(options.blocks, options.projections, dims)
         self.options, self.dropout = options, options.dropout
-        self.scale = options.alpha / options.rank**options.scaling.value
-        plain = options.merge is Merge.none
-        self.neutral = self.neutral if plain else ()  # W is no longer CLIP's
-        self.goes_on = plain and options.train is not Train.alternate
+        self.ranks, merge = options.all_ranks, options.merge
+        rank = max(self.ranks)
+        if merge is Merge.svd and rank > min(self.widths.values()):
+            raise ValueError(
+                f"method.rank: {rank}; the narrower tower has width {min(self.widths.values())}"
+            )
+        self.scale = options.alpha / rank**options.scaling.value
+        self.decomposes = options.form is Form.decomposed
+        if merge.is_dense or self.decomposes:
+            self.neutral = ()  # W is no longer CLIP's, or B is not all there is beside it
+        self.merges = merge is not Merge.none or len(set(self.ranks)) > 1
+        self.goes_on = not self.merges and options.train is not Train.alternate
         shared, frozen = options.share.value, options.train is Train.B
         specs = []
         for place, width in self.places():
-            down, up = (options.rank, width), (width, options.rank)
+            down, up = (rank, width), (width, rank)
             how = {"frozen": True} if frozen else {"shared": "A" in shared}
             specs += [
                 ParamSpec(f"A.{place}", down, torch_linear(width), **how),
                 ParamSpec(f"B.{place}", up, zeros, shared="B" in shared),
             ]
+            if self.decomposes:
+                specs += decomposed_specs(place, width, shared="B" in shared)
         self.specs = tuple(specs)
 
     def factors(self, params: dict[str, Tensor], place: str) -> tuple[Tensor, Tensor]:
-        """Return A [G, r, in] and s B [G, out, r]."""
-        return params[f"A.{place}"], self.scale * params[f"B.{place}"]
+        """Return A [G, r, in] and s B [G, out, r], or what they come to with lengths apart."""
+        down, up = params[f"A.{place}"], self.scale * params[f"B.{place}"]
+        if not self.decomposes:
+            return down, up
+        return decomposed(params[f"W.{place}"], params[f"m.{place}"], down, up)
+
+    def frozen(self, seed: int, clip: FrozenCLIP) -> dict[str, Tensor]:
+        """Return A where it is frozen, and W where its lengths are trained."""
+        return drawn(self.specs, seed) | (frozen_maps(self, clip) if self.decomposes else {})
+
+    def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
+        """Return the row [P + S] that every client starts from, as the untouched CLIP."""
+        row = layout.template(seed)
+        return measure_lengths(row, layout) if self.decomposes else row
 
     def resting(self, prepared: Any, round_index: int) -> dict[str, Tensor]:
-        """Let A rest in the first round and B in the second: where B is 0, A has no gradient."""
+        """Let A rest in the first round and B in the second: where B is 0, A has no gradient; and
+        what is beyond a client's rank."""
+        if prepared is not None and prepared.ranks is not None:
+            return padding(self.specs, prepared.ranks)
         if self.options.train is not Train.alternate:
             return {}
         rests, all_of_them = "B" if round_index % 2 else "A", torch.ones(1, dtype=torch.bool)
@@ -153,10 +108,9 @@ class LoRA(InsideAttention):
         self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
     ) -> Exchange:
         """Return FedAvg's server, or one that takes the two factors apart or their products."""
-        start = template[layout.num_private :]
-        if self.options.merge is not Merge.none:
-            restart = drawn_anew(layout, seed) if self.options.merge is Merge.product else None
-            return Products(start, products_of(self, layout), restart, server)
+        start, merge = template[layout.num_private :], self.options.merge
+        if self.merges:
+            return merging_server(self, layout, start, seed, server, merge, self.ranks)
         if self.goes_on or not layout.num_shared:
             return super().exchange(layout, template, seed, server)
         is_b = torch.zeros(1, layout.num_shared, dtype=torch.bool)
@@ -165,5 +119,15 @@ class LoRA(InsideAttention):
         return Turns(start, [is_b[0], ~is_b[0]], server)
 
     def prepare(self, extra: Any, text: ClassText) -> Held | None:
-        """Merge what rounds have added to the frozen matrices, where any does."""
-        return None if self.options.merge is Merge.none else added_to(self, extra, text)
+        """Merge what rounds have added to the frozen matrices, where any does, and note how many
+        directions of its terms are a client's own."""
+        if not isinstance(extra, Handed):
+            return None
+        held = Held() if extra.dense is None else added_to(self, extra.dense, text)
+        return replace(held, ranks=extra.ranks)
+
+    def num_trained(self, layout: Layout) -> int:
+        """Return how many numbers a client trains, in the mean over the ranks that are dealt."""
+        if len(set(self.ranks)) == 1:
+            return super().num_trained(layout)
+        return DealtRanks(self.ranks, directions(layout)).mean_size()

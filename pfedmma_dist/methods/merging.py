@@ -1,15 +1,61 @@
-"""Merging: low-rank terms of clients that become part of the frozen matrices of all."""
+"""Merging: what becomes of low-rank terms of clients at the end of a round.
+
+Either their products become part of the frozen matrices of all, or the factors are averaged by a
+rule that knows of products; both with a rank per client, where they have one.
+"""
 
 from collections.abc import Callable
+from enum import Enum
 
 import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.merged import merged
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.exchange import Exchange
+from pfedmma_dist.exchange.factors import Products
+from pfedmma_dist.exchange.ranks import DealtRanks, FactorRule, Ranked
+from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.methods.inside import Held, InsideAttention
+from pfedmma_dist.methods.ranked import by_norm, by_svd, directions
 from pfedmma_dist.params import Layout
 from pfedmma_dist.rng import generator
+
+
+class Merge(Enum):
+    """What a round makes of the clients' factors."""
+
+    none = "none"
+    residual = "residual"
+    product = "product"
+    norm = "norm"
+    svd = "svd"
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether frozen matrices change."""
+        return self in (Merge.residual, Merge.product)
+
+
+RULES: dict[Merge, Callable[[Layout], FactorRule]] = {Merge.norm: by_norm, Merge.svd: by_svd}
+
+
+def merging_server(
+    method: InsideAttention,
+    layout: Layout,
+    start: Tensor,  # [S] float32
+    seed: int,
+    server: Server | None,
+    merge: Merge,
+    ranks: tuple[int, ...],
+) -> Exchange:
+    """Return the server that merges; ranks: dealt over clients."""
+    dealt = DealtRanks(ranks, directions(layout))
+    if not merge.is_dense:
+        return Ranked(start, dealt, RULES[merge](layout) if merge in RULES else None, server)
+    restart = drawn_anew(layout, seed) if merge is Merge.product else None
+    own = dealt if dealt.differ else None
+    return Products(start, products_of(method, layout), restart, server, own)
 
 
 def products_of(method: InsideAttention, layout: Layout) -> Callable[[Tensor], Tensor]:

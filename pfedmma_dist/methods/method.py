@@ -130,8 +130,8 @@ class Method:
         return None
 
     def resting(self, prepared: Any, round_index: int) -> dict[str, Tensor]:
-        """Return, by name, the clients [G] bool whose parameter sits this round out, or one [1] for
-        all: it keeps its bits, weight decay included."""
+        """Return, by name, the clients [G] bool whose parameter sits this round out, or which of
+        its numbers do [G, *shape], or one row for all: they keep their bits, decay included."""
         return {}
 
     def draw(self, prepared: Any, keys: Sequence[Key]) -> Any:

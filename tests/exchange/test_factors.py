@@ -8,7 +8,9 @@ from tiny import on_ranks, same_state, tiny_federation
 from pfedmma_dist.config.choices import CorrectionName, ServerRule
 from pfedmma_dist.config.learning import CorrectionConfig, ServerConfig
 from pfedmma_dist.federation.federation import Federation
-from pfedmma_dist.methods.lora import LoRA, LoRAOptions, Merge, Train
+from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.lora_options import LoRAOptions, Train
+from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.world import World
 
 OPTIONS = {

@@ -99,6 +99,9 @@ class Sequential:
                 if moved:
                     change[name] += self.sizes[k] / sum(self.sizes) * moved[name].double()
             self.clients[k].sent, self.clients[k].experts = Upload(flat(shared)), handed[k]
+        merge = getattr(getattr(self.method, "options", None), "merge", None)
+        if merge is not None and merge.value in MERGES:
+            mean = MERGES[merge.value](uploads, [weight[k] for k in chosen])
         if self.cfg.server.name.value in CENTRES:
             mean = CENTRES[self.cfg.server.name.value](uploads, [weight[k] for k in chosen])
         for name, x in self.shared.items():
@@ -144,7 +147,7 @@ class Sequential:
         self, k: int, round_index: int, experts: tuple[Upload, ...]
     ) -> tuple[Numbers, float, Numbers]:
         """Train one client; return its shared numbers, mean loss, and how its control moved."""
-        client, start = self.clients[k], copied(self.shared)
+        client, start = self.clients[k], copied(self._cut(k))
         self._deal(k, client.private)
         if not client.begun:
             client.begun = True
@@ -159,7 +162,22 @@ class Sequential:
         client.private = {n: x.detach() for n, x in theta.items() if not self.spec[n].shared}
         shared = {n: x.detach() for n, x in theta.items() if self.spec[n].shared}
         moved = self._close(client, start, shared, rates)
-        return shared, float(np.mean(losses)), moved
+        return self._padded(shared), float(np.mean(losses)), moved
+
+    def _cut(self, k: int) -> Numbers:
+        """Return the shared numbers that a client holds: factors A and B may have its own rank."""
+        ranks = getattr(getattr(self.method, "options", None), "ranks", None)
+        if not ranks:
+            return self.shared
+        r = ranks[k % len(ranks)]
+        return {n: x[:r] if n.startswith("A.") else x[:, :r] for n, x in self.shared.items()}
+
+    def _padded(self, shared: Numbers) -> Numbers:
+        """Return a client's shared numbers with zeros beyond its rank."""
+        found = {name: torch.zeros_like(x) for name, x in self.shared.items()}
+        for name, x in shared.items():
+            found[name][tuple(map(slice, x.shape))] = x
+        return found
 
     def _count(self, k: int, round_index: int, experts: tuple[Upload, ...]) -> float:
         """Return the loss of a client that takes no step."""
@@ -445,7 +463,7 @@ class Sequential:
 
     def held_by(self, k: int) -> Numbers:
         """Return what a client would be scored with, if it were not finetuned."""
-        client, shared = self.clients[k], self.shared
+        client, shared = self.clients[k], self._padded(self._cut(k))
         if hasattr(getattr(self.method, "options", None), "num_experts") and client.sent:
             shared = {"context": client.sent.row.view_as(self.shared["context"])}
         row = {**copied(client.private), **shared}
@@ -504,3 +522,35 @@ def like(numbers: Numbers, row: np.ndarray) -> Numbers:
 
 
 CENTRES = {"median": median, "geometric_median": geometric_median}
+
+
+def weighted_by_norm(uploads: list[Numbers], weights: list[float]) -> Numbers:
+    """Return the means of A and of B with weights |B A| (HetLoRA)."""
+    found = {}
+    for name in uploads[0]:
+        place = name[2:]
+        norms = [
+            np.linalg.norm((own[f"B.{place}"] @ own[f"A.{place}"]).double()) for own in uploads
+        ]
+        rows = np.stack([own[name].double() for own in uploads])
+        found[name] = torch.from_numpy(np.average(rows, axis=0, weights=norms))
+    return found
+
+
+def decomposed(uploads: list[Numbers], weights: list[float]) -> Numbers:
+    """Return B = U S and A = V' of the mean product, built whole (FlexLoRA)."""
+    found = {}
+    for name in (name for name in uploads[0] if name.startswith("A.")):
+        place, rank = name[2:], len(uploads[0][name])
+        pairs = [(own[f"B.{place}"].double(), own[name].double()) for own in uploads]
+        product = sum(w * (b @ a).numpy() for w, (b, a) in zip(weights, pairs, strict=True))
+        u, s, v = np.linalg.svd(product)
+        for j in range(rank):
+            sign = np.sign(v[j, np.abs(v[j]).argmax()])
+            u[:, j], v[j] = sign * u[:, j], sign * v[j]
+        found[name] = torch.from_numpy(v[:rank])
+        found[f"B.{place}"] = torch.from_numpy(u[:, :rank] * s[:rank])
+    return {name: found[name] for name in uploads[0]}
+
+
+MERGES = {"norm": weighted_by_norm, "svd": decomposed}

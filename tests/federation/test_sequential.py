@@ -18,7 +18,8 @@ from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerCo
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.fedpha import FedPHAOptions
-from pfedmma_dist.methods.lora import LoRAOptions, Train
+from pfedmma_dist.methods.lora_options import LoRAOptions, Train
+from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.methods.pfedmoap import PFedMoAPOptions
 
 COMMON = {"fraction": 0.5, "local_epochs": 2, "drop_last": False, "rounds": 2}
@@ -29,6 +30,27 @@ CASES = {
     "FFA-LoRA": ("lora", {"options": LoRAOptions(train=Train.B)}),
     "own lengths": ("fedpha", {"options": FedPHAOptions(num_context=4, own_lengths=[5, 2, 3])}),
     "RoLoRA": ("lora", {"options": LoRAOptions(train=Train.alternate)}),
+    "padded LoRA, adam kept": (
+        "lora",
+        {
+            "options": LoRAOptions(blocks=1, ranks=[2, 1]),
+            "optim": OptimConfig(name=Optimiser.adam, keep_state=True, eps=1e-4),
+        },
+    ),
+    "HetLoRA": (
+        "lora",
+        {
+            "options": LoRAOptions(blocks=1, ranks=[1, 3, 2], merge=Merge.norm),
+            "optim": OptimConfig(lr=0.1, keep_state=True),
+        },
+    ),
+    "FlexLoRA": (
+        "lora",
+        {
+            "options": LoRAOptions(blocks=1, ranks=[1, 3, 2], merge=Merge.svd),
+            "optim": OptimConfig(lr=0.1),
+        },
+    ),
     "proximal": ("promptfl", {"proximal": 0.5}),
     "drop_last": ("pfedmma", {"drop_last": True}),
     "adamw, cosine of rounds, warm-up": (

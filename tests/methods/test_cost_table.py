@@ -8,6 +8,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.cost import count
 from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
+from pfedmma_dist.methods.dpfpl import DPFPL
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
@@ -17,8 +18,10 @@ from pfedmma_dist.methods.fedsb import FedSB, Init
 from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
-from pfedmma_dist.methods.lora import LoRA, Merge, Train
-from pfedmma_dist.methods.lora import Share as Matrices
+from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.lora_options import Form, Train
+from pfedmma_dist.methods.lora_options import Share as Matrices
+from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.pfedmma import Share as Adapters
@@ -86,7 +89,7 @@ def test_kgcoop() -> None:
 
 
 @pytest.mark.parametrize(("share", "sent"), [("common", 8_192), ("all", 16_384), ("none", 0)])
-@pytest.mark.parametrize("kind", [PromptFolio, FedPHA])
+@pytest.mark.parametrize("kind", [PromptFolio, FedPHA, DPFPL])
 def test_methods_of_two_prompts_send_those_they_share(
     kind: type[Method], share: str, sent: int
 ) -> None:
@@ -194,6 +197,10 @@ def test_lora_that_alternates_sends_half_a_round() -> None:
 )
 def test_lora_that_merges_receives_whole_matrices(merge: Merge, down: int) -> None:
     assert costs(LoRA, merge=merge) == (122_880, 122_880, down)
+
+
+def test_dora_adds_a_length_per_output() -> None:
+    assert costs(LoRA, form=Form.decomposed) == (122_880 + 3 * 2 * (768 + 512),) * 3
 
 
 def test_clip_lora() -> None:

@@ -17,8 +17,10 @@ from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.clip.tower import Tower
 from pfedmma_dist.federation.cohort import Batch
-from pfedmma_dist.methods.inside import Dropout
-from pfedmma_dist.methods.lora import LoRA, LoRAOptions, Merge, Share, Train
+from pfedmma_dist.methods.dropout import Dropout
+from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.lora_options import LoRAOptions, Share, Train
+from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.params import Layout
 from pfedmma_dist.rng import Key
 

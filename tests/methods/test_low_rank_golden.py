@@ -17,7 +17,8 @@ from pfedmma_dist.config.choices import Optimiser
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.exchange.factors import Products
 from pfedmma_dist.federation.trainer import LocalTrainer
-from pfedmma_dist.methods.lora import LoRA, LoRAOptions, Scaling
+from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.lora_options import LoRAOptions, Scaling
 from pfedmma_dist.params import Layout
 from pfedmma_dist.world import World
 

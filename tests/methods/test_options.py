@@ -71,6 +71,7 @@ def test_option_changes_what_is_trained_sent_or_computed(
     same = same and default.method.resting(None, 0) == changed.method.resting(None, 0)
     starts = (s.method.template(s.layout, 1, s.clip) for s in (default, changed))
     same = same and torch.equal(*starts)
+    same = same and torch.equal(default.exchange.shared, changed.exchange.shared)
     assert not same
 
 
