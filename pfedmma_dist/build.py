@@ -23,9 +23,10 @@ from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.control import controlled
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
+from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.cohort import check_ranks
 from pfedmma_dist.federation.counting import check as check_counting
-from pfedmma_dist.federation.evaluate import Scores, rows_of
+from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS

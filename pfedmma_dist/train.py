@@ -94,14 +94,14 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
                 raise
             run = Rounds(federation, owner, rounds, progress, stop)
             try:
-                if not run.go_on():
+                facts = [{"place": cache.place, "bytes": cache.num_bytes} for cache in caches]
+                if not (run.go_on() and run.finish(facts)):
                     log.info(
                         "stopped by a signal and saved after round %d of %d; the same command "
                         "goes on",
                         run.done, rounds,
                     )  # fmt: skip
                     return STOPPED
-                run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
             except Stopped as stopped:
                 saved = f"goes on after round {run.saved}, the last that was saved"
                 again = saved if run.saved else "begins anew, as nothing was saved yet"
