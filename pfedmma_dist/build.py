@@ -22,6 +22,7 @@ from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.control import controlled
 from pfedmma_dist.data.tasks.registry import TASKS
+from pfedmma_dist.data.tasks.sample import thinned
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.cohort import check_ranks
@@ -63,7 +64,8 @@ def assemble(cfg: Config, world: World) -> Federation:
     experiment = TASKS[cfg.data.task]
 
     def divided() -> Task:
-        return controlled(experiment(images, cfg.data, cfg.seed), cfg.control, cfg.seed)
+        whole = controlled(experiment(images, cfg.data, cfg.seed), cfg.control, cfg.seed)
+        return thinned(whole, cfg.evaluate.base_novel_images, cfg.seed)
 
     def loaded() -> FrozenCLIP:
         return load(cfg.clip, cfg.seed, world.device)

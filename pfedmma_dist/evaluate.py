@@ -14,7 +14,10 @@ from pfedmma_dist import command
 from pfedmma_dist.build import attach_features, zero_shot
 from pfedmma_dist.config.identity import digest, flat
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.federation.evaluate import Sitting
+from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.quantities.sampled import sample_lines
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import selection
 from pfedmma_dist.run.files import write_json, writing
@@ -53,10 +56,11 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     with Progress(world, console, done) as progress:
         tunes = bool(cfg.evaluate.finetune_epochs or len(federation.unseen))
         attach_features(federation, progress.step, training=tunes)
-        reference, scores = zero_shot(federation), federation.evaluate(full=True)
+        reference = zero_shot(federation)
+        scores = federation.evaluate(True, Sitting(bar=progress.part))
     domains = federation.task.domains
     results = [
-        MethodResult.of("zero-shot CLIP", summary(reference.percent, domains)),
+        MethodResult.of("zero-shot CLIP", summary(reference.beside(scores), domains)),
         MethodResult.of(
             cfg.method["name"],
             summary(scores.percent, domains),
@@ -68,11 +72,15 @@ def evaluate(cfg: Config, folder: RunFolder, world: World) -> int:
     if world.first:
         path = folder.path / "evaluations" / f"{digest(cfg, METHODS)}.json"
         facts = {"rounds": done, "select": rule, "config": flat(cfg)}
+        sample = sample_of(federation)
+        if sample is not None:
+            facts["scored"] = sample.facts(scores.percent)
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             rows = [asdict(row) for row in results]
             write_json(path, {**facts, "results": rows, "clients": scores.percent})
         show(f"{folder.path} after round {done}", results)
+        sys.stdout.writelines(f"{line}\n" for line in sample_lines(facts.get("scored")))
         if done:
             sys.stdout.write(f"scored  round {done}, {selection.CHOICES[rule]}\n")
         sys.stdout.write(f"scores of each client  {path}\n")

@@ -15,10 +15,12 @@ from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.catalogue import of_rounds
 from pfedmma_dist.quantities.quantity import Source
+from pfedmma_dist.quantities.sampled import scored_on
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import checkpoint, loading, selection
 from pfedmma_dist.run.files import writing
@@ -67,14 +69,14 @@ class Rounds:
             lambda client: task.labels(task.train_classes, task.train.rows(client)),
             task.domains,
         )
-        scopes = Examiner(federation).scope_names
+        scopes, self.sample = Examiner(federation).scope_names, sample_of(federation)
         first_row = self.done - (self.unscored is not None)
         with writing(self.folder.path):
             self.report = Report(
                 self.folder, self.world, clients, scopes, identity(cfg), to_yaml(cfg), first_row,
-                self.saved_metrics,
+                self.saved_metrics, self.sample,
             )  # fmt: skip
-        self.zero_shot = summary(zero_shot(federation).percent, task.domains)
+        self.reference = zero_shot(federation)
         self.scores: Scores | None = None
 
     def go_on(self) -> bool:
@@ -122,26 +124,24 @@ class Rounds:
             if not scores.is_whole:
                 self.report.close()
                 return False
-        reached = summary(scores.percent, federation.task.domains)
+        domains = federation.task.domains
+        reached = summary(scores.percent, domains)
+        beside = summary(self.reference.beside(scores), domains)
         cfg, cost, told = federation.cfg, federation.cost(), {}
         if self.rounds and self.world.first:
-            names = Examiner(federation).scope_names, federation.task.domains
+            names = Examiner(federation).scope_names, domains
             told = selection.facts(
                 cfg.evaluate.select.value, reported, self.rounds, read_metrics(self.folder.metrics),
                 [one for one in of_rounds(*names) if one.source is Source.CLIENTS],
                 reached,
             )  # fmt: skip
         results = [
-            MethodResult.of("zero-shot CLIP", self.zero_shot),
+            MethodResult.of("zero-shot CLIP", beside),
             MethodResult.of(
-                cfg.method["name"],
-                reached,
-                federation.num_trained,
-                cost,
-                self._seconds(),
+                cfg.method["name"], reached, federation.num_trained, cost, self._seconds(),
                 selection.peeking(told) if told else None,
             ),
-        ]
+        ]  # fmt: skip
         facts = {
             "method": cfg.method["name"],
             "data": cfg.data.name,
@@ -154,9 +154,11 @@ class Rounds:
             "feature_caches": caches,
             **self.owner.facts,
         }
+        if self.sample is not None:
+            facts["scored"] = self.sample.facts(scores.percent)
         self.world.entering("finishing")
         with writing(self.folder.path):
-            self.report.finish(scores.percent, self.zero_shot, results, facts)
+            self.report.finish(scores.percent, beside, results, facts)
             self.report.close()
             if self.world.first:
                 self.scoring.forget()
@@ -175,12 +177,11 @@ class Rounds:
         self.rank_bytes, self.world.round_seconds = stats.rank_bytes, stats.seconds
         self.scores, (is_due, full) = None, self._due(count)
         if is_due:
-            path = self.folder.checkpoints / f"round_{count:06d}"
-            saved = path if self.saved == count else None
+            saved = self.folder.checkpoints / f"round_{count:06d}" if self.saved == count else None
             self.scores = self.scoring.of(full, saved, lambda: self._save(stats))
             if not self.scores.is_whole:
                 return False
-        cost = federation.cost(index)
+        cost, percent = federation.cost(index), self.scores.percent if self.scores else {}
         record = RoundRecord(
             round_index=index,
             loss=stats.loss,
@@ -190,7 +191,8 @@ class Rounds:
             client_up_bytes=BYTES * cost.up,
             client_down_bytes=BYTES * (cost.down + cost.start),
             rank_bytes=stats.rank_bytes,
-            scores=self.scores.percent if self.scores else {},
+            scores=percent,
+            scored_on=scored_on(self.sample, percent),
         )
         with writing(self.folder.path):
             self.report.round(record)

@@ -38,6 +38,13 @@ class Scores:
     stop: bool  # some rank was asked to stop
     is_whole: bool = True  # nobody is left to be scored
 
+    def beside(self, other: "Scores") -> dict[str, np.ndarray]:
+        """Return these scores for those clients alone that another record has scores of."""
+        return {
+            name: np.where(np.isnan(other.percent[name]), np.nan, percent)
+            for name, percent in self.percent.items()
+        }
+
 
 def _never() -> bool:
     return False

@@ -16,10 +16,11 @@ from torch import Tensor
 from pfedmma_dist.config.choices import Part
 from pfedmma_dist.config.keys import EvaluateConfig
 from pfedmma_dist.data.tasks.task import Scope
-from pfedmma_dist.federation.classify import Classifier, Group
+from pfedmma_dist.federation.classify import Classifier
 from pfedmma_dist.federation.corrections.resting import SharedRests
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting, Start, score
+from pfedmma_dist.federation.grouping import groups, those_to_score, together
 from pfedmma_dist.federation.trainer import check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
@@ -65,31 +66,12 @@ class Examiner:
         """
         sitting, federation = sitting or Sitting(), self.federation
         uniform = federation.uniform and not self.tunes
-        groups = self.groups(federation.seen, uniform=uniform, downloaded=not self.tunes)
+        own = groups(federation, federation.seen, uniform=uniform, downloaded=not self.tunes)
         classifier = self.classifier(federation.method, self._scopes(full))
-        found = score(classifier, self.start, groups, federation.world, sitting)
+        found = score(classifier, self.start, own, federation.world, sitting)
         if not (full and self._has_unseen):
             return found
         return self._joined(found, {} if found.stop else self._exam_unseen(sitting))
-
-    def groups(self, clients: np.ndarray, *, uniform: bool, downloaded: bool) -> list[Group]:
-        """Return who of these clients is scored together: cohorts, and one group of all that hold
-        the same numbers.
-
-        uniform: all of them do. downloaded: they are scored as they are; then those do that have
-        not trained yet, as they hold what every client begins with.
-        """
-        federation = self.federation
-        cohorts = [cohort.clients for cohort in federation.cohorts(clients)]
-        here = np.concatenate([np.empty(0, np.int64), *cohorts])
-        if not uniform:
-            same = downloaded & ~federation.clients.have_trained(here)
-            here = here[same] if same.sum() > 1 else here[:0]
-            cohorts = federation.cohorts(np.setdiff1d(clients, here))
-            alone = [Group(cohort.clients) for cohort in cohorts]
-        else:
-            alone = []
-        return [Group(here, alike=True), *alone] if len(here) else alone
 
     def classifier(self, method: Method, scopes: list[Scope]) -> Classifier:
         """Return what a method, or a reference that trains nothing, is scored by."""
@@ -122,14 +104,14 @@ class Examiner:
             return torch.zeros(len(clients), 0), None
 
         federation = self.federation
-        groups = self.groups(federation.seen, uniform=True, downloaded=True)
+        own = together(federation, those_to_score(federation))
         classifier = self.classifier(method, self._scopes(full=True))
-        found = score(classifier, nothing, groups, federation.world)
+        found = score(classifier, nothing, own, federation.world)
         if not self._has_unseen:
             return found
-        groups = self.groups(federation.unseen, uniform=True, downloaded=True)
+        own = together(federation, federation.unseen)
         classifier = self.classifier(method, self._unseen_scope(UNSEEN[0]))
-        unseen = score(classifier, nothing, groups, federation.world)
+        unseen = score(classifier, nothing, own, federation.world)
         return self._joined(found, dict.fromkeys(UNSEEN, unseen))
 
     def _exam_unseen(self, sitting: Sitting) -> dict[str, Scores]:
@@ -146,9 +128,9 @@ class Examiner:
         for name, start in starts.items():
             downloaded = name == UNSEEN[0]
             uniform = downloaded and federation.uniform
-            groups = self.groups(federation.unseen, uniform=uniform, downloaded=downloaded)
+            own = groups(federation, federation.unseen, uniform=uniform, downloaded=downloaded)
             classifier = self.classifier(federation.method, self._unseen_scope(name))
-            found[name] = score(classifier, start, groups, federation.world, sitting)
+            found[name] = score(classifier, start, own, federation.world, sitting)
             if found[name].stop and name != list(starts)[-1]:
                 return {}
         return {name: found.get(name, found[UNSEEN[0]]) for name in UNSEEN}

@@ -105,6 +105,8 @@ class Progress:
         """Log one line about a finished round and move the bar."""
         done = record.round_index + 1
         parts = round_line(record.measured, record.scores)
+        if record.scored_on:
+            parts.append(f"scored on {record.scored_on}")
         seconds = record.train_seconds + record.evaluate_seconds
         line = ", ".join([*parts, duration(seconds)])
         if self.began is not None and done < self.rounds:
