@@ -21,8 +21,8 @@ from pfedmma_dist.config.keys import DataConfig, Dealing, Experiment, Federation
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
+from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.cohort import assign_shards, cut_cohorts, steps_per_epoch
-from pfedmma_dist.federation.evaluate import rows_of
 from pfedmma_dist.run.record import ClientTable
 
 DOMAINS = ("photo", "sketch")

@@ -23,11 +23,13 @@ from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.control import controlled
 from pfedmma_dist.data.tasks.registry import TASKS
+from pfedmma_dist.data.tasks.sample import thinned
 from pfedmma_dist.data.tasks.task import Task
+from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.cohort import check_ranks
 from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.counting import check as check_counting
-from pfedmma_dist.federation.evaluate import Scores, rows_of
+from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
@@ -66,7 +68,8 @@ def assemble(cfg: Config, world: World) -> Federation:
     experiment = TASKS[cfg.data.task]
 
     def divided() -> Task:
-        return controlled(experiment(images, cfg.data, cfg.seed), cfg.control, cfg.seed)
+        whole = controlled(experiment(images, cfg.data, cfg.seed), cfg.control, cfg.seed)
+        return thinned(whole, cfg.evaluate.base_novel_images, cfg.seed)
 
     def loaded() -> FrozenCLIP:
         return load(cfg.clip, cfg.seed, world.device)

@@ -18,10 +18,13 @@ from pfedmma_dist import command
 from pfedmma_dist.build import attach_features, zero_shot
 from pfedmma_dist.config.identity import digest, flat
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.federation.evaluate import Sitting
 from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.federation.search import Choice, choose, search
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.searched import Searched
+from pfedmma_dist.quantities.sampled import sample_lines
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import selection
 from pfedmma_dist.run.files import write_json, writing
@@ -67,10 +70,11 @@ def evaluate(cfg: Config, folder: RunFolder, world: World, searches: bool = Fals
         tunes = bool(cfg.evaluate.finetune_epochs or len(federation.unseen))
         attach_features(federation, progress.step, training=tunes)
         choice = _searched(federation, progress) if searches else None
-        reference, scores = zero_shot(federation), federation.evaluate(full=True)
+        reference = zero_shot(federation)
+        scores = federation.evaluate(True, Sitting(bar=progress.part))
     domains = federation.task.domains
     results = [
-        MethodResult.of("zero-shot CLIP", summary(reference.percent, domains)),
+        MethodResult.of("zero-shot CLIP", summary(reference.beside(scores), domains)),
         MethodResult.of(
             cfg.method["name"],
             summary(scores.percent, domains),
@@ -83,11 +87,15 @@ def evaluate(cfg: Config, folder: RunFolder, world: World, searches: bool = Fals
         path = folder.path / "evaluations" / f"{digest(cfg, METHODS)}.json"
         facts = {"rounds": done, "select": rule, "config": flat(cfg)}
         facts |= {"search": asdict(choice)} if choice else {}
+        sample = sample_of(federation)
+        if sample is not None:
+            facts["scored"] = sample.facts(scores.percent)
         with writing(path):
             path.parent.mkdir(exist_ok=True)
             rows = [asdict(row) for row in results]
             write_json(path, {**facts, "results": rows, "clients": scores.percent})
         show(f"{folder.path} after round {done}", results)
+        sys.stdout.writelines(f"{line}\n" for line in sample_lines(facts.get("scored")))
         if done:
             sys.stdout.write(f"scored  round {done}, {selection.CHOICES[rule]}\n")
         for line in choice.words if choice else ():

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.catalogue import of_rounds
 from pfedmma_dist.quantities.quantity import Source
+from pfedmma_dist.quantities.sampled import scored_on
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.run import checkpoint, loading, selection
 from pfedmma_dist.run.files import writing
@@ -26,6 +29,7 @@ from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
 from pfedmma_dist.run.signals import StopSignal
+from pfedmma_dist.scoring import Scoring
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +53,7 @@ class Rounds:
         self.unscored: RoundStats | None = None  # a round whose scores a signal put off
         self.rank_bytes: int | None = None  # of one round
         self.best = Best(federation, owner.folder)
+        self.scoring = Scoring(federation, owner.folder, progress, stop)
         self.done = self.saved = 0
         self.saved_metrics: str | None = None
         self._load()
@@ -64,66 +69,79 @@ class Rounds:
             lambda client: task.labels(task.train_classes, task.train.rows(client)),
             task.domains,
         )
-        scopes = Examiner(federation).scope_names
+        scopes, self.sample = Examiner(federation).scope_names, sample_of(federation)
         first_row = self.done - (self.unscored is not None)
         with writing(self.folder.path):
             self.report = Report(
                 self.folder, self.world, clients, scopes, identity(cfg), to_yaml(cfg), first_row,
-                self.saved_metrics,
+                self.saved_metrics, self.sample,
             )  # fmt: skip
-        self.zero_shot = summary(zero_shot(federation).percent, task.domains)
+        self.reference = zero_shot(federation)
         self.scores: Scores | None = None
 
     def go_on(self) -> bool:
         """Run what is left of the rounds; return False where a signal cut them short."""
         self.stop.wait_for_round()
         federation, every = self.federation, self.federation.cfg.run.checkpoint_every
-        if self.unscored is not None and self._record(self.done - 1, self.unscored):
-            self._save(None)
+        if self.unscored is not None and not self._record(self.done - 1, self.unscored):
             return False
         for index in range(self.done, self.rounds):
             with self.progress.round(index, len(federation.local_participants(index))) as advance:
-                federation.on_cohort = advance
+                federation.on_cohort = self._heard(advance, index)
                 stats = federation.round(index, self.stop)
-            put_off = stats if stats.stop else None
-            stopped = stats.stop or self._record(index, stats)
             self.done = index + 1
-            if stopped or self.done % every == 0 or self.done == self.rounds:
-                self._save(put_off)
-            if stopped:
+            due = self.done % every == 0 or self.done == self.rounds
+            if stats.stop or (due and any(self._due(self.done))):
+                self._save(stats)  # before its scores, which may outlast a time limit
+            if stats.stop or not self._record(index, stats):
                 self.report.close()
                 return False
+            if due and self.saved != self.done:
+                self._save(None)
         return True
 
-    def finish(self, caches: list[dict[str, Any]]) -> None:
-        """Score everything once more where that is missing, and write the result."""
+    def _heard(self, advance: Callable[[int], None], index: int) -> Callable[[int], None]:
+        """Return what is told of each cohort of a round, and gives up a long one after a signal."""
+
+        def after_cohort(num_clients: int) -> None:
+            advance(num_clients)
+            self.stop.hurry(f"in round {index + 1}, which is not kept")
+
+        return after_cohort
+
+    def finish(self, caches: list[dict[str, Any]]) -> bool:
+        """Score everything once more where that is missing, and write the result; return False
+        where a signal cut the scores short."""
         federation = self.federation
         scores, reported = self.scores, self.best.round or self.done
         if reported != self.done:
             self.best.load(self.owner.check)
             scores = None
         if scores is None or set(Examiner(federation).scope_names) - set(scores.percent):
-            scores = federation.evaluate(full=True)
-        reached = summary(scores.percent, federation.task.domains)
+            place = self.folder.checkpoints if reported == self.done else self.folder.best
+            saved = place / f"round_{reported:06d}" if self.rounds else None
+            scores = self.scoring.of(True, saved)
+            if not scores.is_whole:
+                self.report.close()
+                return False
+        domains = federation.task.domains
+        reached = summary(scores.percent, domains)
+        beside = summary(self.reference.beside(scores), domains)
         cfg, cost, told = federation.cfg, federation.cost(), {}
         if self.rounds and self.world.first:
-            names = Examiner(federation).scope_names, federation.task.domains
+            names = Examiner(federation).scope_names, domains
             told = selection.facts(
                 cfg.evaluate.select.value, reported, self.rounds, read_metrics(self.folder.metrics),
                 [one for one in of_rounds(*names) if one.source is Source.CLIENTS],
                 reached,
             )  # fmt: skip
         results = [
-            MethodResult.of("zero-shot CLIP", self.zero_shot),
+            MethodResult.of("zero-shot CLIP", beside),
             MethodResult.of(
-                cfg.method["name"],
-                reached,
-                federation.num_trained,
-                cost,
-                self._seconds(),
+                cfg.method["name"], reached, federation.num_trained, cost, self._seconds(),
                 selection.peeking(told) if told else None,
             ),
-        ]
+        ]  # fmt: skip
         facts = {
             "method": cfg.method["name"],
             "data": cfg.data.name,
@@ -136,23 +154,34 @@ class Rounds:
             "feature_caches": caches,
             **self.owner.facts,
         }
+        if self.sample is not None:
+            facts["scored"] = self.sample.facts(scores.percent)
         self.world.entering("finishing")
         with writing(self.folder.path):
-            self.report.finish(scores.percent, self.zero_shot, results, facts)
+            self.report.finish(scores.percent, beside, results, facts)
             self.report.close()
+            if self.world.first:
+                self.scoring.forget()
         self.world.barrier()
+        return True
+
+    def _due(self, count: int) -> tuple[bool, bool]:
+        """Return whether the state after so many rounds is scored, and whether on all test sets."""
+        due = self.federation.cfg.evaluate
+        full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
+        return full or bool(due.every and count % due.every == 0), full
 
     def _record(self, index: int, stats: RoundStats) -> bool:
-        """Score a finished round where that is due and report it; return whether to stop."""
-        federation, due = self.federation, self.federation.cfg.evaluate
-        count = index + 1
-        full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
+        """Score a finished round where that is due and report it; return whether to go on."""
+        federation, count = self.federation, index + 1
         self.rank_bytes, self.world.round_seconds = stats.rank_bytes, stats.seconds
-        self.scores = None
-        if full or (due.every and count % due.every == 0):
-            self.scores = federation.evaluate(full, self.stop)
-            self.world.round_seconds += self.scores.seconds
-        cost = federation.cost(index)
+        self.scores, (is_due, full) = None, self._due(count)
+        if is_due:
+            saved = self.folder.checkpoints / f"round_{count:06d}" if self.saved == count else None
+            self.scores = self.scoring.of(full, saved, lambda: self._save(stats))
+            if not self.scores.is_whole:
+                return False
+        cost, percent = federation.cost(index), self.scores.percent if self.scores else {}
         record = RoundRecord(
             round_index=index,
             loss=stats.loss,
@@ -162,26 +191,31 @@ class Rounds:
             client_up_bytes=BYTES * cost.up,
             client_down_bytes=BYTES * (cost.down + cost.start),
             rank_bytes=stats.rank_bytes,
-            scores=self.scores.percent if self.scores else {},
+            scores=percent,
+            scored_on=scored_on(self.sample, percent),
         )
         with writing(self.folder.path):
             self.report.round(record)
         self.progress.round_done(record)
         if self.scores is not None and self.best.add(count, self.scores.percent):
             self._write(self.folder.best, count, None, keep=None)
-        return self.scores is not None and self.scores.stop
+        stop = self.scores is not None and self.scores.stop
+        if stop or self.saved == count:  # that checkpoint says that scores are due
+            self._save(None)
+        return not stop
 
-    def _save(self, unscored: RoundStats | None) -> None:
+    def _save(self, unscored: RoundStats | None) -> Path:
         folder, keep = self.folder, self.federation.cfg.run.keep_checkpoints
-        self._write(folder.checkpoints, self.done, unscored, keep)
+        path = self._write(folder.checkpoints, self.done, unscored, keep)
         self.saved = self.done
         if self.world.first:
             self.best.prune()
+        return path
 
     def _write(
         self, folder: Path, done: int, unscored: RoundStats | None, keep: int | None
-    ) -> None:
-        """Write the state after so many rounds."""
+    ) -> Path:
+        """Write the state after so many rounds; return its checkpoint."""
         self.world.entering("saving")
         federation, cfg = self.federation, self.federation.cfg
         shards, server = federation.state()
@@ -194,7 +228,7 @@ class Rounds:
         }
         with writing(self.folder.path):
             metrics = self.report.metrics_text()
-        checkpoint.save(folder, self.world, done, shards, server, meta, keep, metrics)
+        return checkpoint.save(folder, self.world, done, shards, server, meta, keep, metrics)
 
     def _load(self) -> None:
         federation = self.federation

@@ -19,8 +19,10 @@ from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.idle import idle
+from pfedmma_dist.foretold import foretold
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
+from pfedmma_dist.quantities.sampled import sample_lines
 from pfedmma_dist.rounds import Rounds
 from pfedmma_dist.run import result, selection
 from pfedmma_dist.run.environment import environment
@@ -93,15 +95,18 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
                 folder.stay(False)
                 raise
             run = Rounds(federation, owner, rounds, progress, stop)
+            words = foretold(federation) if world.first else ""
+            if words:
+                log.warning("%s", words)
             try:
-                if not run.go_on():
+                facts = [{"place": cache.place, "bytes": cache.num_bytes} for cache in caches]
+                if not (run.go_on() and run.finish(facts)):
                     log.info(
                         "stopped by a signal and saved after round %d of %d; the same command "
                         "goes on",
                         run.done, rounds,
                     )  # fmt: skip
                     return STOPPED
-                run.finish([{"place": cache.place, "bytes": cache.num_bytes} for cache in caches])
             except Stopped as stopped:
                 saved = f"goes on after round {run.saved}, the last that was saved"
                 again = saved if run.saved else "begins anew, as nothing was saved yet"
@@ -117,6 +122,7 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
             log.warning("%s %s; restore it from a copy if it is wanted", path, what)
         title = f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}"
         show(title, result.rows(folder, finished))
+        sys.stdout.writelines(f"{line}\n" for line in sample_lines(finished.get("scored")))
         for line in selection.lines(finished["selection"]) if finished.get("selection") else ():
             sys.stdout.write(f"{line}\n")
         sys.stdout.write(f"run folder   {folder.path}\n")

@@ -25,7 +25,8 @@ ROOMS = {
     "data": "config.choices config.keys config.merge reading rng spelling",
     "methods": "clip config.meaning config.templates exchange params rng",
     "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
-    "methods.method methods.searched methods.step params quantities.scores rng world",
+    "methods.method methods.searched methods.step params quantities.sampled quantities.scores "
+    "rng world",
     "run": "exchange quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",
@@ -34,7 +35,9 @@ ROOMS = {
     "build": "clip config data federation methods params quantities.scores run world",
     "best": "config federation run",
     "ownership": "build config data federation reading run",
-    "rounds": "best build config exchange federation ownership quantities run",
+    "scoring": "federation run",
+    "foretold": "federation quantities",
+    "rounds": "best build config exchange federation ownership quantities run scoring",
     "trained": "best build config federation methods ownership run start world",
     "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",

@@ -230,7 +230,7 @@ def test_new_quantity_is_one_entry(
         progress.round_done(
             SimpleNamespace(
                 round_index=0, scores=SCORES, measured=measured, train_seconds=1.0,
-                evaluate_seconds=0.0,
+                evaluate_seconds=0.0, scored_on="",
             )
         )  # fmt: skip
     assert f"fairness {FAIR:.1f} %" in caplog.text

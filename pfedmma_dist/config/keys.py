@@ -18,11 +18,10 @@ from pfedmma_dist.config.choices import (
     Dtype,
     Experiment,
     Layout,
-    Part,
-    Select,
     Softmax,
     Statistics,
 )
+from pfedmma_dist.config.evaluating import EvaluateConfig
 from pfedmma_dist.config.learning import ControlConfig, CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.config.limits import (
     AT_LEAST_1,
@@ -204,35 +203,6 @@ class FederationConfig:
     cohort_size: int | None = key(None, role=Role.BITS, is_open=True, limit=AT_LEAST_1)
     """Clients trained in lockstep; null means 1 on a CPU and 8 on a GPU. Part of the result's
     bits."""
-
-
-@dataclass(kw_only=True)
-class EvaluateConfig:
-    """When clients are scored, and on what."""
-
-    select: Select = key(Select.last, since=1)
-    """Round whose scores are the run's: the `last`, or of the scored rounds that with the highest
-    mean score on validation images (data.validation), the first one of several: `best_val`. The
-    published code saves the best round by Local on test images; what that would gain is printed,
-    and never reported as a score."""
-    every: int = key(
-        1, role=Role.REPORT, decides_at={"evaluate.select": ("best_val",)}, limit=NOT_NEGATIVE
-    )
-    """Rounds between scores on the clients' own test images (Local) and validation images; 0 scores
-    only at the end."""
-    full_every: int = key(0, role=Role.REPORT, limit=NOT_NEGATIVE)
-    """Rounds between scores on all test sets (Base and Novel too); 0 scores them only at the
-    end."""
-    unseen_epochs: int = key(1, limit=AT_LEAST_1, since=1, never={"federation.unseen": (0,)})
-    """Local epochs after which clients of federation.unseen are scored again, once with the shared
-    part at rest and once with all of it trained, at the rate of round 0; nothing of it is kept."""
-    finetune_epochs: int = key(0, limit=NOT_NEGATIVE, since=1, heading="Finetuning")
-    """Local epochs on a copy of every client's row before it is scored, at the rate of round 0;
-    nothing of it is kept, so the rounds are as without. 0: none; 5 for fedbabu (Oh et al.)."""
-    finetune: Part = key(Part.all, since=1, never={"evaluate.finetune_epochs": (0,)})
-    """What moves in these epochs: `all`, or the `private` part alone."""
-    batch_size: int = key(128, role=Role.BITS, limit=AT_LEAST_1)
-    """Images per forward pass."""
 
 
 @dataclass(kw_only=True)

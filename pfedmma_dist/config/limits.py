@@ -39,6 +39,11 @@ TEMPLATE = Limit(
 )
 
 
+def is_count(text: str) -> bool:
+    """Whether a text is a whole number of 1 or more, as one writes it."""
+    return text.isascii() and text.isdecimal() and not text.startswith("0")
+
+
 def limited(default: Any, limit: Limit) -> Any:
     """Return a field whose values are within a limit."""
     return field(default=default, metadata={LIMIT: limit})

@@ -1,203 +1,141 @@
-"""Accuracy of every client on every test set due; each image is classified once per client."""
+"""Accuracy of every client on every test set due; each image is classified once per client.
+
+Scoring may take longer than a time limit. So the ranks meet every few seconds, where they hear of a
+signal and put together what is scored so far; a later start goes on from there.
+"""
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.cache import Features
-from pfedmma_dist.clip.kinds import mapped
-from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.data.tasks.task import Scope, Task
-from pfedmma_dist.federation.cohort import Cohort
-from pfedmma_dist.methods.method import Method
-from pfedmma_dist.params import Layout
+from pfedmma_dist.federation.classify import Classifier, Group
 from pfedmma_dist.world import World
 
 Start = Callable[[np.ndarray], tuple[Tensor, Any]]
 """Clients [G] -> (theta [G, P + S], further download)."""
+
+Advance = Callable[[int], None]
+
+PIECE_SECONDS = 5.0
+"""Between two meetings of the ranks: what a stop waits for at most, beside one batch of images."""
 
 
 @dataclass(frozen=True)
 class Scores:
     """Accuracy in percent of every client, by test set."""
 
-    percent: dict[str, np.ndarray]  # scope name -> [K] float64, nan where a client has no image
-    num_images: int  # images classified, over all clients and ranks
-    seconds: float
+    percent: dict[str, np.ndarray]
+    """Scope name -> [K] float64, nan where a client has no image or was left out; {} where scoring
+    was cut short."""
+    num_images: int  # images classified since the start, over all clients and ranks
+    seconds: float  # earlier starts included
     stop: bool  # some rank was asked to stop
+    is_whole: bool = True  # nobody is left to be scored
+
+    def beside(self, other: "Scores") -> dict[str, np.ndarray]:
+        """Return these scores for those clients alone that another record has scores of."""
+        return {
+            name: np.where(np.isnan(other.percent[name]), np.nan, percent)
+            for name, percent in self.percent.items()
+        }
+
+
+def _never() -> bool:
+    return False
+
+
+def _no_bar(description: str, total: int) -> AbstractContextManager[Advance]:
+    return nullcontext(lambda count: None)
+
+
+@dataclass
+class Sitting:
+    """One start's part of scoring, which may be cut short: how it is watched, and what it has."""
+
+    stop: Callable[[], bool] = _never  # asked whenever the ranks meet
+    keep: Callable[[], None] = lambda: None  # called on all ranks there, if it goes on
+    bar: Callable[[str, int], AbstractContextManager[Advance]] = _no_bar  # images of this rank
+    so_far: dict[str, Tensor] = field(default_factory=dict)
+    """Names of scopes -> [K, 1 + 2 S] int64 over all ranks: whether a client is scored, and for
+    each scope how many images it has right, of how many."""
+    seconds: float = 0.0  # that earlier starts have spent
 
 
 def score(
-    method: Method,
-    layout: Layout,
+    classifier: Classifier,
     start: Start,
-    cohorts: list[Cohort],
-    uniform: bool,
-    task: Task,
-    scopes: list[Scope],
-    texts: dict[str, ClassText],
-    features: Features,
-    batch_size: int,
+    groups: list[Group],
     world: World,
-    stop: Callable[[], bool] = lambda: False,
+    sitting: Sitting | None = None,
 ) -> Scores:
-    """Score the clients of these cohorts and sum over ranks.
+    """Score the clients of these groups, as far as a sitting has not yet, and sum over ranks.
 
-    uniform: all clients hold the same numbers, so every image is classified once for all of them.
-    An image that is scored among all classes and among a client's own is classified once, too.
+    Collective, at least once.
     """
-    world.entering("scoring")
-    started = time.perf_counter()
-    counts = torch.zeros(task.num_clients, len(scopes), 2, dtype=torch.int64)
-    num_images = 0
-    for clients in _groups(cohorts, uniform):
-        held = start(clients[:1] if uniform else clients)
-        for name, text in texts.items():
-            due = {place: one for place, one in enumerate(scopes) if one.class_set == name}
-            if not due:
-                continue
-            wanted = _wanted(list(due.values()), clients, uniform)
-            asked = _asked(task, list(due.values()), clients, wanted)
-            label_of = partial(task.labels, name)
-            correct, among_own = _classify(
-                method, layout, held, text, features, wanted, asked, label_of, batch_size
-            )
-            num_images += sum(map(len, wanted))
-            for place, scope in due.items():
-                found = among_own if scope.own_classes else _found(scope, clients, wanted, correct)
-                counts[clients, place] = found
-    riders = torch.tensor([num_images, int(stop())])
-    total = world.exact_sum(torch.cat([counts.flatten(), riders]))
-    right, of = total[:-2].view(counts.shape).double().unbind(dim=2)
+    sitting = sitting or Sitting()
+    began = time.perf_counter()
+    names = [scope.name for scope in classifier.scopes]
+    key, shape = " ".join(names), (classifier.task.num_clients, 1 + 2 * len(names))
+    before = sitting.so_far.get(key, torch.zeros(shape, dtype=torch.int64))
+    left = [group.without(before[:, 0].bool().numpy()) for group in groups]
+    left = [group for group in left if len(group.clients)]
+    pending = sum(len(group.clients) for group in left)
+    mine, num_images = torch.zeros_like(before), 0
+
+    def advance(count: int) -> None:
+        nonlocal num_images
+        num_images += count
+        shown(count)
+
+    due = sum(map(classifier.num_images, left))
+    with sitting.bar(f"scores on {', '.join(names)}: images", due) as shown:
+        work = _work(classifier, start, left, mine, advance)
+        while True:
+            world.entering("scoring")
+            _piece(work)
+            missing = pending - int(mine[:, 0].sum())
+            riders = torch.tensor([num_images, missing, int(sitting.stop())])
+            total = world.exact_sum(torch.cat([mine.flatten(), riders]))
+            table = before + total[:-3].view(shape)
+            sitting.so_far[key] = table
+            is_whole, stop = not total[-2], bool(total[-1])
+            if is_whole or stop:
+                break
+            sitting.keep()
+    right, of = table[:, 1:].view(shape[0], len(names), 2).double().unbind(dim=2)
     percent = (100 * right / of).numpy()  # 0 / 0 is nan: no image
     return Scores(
-        percent={scope.name: percent[:, place] for place, scope in enumerate(scopes)},
-        num_images=int(total[-2]),
-        seconds=time.perf_counter() - started,
-        stop=bool(total[-1]),
+        percent={name: percent[:, place] for place, name in enumerate(names)} if is_whole else {},
+        num_images=int(total[-3]),
+        seconds=time.perf_counter() - began,
+        stop=stop,
+        is_whole=is_whole,
     )
 
 
-def rows_of(scopes: Iterable[Scope], clients: np.ndarray) -> np.ndarray:
-    """Return the sorted image rows on which these clients are scored."""
-    rows = [np.empty(0, np.int64)]
-    for scope in scopes:
-        asking = clients[:1] if scope.common else clients
-        rows.extend(scope.rows_of(int(client)) for client in asking)
-    return np.unique(np.concatenate(rows))
+def _work(
+    classifier: Classifier, start: Start, groups: list[Group], table: Tensor, advance: Advance
+) -> Iterator[None]:
+    """Score group by group into a table, of this rank alone; yield after each batch of images."""
+    for group in groups:
+        held = start(group.clients[:1] if group.alike else group.clients)
+        for counts in classifier.count(group, held, advance):
+            if counts is None:
+                yield
+            else:
+                table[group.clients, 0] = 1
+                table[group.clients, 1:] = counts.flatten(1)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Images that are told apart among their client's own classes, besides: n pairs of both."""
-
-    clients: np.ndarray  # [n] places among G clients
-    held: np.ndarray  # [n] places on the first axis of logits: whose numbers answer
-    places: np.ndarray  # [n] ascending places among the images that are classified there
-    columns: np.ndarray  # [G, C] bool, of the softmax: the client's own classes
-
-    @classmethod
-    def of(cls, task: Task, scope: Scope, clients: np.ndarray, wanted: list[np.ndarray]) -> "Asked":
-        """wanted: sorted image rows by client, or of all clients, which hold the same numbers."""
-        alike = len(wanted) < len(clients)
-        rows = [scope.rows_of(int(client)) for client in clients]
-        of_client = np.repeat(np.arange(len(clients)), list(map(len, rows)))
-        held = np.zeros_like(of_client) if alike else of_client
-        places = [np.searchsorted(wanted[0 if alike else g], own) for g, own in enumerate(rows)]
-        found = np.concatenate([np.empty(0, np.int64), *places])
-        order = np.argsort(found, kind="stable")
-        columns = task.own_columns(scope.class_set, clients)
-        return cls(of_client[order], held[order], found[order], columns)
-
-    def right(self, logits: Tensor, labels: np.ndarray, begin: int) -> np.ndarray:
-        """Return the client [m] of every answer that is right, of logits [G, B, C] of the images
-        from place `begin` on."""
-        part = slice(*np.searchsorted(self.places, [begin, begin + logits.shape[1]]))
-        held, images, clients = self.held[part], self.places[part] - begin, self.clients[part]
-        others = torch.from_numpy(~self.columns[clients]).to(logits.device)
-        left = logits[held, images].masked_fill(others, -torch.inf)
-        return clients[left.argmax(dim=1).cpu().numpy() == labels[held, images]]
-
-
-def _wanted(scopes: list[Scope], clients: np.ndarray, uniform: bool) -> list[np.ndarray]:
-    """Return the sorted image rows to classify for each client [G], or for all of them at once."""
-    return [rows_of(scopes, own) for own in ([clients] if uniform else clients[:, None])]
-
-
-def _asked(
-    task: Task, scopes: list[Scope], clients: np.ndarray, wanted: list[np.ndarray]
-) -> Asked | None:
-    """Return what is asked among own classes, if anything is."""
-    own = next((scope for scope in scopes if scope.own_classes), None)
-    return None if own is None else Asked.of(task, own, clients, wanted)
-
-
-def _found(
-    scope: Scope, clients: np.ndarray, wanted: list[np.ndarray], correct: list[np.ndarray]
-) -> Tensor:
-    """Return how many images of its test set each client has right, of how many: [G, 2] int64,
-    or [1, 2] where one answer serves all."""
-    alike = len(wanted) < len(clients)
-    found = []
-    for g, client in enumerate(clients[:1] if alike and scope.common else clients):
-        rows, hits = wanted[0 if alike else g], correct[0 if alike else g]
-        own = scope.rows_of(int(client))
-        found.append([int(hits[np.searchsorted(rows, own)].sum()), len(own)])
-    return torch.tensor(found)
-
-
-def _groups(cohorts: list[Cohort], uniform: bool) -> list[np.ndarray]:
-    """Return the clients to score together: cohorts, or all of them where one answer serves all."""
-    groups = [cohort.clients for cohort in cohorts]
-    return [np.concatenate(groups)] if uniform and groups else groups
-
-
-@torch.no_grad()
-def _classify(
-    method: Method,
-    layout: Layout,
-    held: tuple[Tensor, Any],
-    text: ClassText,
-    features: Features,
-    wanted: list[np.ndarray],  # [G] sorted image rows of each client
-    asked: Asked | None,
-    label_of: Callable[[np.ndarray], np.ndarray],
-    batch_size: int,
-) -> tuple[list[np.ndarray], Tensor]:
-    """Return whether each wanted image is classified right, by client; and of each client that
-    asks, how many are right among its own classes, of how many: [G, 2] int64."""
-    theta, extra = held
-    params = layout.views(theta)
-    classes = method.classes(params, method.prepare(extra, text), text)  # once per client
-    longest = max(wanted, key=len)
-    padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])  # cut off below
-    same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
-    hits, right = [np.zeros((len(wanted), 0), bool)], [np.empty(0, np.int64)]
-    for begin in range(0, len(longest), batch_size):
-        rows = padded[:, begin : begin + batch_size]
-        answered = rows[:1] if same else rows
-        views = answered.reshape(-1), np.zeros(answered.size, np.int64)
-        dealt = partial(_dealt, shape=answered.shape, num_clients=len(rows))
-        images = mapped(features.rows(method.images, views), dealt)
-        logits, labels = method.logits(params, classes, images, text.clip), label_of(rows)
-        hits.append(logits.argmax(dim=2).cpu().numpy() == labels)
-        if asked is not None:
-            right.append(asked.right(logits, labels, begin))
-    correct = np.concatenate(hits, axis=1)
-    found = [row[: len(rows)] for row, rows in zip(correct, wanted, strict=True)]
-    if asked is None:
-        return found, torch.zeros(0, 2, dtype=torch.int64)
-    of_each = [np.concatenate(right), asked.clients]
-    counts = [np.bincount(clients, minlength=len(asked.columns)) for clients in of_each]
-    return found, torch.from_numpy(np.stack(counts, axis=1))
-
-
-def _dealt(found: Tensor, shape: tuple[int, int], num_clients: int) -> Tensor:
-    """Give features [n, *record_shape] of images of a shape [1 or G, B] the cohort's axis G."""
-    return found.unflatten(0, shape).expand(num_clients, *[-1] * found.dim())
+def _piece(work: Iterator[None]) -> None:
+    """Go on with the work for PIECE_SECONDS, or to its end."""
+    ends = time.monotonic() + PIECE_SECONDS
+    for _ in work:
+        if time.monotonic() >= ends:
+            return

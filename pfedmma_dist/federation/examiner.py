@@ -6,7 +6,6 @@ downloaded, after a few local epochs in which the shared part rests, and after a
 of it trains. What is learned there is not kept.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,12 @@ from torch import Tensor
 
 from pfedmma_dist.config.choices import Part
 from pfedmma_dist.config.keys import EvaluateConfig
+from pfedmma_dist.data.tasks.task import Scope
+from pfedmma_dist.federation.classify import Classifier
 from pfedmma_dist.federation.corrections.resting import SharedRests
 from pfedmma_dist.federation.epochs import train_epochs
-from pfedmma_dist.federation.evaluate import Scores, Start, score
+from pfedmma_dist.federation.evaluate import Scores, Sitting, Start, score
+from pfedmma_dist.federation.grouping import groups, those_to_score, together
 from pfedmma_dist.federation.trainer import check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
@@ -57,11 +59,28 @@ class Examiner:
     def _has_unseen(self) -> bool:
         return len(self.federation.unseen) > 0
 
-    def exam(self, full: bool, stop: Callable[[], bool]) -> Scores:
-        """Score every client: on its own images, if `full` on all test sets. Collective."""
-        uniform = self.federation.uniform and not self.tunes
-        found = self._score(self.federation.method, self.start, uniform, full, stop)
-        return self._joined(found, *self._exam_unseen()) if full and self._has_unseen else found
+    def exam(self, full: bool, sitting: Sitting | None = None) -> Scores:
+        """Score every client: on its own images, if `full` on all test sets. Collective.
+
+        What a sitting cuts short has no scores yet; one with the same tables goes on from there.
+        """
+        sitting, federation = sitting or Sitting(), self.federation
+        uniform = federation.uniform and not self.tunes
+        own = groups(federation, federation.seen, uniform=uniform, downloaded=not self.tunes)
+        classifier = self.classifier(federation.method, self._scopes(full))
+        found = score(classifier, self.start, own, federation.world, sitting)
+        if not (full and self._has_unseen):
+            return found
+        return self._joined(found, {} if found.stop else self._exam_unseen(sitting))
+
+    def classifier(self, method: Method, scopes: list[Scope]) -> Classifier:
+        """Return what a method, or a reference that trains nothing, is scored by."""
+        federation = self.federation
+        own = federation.layout if method is federation.method else Layout(method.specs)
+        return Classifier(
+            method, own, federation.task, scopes, federation.texts, federation.sources.test,
+            federation.cfg.evaluate.batch_size,
+        )  # fmt: skip
 
     @property
     def tunes(self) -> bool:
@@ -78,93 +97,73 @@ class Examiner:
             return self._downloaded
         return self._tuned(due.finetune_epochs, rest=due.finetune is Part.private)
 
-    def _exam_unseen(self) -> tuple[Scores, Scores, Scores]:
-        """Score the clients that never train: as downloaded, and after epochs of a part and all."""
-        federation, layout = self.federation, self.federation.layout
-        epochs = federation.cfg.evaluate.unseen_epochs
-        unseen = self._unseen(federation.method, self._downloaded, federation.uniform, UNSEEN[0])
-        private = all_of_it = unseen
-        if layout.num_private:
-            start = self._tuned(epochs, rest=True)
-            private = self._unseen(federation.method, start, False, UNSEEN[1])
-        if layout.num_trained:
-            start = self._tuned(epochs, rest=False)
-            all_of_it = self._unseen(federation.method, start, False, UNSEEN[2])
-        return unseen, private, all_of_it
-
     def reference(self, method: Method) -> Scores:
         """Score a method that trains nothing on every test set. Collective."""
 
         def nothing(clients: np.ndarray) -> tuple[Tensor, Any]:
             return torch.zeros(len(clients), 0), None
 
-        found = self._score(method, nothing, True, True, lambda: False)
+        federation = self.federation
+        own = together(federation, those_to_score(federation))
+        classifier = self.classifier(method, self._scopes(full=True))
+        found = score(classifier, nothing, own, federation.world)
         if not self._has_unseen:
             return found
-        unseen = self._unseen(method, nothing, True, UNSEEN[0])
-        return self._joined(found, unseen, unseen, unseen)
+        own = together(federation, federation.unseen)
+        classifier = self.classifier(method, self._unseen_scope(UNSEEN[0]))
+        unseen = score(classifier, nothing, own, federation.world)
+        return self._joined(found, dict.fromkeys(UNSEEN, unseen))
 
-    def _joined(self, found: Scores, *unseen: Scores) -> Scores:
-        """Return one record of all, its scopes in order."""
+    def _exam_unseen(self, sitting: Sitting) -> dict[str, Scores]:
+        """Score the clients that never train: as downloaded, and after epochs of a part and all;
+        return less where a signal cuts it short."""
+        federation, layout = self.federation, self.federation.layout
+        epochs = federation.cfg.evaluate.unseen_epochs
+        starts = {UNSEEN[0]: self._downloaded}
+        if layout.num_private:
+            starts[UNSEEN[1]] = self._tuned(epochs, rest=True)
+        if layout.num_trained:
+            starts[UNSEEN[2]] = self._tuned(epochs, rest=False)
+        found: dict[str, Scores] = {}
+        for name, start in starts.items():
+            downloaded = name == UNSEEN[0]
+            uniform = downloaded and federation.uniform
+            own = groups(federation, federation.unseen, uniform=uniform, downloaded=downloaded)
+            classifier = self.classifier(federation.method, self._unseen_scope(name))
+            found[name] = score(classifier, start, own, federation.world, sitting)
+            if found[name].stop and name != list(starts)[-1]:
+                return {}
+        return {name: found.get(name, found[UNSEEN[0]]) for name in UNSEEN}
+
+    def _joined(self, found: Scores, unseen: dict[str, Scores]) -> Scores:
+        """Return one record of the scores of all, its scopes in order; without any where those of
+        some are missing."""
+        own = [found, *{id(one): one for one in unseen.values()}.values()]
+        is_whole = bool(unseen) and all(scores.is_whole for scores in own)
         percent = dict(found.percent)
         percent |= {
-            name: scores.percent[next(iter(scores.percent))]
-            for name, scores in zip(UNSEEN, unseen, strict=True)
+            name: next(iter(one.percent.values()), np.empty(0)) for name, one in unseen.items()
         }
-        others = list({id(one): one for one in unseen}.values())
         return Scores(
-            percent={name: percent[name] for name in self.scope_names},
-            num_images=found.num_images + sum(one.num_images for one in others),
-            seconds=found.seconds + sum(one.seconds for one in others),
-            stop=found.stop,
+            percent={name: percent[name] for name in self.scope_names} if is_whole else {},
+            num_images=sum(one.num_images for one in own),
+            seconds=sum(one.seconds for one in own),
+            stop=not is_whole or any(one.stop for one in own),
+            is_whole=is_whole,
         )
 
-    def _unseen(self, method: Method, start: Start, uniform: bool, name: str) -> Scores:
-        """Score the clients that never train on their own images."""
-        federation = self.federation
-        [local] = [scope for scope in federation.task.scopes if scope.name == LOCAL]
-        return score(
-            method,
-            self._layout(method),
-            start,
-            federation.cohorts(federation.unseen),
-            uniform,
-            federation.task,
-            [replace(local, name=name)],
-            federation.texts,
-            federation.sources.test,
-            federation.cfg.evaluate.batch_size,
-            federation.world,
-        )
+    def _scopes(self, full: bool) -> list[Scope]:
+        """Return what clients that train are scored on."""
+        return [scope for scope in self.federation.task.scopes if full or not scope.full]
 
-    def _score(
-        self, method: Method, start: Start, uniform: bool, full: bool, stop: Callable[[], bool]
-    ) -> Scores:
-        """Score the clients that train."""
-        federation = self.federation
-        return score(
-            method,
-            self._layout(method),
-            start,
-            federation.cohorts(federation.seen),
-            uniform,
-            federation.task,
-            [scope for scope in federation.task.scopes if full or not scope.full],
-            federation.texts,
-            federation.sources.test,
-            federation.cfg.evaluate.batch_size,
-            federation.world,
-            stop,
-        )
+    def _unseen_scope(self, name: str) -> list[Scope]:
+        """Return the own test images as the scope of this name."""
+        scopes = self.federation.task.scopes
+        return [replace(scope, name=name) for scope in scopes if scope.name == LOCAL]
 
     def _downloaded(self, clients: np.ndarray) -> tuple[Tensor, Any]:
         """Return what clients are scored with as they are."""
         return self.federation.start(clients, training=False)
-
-    def _layout(self, method: Method) -> Layout:
-        """Return the layout of the federation's method, or of a reference that trains nothing."""
-        own = self.federation.method
-        return self.federation.layout if method is own else Layout(method.specs)
 
     def _tuned(self, epochs: int, *, rest: bool) -> Start:
         """Return what gives clients the numbers that local epochs on a copy leave them with.

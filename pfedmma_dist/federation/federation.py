@@ -28,7 +28,7 @@ from pfedmma_dist.federation.cohort import (
 )
 from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.epochs import train_epochs
-from pfedmma_dist.federation.evaluate import Scores
+from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.tally import RoundStats, Tally
@@ -157,10 +157,10 @@ class Federation:
             up = up * len(np.setdiff1d(chosen, self.trained(round_index))) // len(chosen)
         return replace(cost, up=up, down=cost.down + sent)
 
-    def evaluate(self, full: bool, stop: Callable[[], bool] = lambda: False) -> Scores:
+    def evaluate(self, full: bool, sitting: Sitting | None = None) -> Scores:
         """Score every client with its own numbers: on its own images, if `full` on all test
         sets."""
-        return Examiner(self).exam(full, stop)
+        return Examiner(self).exam(full, sitting)
 
     def participants(self, round_index: int) -> np.ndarray:
         """Return the sorted clients that train in a round, over all ranks."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.data.tasks.task import Scope
+from pfedmma_dist.federation.classify import Group
 from pfedmma_dist.federation.evaluate import Scores, Start, score
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
@@ -61,16 +62,6 @@ def silenced(federation: Federation) -> Scores:
 
 
 def _scored(federation: Federation, start: Start, scopes: list[Scope]) -> Scores:
-    return score(
-        federation.method,
-        federation.layout,
-        start,
-        federation.cohorts(federation.seen),
-        False,
-        federation.task,
-        scopes,
-        federation.texts,
-        federation.sources.test,
-        federation.cfg.evaluate.batch_size,
-        federation.world,
-    )
+    groups = [Group(cohort.clients) for cohort in federation.cohorts(federation.seen)]
+    classifier = Examiner(federation).classifier(federation.method, scopes)
+    return score(classifier, start, groups, federation.world)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pfedmma_dist.clip.cache import Views
 from pfedmma_dist.data.tasks.task import Task
-from pfedmma_dist.federation.evaluate import rows_of
+from pfedmma_dist.federation.classify import rows_of
 
 
 def view_groups(

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.quantities.sampled import interval_words, sample_words
 from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN, SCOPE_MEAN, harmonic_mean
 from pfedmma_dist.results.cells import Cell, Column, Table
 from pfedmma_dist.results.columns import chosen_columns, line_cells, numbers, score_columns
@@ -61,7 +62,7 @@ def tables(
         own = [run for run in runs if run.task == task]
         sets = list(dict.fromkeys(run.data for run in own))
         if len(sets) > 1 and any(HM.key in run.scores for run in own):
-            found.append(_average(task, own, sets, asked))
+            found.append(_naming_samples(_average(task, own, sets, asked), own))
         for data in sets:
             here = [run for run in own if run.data == data]
             words = ", ".join(filter(None, (names[data], spoken(task)))) or "Not started"
@@ -71,7 +72,7 @@ def tables(
                 one = _one_set(words, here, asked or score_columns(here))
             if any(map(is_alone, here)):
                 one = replace(one, remarks=(ONE_CLIENT,))
-            found.append(replace(one, task=task, data=names[data]))
+            found.append(_naming_samples(replace(one, task=task, data=names[data]), here))
     if not asked:
         found.append(cost_table(runs))
     if paper:
@@ -84,6 +85,25 @@ def tables(
             for one in found
         ]
     return found
+
+
+def _naming_samples(one: Table, runs: Iterable[Outcome]) -> Table:
+    """Return the table of these runs, saying whose scores are of some clients or images, and how
+    far the means of any one of them may be off."""
+    widths: dict[str, dict[str, float]] = {}
+    for run in runs:
+        facts = (run.result or {}).get("scored")
+        if facts and not run.is_reference:
+            own = widths.setdefault(f"{run.name}: {sample_words(facts)}", {})
+            for name, width in facts["half_widths"].items():
+                own[name] = max(width, own.get(name, 0.0))
+    if not widths:
+        return one
+    told = [
+        "; ".join(filter(None, (f"Scored on a sample, {words}", interval_words(own))))
+        for words, own in widths.items()
+    ]
+    return replace(one, title=f"{one.title}, sampled", remarks=(*one.remarks, *told))
 
 
 def with_reference(runs: list[Outcome]) -> list[Outcome]:

@@ -26,10 +26,15 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Replace `path` by `text`; a crash or a full disk leaves the file as it was."""
+    write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """Replace `path` by these bytes; a crash or a full disk leaves the file as it was."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with open(temporary, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -42,6 +42,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"  # a row per round
         self.clients = self.path / "clients.csv"  # a row per client
         self.images = self.path / "images.csv"  # a row per image that the run uses, with a digest
+        self.unfinished_scores = self.path / "scores.safetensors"  # of a round, while it is scored
         self.result = self.path / "result.json"  # its presence means finished
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"  # the state of the best round on validation images

@@ -130,6 +130,11 @@ def read(folder: Path) -> Manifest:
     return record
 
 
+def state_of(record: Manifest) -> str:
+    """Return what tells the state of a checkpoint from any other: a digest of its tensors alone."""
+    return seal({name: entry for name, entry in record.files.items() if name != METRICS})
+
+
 def verify(folder: Path, record: Manifest, name: str) -> None:
     """Raise ValueError or OSError unless file `name` is what the manifest says."""
     path, entry = folder / name, record.files[name]

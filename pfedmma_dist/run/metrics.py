@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from pfedmma_dist.quantities.catalogue import of_rounds
+from pfedmma_dist.quantities.quantity import Source
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run.files import write_text_atomically
 
@@ -20,14 +21,25 @@ log = logging.getLogger(__name__)
 REMEDY = "restore it from a copy, or delete it"
 
 
-def columns(scopes: Iterable[str], domains: Iterable[str] = ()) -> dict[str, str]:
+SAMPLED = {"clients_scored": "sampled clients/scored"}
+"""Column -> tag of how many clients the scores of a round are of, where that is a sample."""
+
+
+def columns(
+    scopes: Iterable[str], domains: Iterable[str] = (), *, sampled: bool = False
+) -> dict[str, str]:
     """Return column -> TensorBoard tag of a run with these test sets and domains.
 
-    Accuracies are percent (0 to 100), bytes are per round, memory is the peak of rank 0 so far. A
-    cell is empty where a round was not scored or no GPU was used.
+    sampled: scores are of some clients or images; their tags say so. Accuracies are percent (0 to
+    100), bytes are per round, memory is the peak of rank 0 so far. A cell is empty where a round
+    was not scored or no GPU was used.
     """
     found = of_rounds(scopes, domains)
-    return {"round": "", **{quantity.column: quantity.tag for quantity in found}}
+    tags = {quantity.column: quantity.tag for quantity in found}
+    if sampled:
+        scores = [one for one in found if one.source is Source.CLIENTS and one.tag]
+        tags |= {one.column: f"sampled {one.tag}" for one in scores} | SAMPLED
+    return {"round": "", **tags}
 
 
 class MetricsFile:

@@ -57,6 +57,22 @@ class Progress:
     @contextmanager
     def step(self, description: str, total: int) -> Iterator[Advance]:
         """Show a step outside the rounds, such as a feature cache; yield `advance(n)`."""
+        start = time.monotonic()
+        done = 0
+        with self.part(description, total) as bar:
+
+            def advance(count: int) -> None:
+                nonlocal done
+                done += count
+                bar(count)
+
+            yield advance
+        self._say(f"{description}: {done:,} in {duration(time.monotonic() - start)}")
+
+    @contextmanager
+    def part(self, description: str, total: int) -> Iterator[Advance]:
+        """Show what others have a last line about, such as the scores of a round; yield
+        `advance(n)`. Where there are no bars it speaks up when it is long."""
         start = spoken = time.monotonic()
         done = 0
         with self._bar(description, total) as bar:
@@ -72,7 +88,6 @@ class Progress:
                     self._say(f"{description}: {done:,} of {total:,}, about {left} left")
 
             yield advance
-        self._say(f"{description}: {done:,} in {duration(time.monotonic() - start)}")
 
     @contextmanager
     def round(self, round_index: int, num_clients: int) -> Iterator[Advance]:
@@ -90,6 +105,8 @@ class Progress:
         """Log one line about a finished round and move the bar."""
         done = record.round_index + 1
         parts = round_line(record.measured, record.scores)
+        if record.scored_on:
+            parts.append(f"scored on {record.scored_on}")
         seconds = record.train_seconds + record.evaluate_seconds
         line = ", ".join([*parts, duration(seconds)])
         if self.began is not None and done < self.rounds:

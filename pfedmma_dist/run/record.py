@@ -58,6 +58,7 @@ class RoundRecord:
     scores: dict[str, np.ndarray] = field(
         default_factory=dict
     )  # scope -> [K] percent; {}: not scored
+    scored_on: str = ""  # what the scores are a sample of; nothing where they are of all
 
     @property
     def samples_per_second(self) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pfedmma_dist.quantities.catalogue import Number, numbers_of_round
+from pfedmma_dist.quantities.sampled import Sample
 from pfedmma_dist.quantities.scores import LOCAL
 from pfedmma_dist.run import figures, result
 from pfedmma_dist.run.board import Board
@@ -44,14 +45,17 @@ class Report:
         config_text: str,
         start_round: int = 0,
         saved_metrics: str | None = None,
+        sample: Sample | None = None,
     ) -> None:
         """Open the files.
 
         scopes: all that clients will be scored on. config: dotted key -> value of all that decides
-        the run; config_text: the YAML. saved_metrics: metrics.csv as the checkpoint has it.
+        the run; config_text: the YAML. saved_metrics: metrics.csv as the checkpoint has it. sample:
+        who is scored and on what, where that is not all.
         """
         self.folder, self.clients, self.scopes = folder, clients, scopes
-        self.columns = columns(scopes, clients.domains)
+        self.sample = sample
+        self.columns = columns(scopes, clients.domains, sampled=sample is not None)
         self.device: torch.device = world.device
         self.first = world.first
         if not self.first:
@@ -70,12 +74,15 @@ class Report:
         resident, gpu = memory_mib(self.device)
         measured = {**record.measured, "resident_mib": resident, "gpu_mib": gpu}
         numbers = numbers_of_round(measured, record.scores, self.clients.domains)
+        if self.sample is not None and record.scores:
+            numbers["clients_scored"] = self.sample.scored(record.scores)
         self.metrics.append({"round": record.round_index, **numbers})
         self._add_scalars(numbers, record.round_index)
         own = record.scores.get(LOCAL, np.empty(0))
         own = own[~np.isnan(own)]
         if len(own):
-            self.board.histogram(f"clients/{LOCAL}", own, record.round_index, HISTOGRAM_EDGES)
+            tag = f"{'sampled ' if self.sample else ''}clients/{LOCAL}"
+            self.board.histogram(tag, own, record.round_index, HISTOGRAM_EDGES)
         self.board.flush()
         self.done = record.round_index + 1
 
@@ -98,6 +105,9 @@ class Report:
         for scope in self.scopes:
             values = scores.get(scope, np.full(num_clients, np.nan))
             table[f"{scope}_percent"] = ["" if np.isnan(v) else f"{v:.8g}" for v in values]
+        for scope, (count, _) in self.sample.images.items() if self.sample else ():
+            is_scored = (cell != "" for cell in table[f"{scope}_percent"])
+            table[f"{scope}_images"] = [count if there else "" for there in is_scored]
         rows = zip(*table.values(), strict=True)
         lines = [csv_line(table), *(csv_line(map(str, row)) for row in rows)]
         write_text_atomically(self.folder.clients, "".join(lines))

@@ -24,6 +24,10 @@ ECHO_SECONDS = 2.0
 has already sent to every process."""
 
 
+LEAVE_SECONDS = 20.0
+"""What is under way may come to its end for so long after a signal: Slurm and torchrun both kill
+30 s after they have asked."""
+
 TORCHRUN = ("TORCHELASTIC_RUN_ID", "RANK", "WORLD_SIZE")
 """All set where torchrun is our parent; a part of them is what it leaves in a shell. Not asked of
 world/, which loads torch: launch/ does without."""
@@ -66,6 +70,12 @@ class StopSignal:
             log.warning("torchrun, process %d, has ended without its ranks", self._torchrun)
             self._begin()
         return self.asked_at
+
+    def hurry(self, words: str) -> None:
+        """Raise Stopped where a request to stop is LEAVE_SECONDS old; words: what it comes to."""
+        asked_at = self.asked()
+        if asked_at is not None and time.monotonic() - asked_at > LEAVE_SECONDS:
+            raise Stopped(f"stopped by a signal {words}")
 
     def __call__(self) -> bool:
         """Say whether a stop was asked for."""

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ from ranks import run
 from runs import DRIVER, Lab, call, checkpoints, make_lab, outcome, scores, torchrun
 
 from pfedmma_dist import rounds
+from pfedmma_dist.federation import evaluate
 from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.run import signals
 from pfedmma_dist.run.signals import SIGNALS, STOPPED
 
 
@@ -240,3 +242,45 @@ def finished_but_for_its_result(lab: Lab, name: str) -> Path:
     shutil.copytree(lab.folder("whole"), folder)
     (folder / "result.json").unlink()
     return folder
+
+
+def test_scoring_that_needs_five_time_limits_ends_after_five_starts(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each start is asked to stop after some pieces of a batch each."""
+    words, codes = lab.words("limits", evaluate__batch_size=4), []
+    whole = lab.words("limitless", evaluate__batch_size=4)
+    assert call(whole) == 0
+    monkeypatch.setattr(evaluate, "PIECE_SECONDS", 0.0)
+    piece = evaluate._piece
+    while 0 not in codes and len(codes) < 15:
+        pieces = iter(range(15))  # seven of them for zero-shot
+
+        def counted(work: Iterator[None], pieces: Iterator[int] = pieces) -> None:
+            piece(work)
+            if next(pieces, None) is None and work.gi_frame is not None:
+                send(signal.SIGTERM)()
+
+        monkeypatch.setattr(evaluate, "_piece", counted)
+        codes.append(call(words))
+    assert codes[-1] == 0
+    assert len(codes) >= 5, codes
+    assert set(codes[:-1]) == {STOPPED}
+    assert outcome(lab.folder("limits")) == outcome(lab.folder("limitless"))
+    assert not (lab.folder("limits") / "scores.safetensors").exists()
+
+
+def test_round_that_outlasts_a_signal_is_given_up(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = lab.words("long", federation__cohort_size=1, run__checkpoint_every=1)
+    assert call(lab.words("as long", federation__cohort_size=1)) == 0
+    with monkeypatch.context() as context:
+        context.setattr(signals, "LEAVE_SECONDS", -1.0)
+        interrupt(context, "round", 2, send(signal.SIGTERM))
+        assert call(words) == STOPPED
+    told = capsys.readouterr().err
+    assert "stopped by a signal in round 3, which is not kept" in told
+    assert checkpoints(lab.folder("long"))[-1] == "round_000002"
+    assert call(words) == 0
+    assert outcome(lab.folder("long")) == outcome(lab.folder("as long"))

@@ -13,8 +13,8 @@ from toy import Stretch, Table
 from pfedmma_dist.clip.model import ImageFeatures
 from pfedmma_dist.data.partitioners.partition import Partition
 from pfedmma_dist.data.tasks.task import Scope, Task
-from pfedmma_dist.federation.cohort import Cohort
-from pfedmma_dist.federation.evaluate import Scores, rows_of, score
+from pfedmma_dist.federation.classify import Classifier, Group, rows_of
+from pfedmma_dist.federation.evaluate import Scores, Sitting, score
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.params import Layout
@@ -28,7 +28,7 @@ TEXTS = {
     for name, count in (("base", 4), ("novel", 2))
 }
 THETA = torch.from_numpy(RNG.standard_normal((NUM_CLIENTS, WIDTH)))
-COHORTS = [Cohort(0, np.array([4, 1])), Cohort(0, np.array([0])), Cohort(2, np.array([5, 2, 3]))]
+COHORTS = [np.array([4, 1]), np.array([0]), np.array([5, 2, 3])]
 
 
 class ScoredImages(Table):
@@ -46,23 +46,17 @@ def score_stretched(
     *,
     theta: Tensor = THETA,
     uniform: bool = False,
-    cohorts: list[Cohort] = COHORTS,
+    cohorts: list[np.ndarray] = COHORTS,
     batch_size: int = 7,
+    sitting: Sitting | None = None,
 ) -> Scores:
     method = Stretch(WIDTH, shared=uniform)
-    return score(
-        method,
-        Layout(method.specs),
-        lambda clients: (theta[clients], None),
-        cohorts,
-        uniform,
-        task,
-        scopes,
-        TEXTS,
-        ScoredImages(NUMBERS),
-        batch_size,
-        World.alone(),
-    )
+    features, layout = ScoredImages(NUMBERS), Layout(method.specs)
+    groups = [Group(clients) for clients in cohorts]
+    if uniform and cohorts:
+        groups = [Group(np.concatenate(cohorts), alike=True)]
+    classifier = Classifier(method, layout, task, scopes, TEXTS, features, batch_size)
+    return score(classifier, lambda clients: (theta[clients], None), groups, World.alone(), sitting)
 
 
 def accuracy(task: Task, scope: Scope, client: int, theta: Tensor = THETA) -> float:
@@ -160,6 +154,7 @@ def test_federated_prompts_are_scored_once_and_personal_ones_for_each() -> None:
         tiny_federation(PromptFL, options=PromptFL.Options(share=share))
         for share in type(PromptFL.Options().share)
     )
+    own.round(0)
     assert shared.evaluate(full=True).num_images == 24
     assert own.evaluate(full=True).num_images == NUM_CLIENTS * 24
 
@@ -175,7 +170,7 @@ def test_scores_are_of_each_clients_own_numbers() -> None:
 
 def test_stop_is_told() -> None:
     federation = tiny_federation(PFedMMA)
-    assert federation.evaluate(False, lambda: True).stop
+    assert federation.evaluate(False, Sitting(stop=lambda: True)).stop
     assert not federation.evaluate(False).stop
 
 

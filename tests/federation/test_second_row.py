@@ -180,7 +180,8 @@ def test_client_is_scored_with_its_own_and_a_newcomer_as_downloaded(name: str) -
     assert began.flatten().numpy().nonzero()[0].tolist() == chosen.tolist()
     mixed = mix * row + (1 - mix) * made.exchange.shared
     torch.testing.assert_close(scored[chosen], mixed[chosen])
-    assert made.evaluate(full=True).num_images == len(SIZES) * 24  # one answer no longer serves all
+    # One answer no longer serves all, but all newcomers.
+    assert made.evaluate(full=True).num_images == (len(chosen) + 1) * 24
 
 
 def test_mixture_without_the_second_row_is_fedavg() -> None:

@@ -39,6 +39,7 @@ class Scope:
     rows: Partition | np.ndarray  # own rows of each client, or rows common to all of them
     full: bool  # scored at full evaluations only
     own_classes: bool = False  # a client chooses among the classes that it trains on alone
+    num_all: int | None = None  # images that these common rows are a sample of; None: no sample
 
     @property
     def common(self) -> bool:

@@ -1,0 +1,194 @@
+"""Classify: what the numbers of some clients make of the images that these are scored on."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pfedmma_dist.clip.cache import Features
+from pfedmma_dist.clip.kinds import mapped
+from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.data.tasks.task import Scope, Task
+from pfedmma_dist.methods.method import Method
+from pfedmma_dist.params import Layout
+
+
+@dataclass(frozen=True)
+class Group:
+    """Clients that are scored together."""
+
+    clients: np.ndarray  # [G]
+    alike: bool = False  # they hold the same numbers: one answer serves all of them
+
+    def without(self, done: np.ndarray) -> "Group":
+        """Return the group without the clients that are done [K] bool."""
+        return replace(self, clients=self.clients[~done[self.clients]])
+
+
+def rows_of(scopes: Iterable[Scope], clients: np.ndarray) -> np.ndarray:
+    """Return the sorted image rows on which these clients are scored."""
+    rows = [np.empty(0, np.int64)]
+    for scope in scopes:
+        asking = clients[:1] if scope.common else clients
+        rows.extend(scope.rows_of(int(client)) for client in asking)
+    return np.unique(np.concatenate(rows))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Images that are told apart among their client's own classes, besides: n pairs of both."""
+
+    clients: np.ndarray  # [n] places among G clients
+    held: np.ndarray  # [n] places on the first axis of logits: whose numbers answer
+    places: np.ndarray  # [n] ascending places among the images that are classified there
+    columns: np.ndarray  # [G, C] bool, of the softmax: the client's own classes
+
+    @classmethod
+    def of(cls, task: Task, scope: Scope, clients: np.ndarray, wanted: list[np.ndarray]) -> "Asked":
+        """wanted: sorted image rows by client, or of all clients, which hold the same numbers."""
+        alike = len(wanted) < len(clients)
+        rows = [scope.rows_of(int(client)) for client in clients]
+        of_client = np.repeat(np.arange(len(clients)), list(map(len, rows)))
+        held = np.zeros_like(of_client) if alike else of_client
+        places = [np.searchsorted(wanted[0 if alike else g], own) for g, own in enumerate(rows)]
+        found = np.concatenate([np.empty(0, np.int64), *places])
+        order = np.argsort(found, kind="stable")
+        columns = task.own_columns(scope.class_set, clients)
+        return cls(of_client[order], held[order], found[order], columns)
+
+    def right(self, logits: Tensor, labels: np.ndarray, begin: int) -> np.ndarray:
+        """Return the client [m] of every answer that is right, of logits [G, B, C] of the images
+        from place `begin` on."""
+        part = slice(*np.searchsorted(self.places, [begin, begin + logits.shape[1]]))
+        held, images, clients = self.held[part], self.places[part] - begin, self.clients[part]
+        others = torch.from_numpy(~self.columns[clients]).to(logits.device)
+        left = logits[held, images].masked_fill(others, -torch.inf)
+        return clients[left.argmax(dim=1).cpu().numpy() == labels[held, images]]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Whatever clients have in common when they are scored."""
+
+    method: Method
+    layout: Layout
+    task: Task
+    scopes: list[Scope]  # test sets, in the order of the counts
+    texts: dict[str, ClassText]
+    features: Features
+    batch_size: int
+
+    def count(
+        self, group: Group, held: tuple[Tensor, Any], advance: Callable[[int], None]
+    ) -> Iterator[Tensor | None]:
+        """Yield None after each batch of images, then how many images of each test set each client
+        has right, of how many: [G, S, 2] int64.
+
+        held: numbers (theta, further download) of each client, or of one where all are alike.
+        advance: told how many images were classified. An image that is scored among all classes and
+        among a client's own is classified once, and so is one of several test sets.
+        """
+        clients = group.clients
+        counts = torch.zeros(len(clients), len(self.scopes), 2, dtype=torch.int64)
+        for name, due in self._due():
+            scopes = list(due.values())
+            wanted = _wanted(scopes, group)
+            asked = _asked(self.task, scopes, clients, wanted)
+            label_of = partial(self.task.labels, name)
+            answers = self._answers(held, self.texts[name], wanted, asked, label_of)
+            sizes = np.array(list(map(len, wanted)))
+            hits, right = [np.zeros((len(wanted), 0), bool)], [np.empty(0, np.int64)]
+            for hit, own in answers:
+                hits.append(hit)
+                right.append(own)
+                advance(int(sizes.clip(max=hit.shape[1]).sum()))
+                sizes = (sizes - hit.shape[1]).clip(min=0)
+                yield None
+            correct = np.concatenate(hits, axis=1)
+            among_all = [row[: len(rows)] for row, rows in zip(correct, wanted, strict=True)]
+            for place, scope in due.items():
+                if scope.own_classes:
+                    of_each = [np.concatenate(right), asked.clients]
+                    found = [np.bincount(who, minlength=len(clients)) for who in of_each]
+                    counts[:, place] = torch.from_numpy(np.stack(found, axis=1))
+                else:
+                    counts[:, place] = _found(scope, clients, wanted, among_all)
+        yield counts
+
+    def num_images(self, group: Group) -> int:
+        """Return how many images `count` classifies."""
+        wanted = (_wanted(list(due.values()), group) for _, due in self._due())
+        return sum(sum(map(len, each)) for each in wanted)
+
+    def _due(self) -> Iterator[tuple[str, dict[int, Scope]]]:
+        """Yield the class sets with test sets of theirs, by place."""
+        for name in self.texts:
+            due = {place: one for place, one in enumerate(self.scopes) if one.class_set == name}
+            if due:
+                yield name, due
+
+    @torch.no_grad()
+    def _answers(
+        self,
+        held: tuple[Tensor, Any],
+        text: ClassText,
+        wanted: list[np.ndarray],  # [G] sorted image rows of each client
+        asked: Asked | None,
+        label_of: Callable[[np.ndarray], np.ndarray],
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield, batch by batch, whether each image is classified right [G, B] bool, padding of
+        shorter clients included; and the client [m] of every right answer among own classes."""
+        theta, extra = held
+        params = self.layout.views(theta)
+        prepared = self.method.prepare(extra, text)
+        classes = self.method.classes(params, prepared, text)  # once per client
+        longest = max(wanted, key=len)
+        padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])
+        same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
+        for begin in range(0, len(longest), self.batch_size):
+            rows = padded[:, begin : begin + self.batch_size]
+            answered = rows[:1] if same else rows  # read once for all clients of the group
+            views = answered.reshape(-1), np.zeros(answered.size, np.int64)
+            dealt = partial(_dealt, shape=answered.shape, num_clients=len(rows))
+            images = mapped(self.features.rows(self.method.images, views), dealt)
+            logits = self.method.logits(params, classes, images, text.clip)
+            labels = label_of(rows)
+            own = np.empty(0, np.int64) if asked is None else asked.right(logits, labels, begin)
+            yield logits.argmax(dim=2).cpu().numpy() == labels, own
+
+
+def _wanted(scopes: list[Scope], group: Group) -> list[np.ndarray]:
+    """Return the sorted image rows to classify for each client [G], or for all of them at once."""
+    clients = [group.clients] if group.alike else group.clients[:, None]
+    return [rows_of(scopes, own) for own in clients]
+
+
+def _asked(
+    task: Task, scopes: list[Scope], clients: np.ndarray, wanted: list[np.ndarray]
+) -> Asked | None:
+    """Return what is asked among own classes, if anything is."""
+    own = next((scope for scope in scopes if scope.own_classes), None)
+    return None if own is None else Asked.of(task, own, clients, wanted)
+
+
+def _found(
+    scope: Scope, clients: np.ndarray, wanted: list[np.ndarray], correct: list[np.ndarray]
+) -> Tensor:
+    """Return how many images of its test set each client has right, of how many: [G, 2] int64,
+    or [1, 2] where one answer serves all."""
+    alike = len(wanted) < len(clients)
+    found = []
+    for g, client in enumerate(clients[:1] if alike and scope.common else clients):
+        rows, hits = wanted[0 if alike else g], correct[0 if alike else g]
+        own = scope.rows_of(int(client))
+        found.append([int(hits[np.searchsorted(rows, own)].sum()), len(own)])
+    return torch.tensor(found)
+
+
+def _dealt(found: Tensor, shape: tuple[int, int], num_clients: int) -> Tensor:
+    """Give features [n, *record_shape] of images of a shape [1 or G, B] the cohort's axis G."""
+    return found.unflatten(0, shape).expand(num_clients, *[-1] * found.dim())

@@ -1,0 +1,86 @@
+"""Grouping: who of the clients is scored, as evaluate.clients asks, and who of them together."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pfedmma_dist.federation.classify import Group
+from pfedmma_dist.quantities.sampled import Sample
+from pfedmma_dist.rng import generator
+
+if TYPE_CHECKING:
+    from pfedmma_dist.federation.federation import Federation
+
+PARTICIPANTS = "participants"
+
+
+def sample_of(federation: "Federation") -> Sample | None:
+    """Return who is scored and on what; None where everybody is, on everything."""
+    rule, num_clients = federation.cfg.evaluate.clients, len(federation.seen)
+    images = {
+        scope.name: (len(scope.rows), scope.num_all)
+        for scope in federation.task.scopes
+        if scope.num_all is not None
+    }
+    if _scores_all(federation, num_clients):
+        rule = "all"
+    return None if rule == "all" and not images else Sample(rule, num_clients, images)
+
+
+def those_to_score(federation: "Federation") -> np.ndarray:
+    """Return the sorted clients, of those that train, that a run's last scores are of."""
+    if _scores_all(federation, len(federation.seen)):
+        return federation.seen
+    if federation.cfg.evaluate.clients == PARTICIPANTS:
+        return federation.trained(federation.cfg.federation.rounds)
+    return _drawn(federation, federation.seen)
+
+
+def groups(
+    federation: "Federation", clients: np.ndarray, *, uniform: bool, downloaded: bool
+) -> list[Group]:
+    """Return who of these clients is scored together on this rank: cohorts, and one group of all
+    that hold the same numbers.
+
+    uniform: all of them do. downloaded: they are scored as they are; then those do that have not
+    trained yet, as they hold what every client begins with.
+    """
+    here = _hosted(federation, _drawn(federation, clients))
+    trained = federation.clients.have_trained(here)
+    if federation.cfg.evaluate.clients == PARTICIPANTS and federation.layout.num_trained:
+        kept = trained | np.isin(here, federation.unseen)  # those never train, whoever is asked
+        here, trained = here[kept], trained[kept]
+    same = np.full(len(here), uniform) if uniform or not downloaded else ~trained
+    if same.sum() < 2 and not uniform:
+        same[:] = False
+    alone = [Group(cohort.clients) for cohort in federation.cohorts(here[~same])]
+    return [Group(here[same], alike=True), *alone] if same.any() else alone
+
+
+def together(federation: "Federation", clients: np.ndarray) -> list[Group]:
+    """Return the one group of those of these clients to score that are hosted here, if any is."""
+    here = _hosted(federation, _drawn(federation, clients))
+    return [Group(here, alike=True)] if len(here) else []
+
+
+def _drawn(federation: "Federation", clients: np.ndarray) -> np.ndarray:
+    """Return as many of these clients as evaluate.clients says, drawn once by the seed."""
+    rule = federation.cfg.evaluate.clients
+    if not rule.isdecimal() or int(rule) >= len(clients):
+        return clients
+    draw = generator(federation.cfg.seed, "scored clients")
+    return np.sort(draw.choice(clients, int(rule), replace=False))
+
+
+def _scores_all(federation: "Federation", num_clients: int) -> bool:
+    """Whether all of so many clients are scored; where nothing is trained, they participate."""
+    rule = federation.cfg.evaluate.clients
+    if rule == PARTICIPANTS:
+        return not federation.layout.num_trained
+    return rule == "all" or int(rule) >= num_clients
+
+
+def _hosted(federation: "Federation", clients: np.ndarray) -> np.ndarray:
+    """Return those of these clients that are hosted here, in the order of their cohorts."""
+    cohorts = federation.cohorts(clients)
+    return np.concatenate([np.empty(0, np.int64), *(cohort.clients for cohort in cohorts)])
