@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +22,7 @@ class RowTable:
         self.per_block = max(1, BLOCK // max(1, self.row_bytes))
         self.blocks: list[Tensor] = []  # [per_block, P] each
         self.file: BinaryIO | None = None
+        self.folder = Path()
 
     @property
     def row_bytes(self) -> int:
@@ -56,16 +59,30 @@ class RowTable:
 
     def move_to(self, folder: Path) -> None:
         """Hold the rows in a file from now on, which is gone with the process whatever kills it."""
-        folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (open while we live)
-        blocks, self.blocks, self.file = self.blocks, [], file
+        with self._room_in(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 (while we live)
+        blocks, self.blocks, self.file, self.folder = self.blocks, [], file, folder
         for place in range(self.count):
             self._put(place, blocks[place // self.per_block][place % self.per_block])
             if place % self.per_block == self.per_block - 1:
                 blocks[place // self.per_block] = torch.empty(0)  # not both at once
 
     def _put(self, place: int, row: Tensor) -> None:
-        view = memoryview(row.contiguous().numpy()).cast("B")
-        done = 0
-        while done < len(view):
-            done += os.pwrite(self.file.fileno(), view[done:], place * self.row_bytes + done)
+        view, done = memoryview(row.contiguous().numpy()).cast("B"), 0
+        with self._room_in(self.folder):
+            while done < len(view):
+                done += os.pwrite(self.file.fileno(), view[done:], place * self.row_bytes + done)
+
+    @contextmanager
+    def _room_in(self, folder: Path) -> Iterator[None]:
+        """Say in a ValueError what keeps rows out of a folder."""
+        try:
+            yield
+        except OSError as error:
+            raise ValueError(
+                f"federation.client_memory: the {self.count:,} clients' own numbers of "
+                f"{self.row_bytes:,} bytes each are more than fit, and {folder} does not take them "
+                f"({error.strerror or error}); raise it, make room there, or point "
+                "clip.cache_folder at another disk of this host"
+            ) from error

@@ -91,7 +91,7 @@ def parts(path: Path, sha256: bytes, num_bytes: int) -> Parts:
     for state in states:
         state.pop(TABLE, None)
     pieces = [
-        Piece(digest, size, state["ids"].numpy(), np.empty(0, np.int64), (file,))
+        Piece(digest, size, state["ids"].numpy().copy(), np.empty(0, np.int64), (file,))
         for (file, digest, size), state in zip(files, states, strict=True)
     ]
     return Parts(states, pieces)

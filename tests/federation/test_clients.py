@@ -151,6 +151,13 @@ def test_rows_beyond_the_budget_lie_in_a_file_without_a_name(tmp_path: Path) -> 
     assert torch.equal(in_file.gather(np.arange(40)), in_memory.gather(np.arange(40)))
 
 
+def test_folder_that_takes_no_rows_is_told_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = ClientStore(TEMPLATE, SHARDS, torch.device("cpu"), budget=8, folder=tmp_path / "file")
+    with pytest.raises(ValueError, match=r"federation\.client_memory: .*clip\.cache_folder"):
+        store.scatter(np.array([1, 2]), rows(np.array([1, 2])))
+
+
 def test_memory_follows_the_clients_that_have_trained() -> None:
     table = RowTable(2**18)  # a row is 1 MiB, a block 4
     for place in range(9):

@@ -85,6 +85,7 @@ def test_rows_that_have_not_changed_are_linked_and_not_written(tmp_path: Path) -
     found, index = again(tmp_path, ALL)
     assert index == 2
     assert torch.equal(found.gather(ALL), store.gather(ALL))
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text()
     assert isinstance(manifest.read_shard(second, manifest.read(second), 0), Parts)
     train(found, ALL[9:10], 3.0)  # a start later goes on with the same files
     third = keep(found, tmp_path, 3, None)
@@ -198,3 +199,51 @@ def test_any_course_of_rounds_failures_and_starts_is_loaded_as_it_was(
             store, found = again(tmp_path, saved[2])
             assert found == saved[0]
             assert torch.equal(store.gather(ALL), saved[1])
+
+
+def killed_at(operation: int, store: ClientStore, folder: Path) -> bool:
+    """Save in a process that is gone at its n-th file operation; return whether it had as many."""
+    pid = os.fork()
+    if pid == 0:
+        left = operation
+
+        def counted(action: object) -> object:
+            def act(*given: object, **named: object) -> object:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    os._exit(9)
+                return action(*given, **named)
+
+            return act
+
+        for name in ("link", "replace", "fsync", "mkdir", "unlink", "rmdir"):
+            setattr(os, name, counted(getattr(os, name)))
+        keep(store, folder, 2, 1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+
+
+@pytest.mark.usefixtures("_large")
+def test_process_killed_at_any_operation_of_a_save_leaves_the_one_before_or_the_new_one(
+    tmp_path: Path,
+) -> None:
+    found, operation = set(), 0
+    while True:
+        folder, store = tmp_path / str(operation), new()
+        train(store, ALL, 1.0)
+        keep(store, folder, 1, 1)
+        before = store.gather(ALL)
+        train(store, ALL[:3], 2.0)
+        killed = killed_at(operation, store, folder)
+        again_store, index = again(folder, ALL)
+        assert torch.equal(again_store.gather(ALL), before if index == 1 else store.gather(ALL))
+        train(again_store, ALL[7:8], 3.0)  # and the next save goes on from there
+        keep(again_store, folder, 3, 1)
+        assert torch.equal(again(folder, ALL)[0].gather(ALL), again_store.gather(ALL))
+        found.add(index)
+        operation += 1
+        if not killed:
+            break
+    assert found == {1, 2}
+    assert operation > 8
