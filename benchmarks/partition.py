@@ -87,9 +87,10 @@ def parts_of_a_federation(task: Task) -> dict[str, Callable[[], object]]:
         "cohorts": lambda: cut_cohorts(0, clients, steps, 1),
         "test rows": lambda: rows_of(task.scopes, clients),
         "client table": lambda: ClientTable.count(
-            task.num_clients,
             len(task.class_sets[task.train_classes].names),
-            lambda client: task.labels(task.train_classes, task.train.rows(client)),
+            task.num_clients,
+            task.train.owners(),
+            task.labels(task.train_classes, task.train.members),
             task.domains,
         ),
     }

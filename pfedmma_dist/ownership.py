@@ -32,8 +32,7 @@ class Owner:
         """federation: assembled from a settled configuration."""
         cfg, task = federation.cfg, federation.task
         rows = used_rows(task)
-        self.folder = folder
-        self.images = inputs.images_of(task, rows)
+        self.folder, self._task, self._rows = folder, task, rows
         clip = federation.clip
         self.facts: dict[str, Any] = {
             "configuration": flat(cfg),
@@ -64,7 +63,10 @@ class Owner:
     def differences(self, saved: Mapping[str, Any]) -> list[str]:
         """Say which images, classes, divisions or weights are not those that were written down."""
         now = self.facts
-        told = inputs.changes(saved["task"], now["task"], self._images_then(saved), self.images)
+        then = here = None
+        if saved["task"]["images"] != now["task"]["images"]:
+            then, here = self._images_then(saved), dict(inputs.images_of(self._task, self._rows))
+        told = inputs.changes(saved["task"], now["task"], then, here or {})
         for side, words in SIDES.items():
             if saved["weights"].get(side) != now["weights"][side]:
                 named = (f"{key}={now['configuration'][key]}" for key in FROM)
@@ -73,7 +75,9 @@ class Owner:
 
     def write_images(self) -> None:
         """Write the table of images, which tells later which of them has changed."""
-        write_text_atomically(self.folder.images, inputs.table(self.images))
+        write_text_atomically(
+            self.folder.images, inputs.table(inputs.images_of(self._task, self._rows))
+        )
 
     def _images_then(self, saved: Mapping[str, Any]) -> dict[str, str] | None:
         """Return the images of the state, None where their table is lost or another's."""
@@ -83,4 +87,4 @@ class Owner:
             return None
         name, digest = inputs.COLUMNS
         found = {line[name]: line[digest] for line in lines}
-        return found if inputs.digest(found) == saved["task"]["images"] else None
+        return found if inputs.digest(found.items()) == saved["task"]["images"] else None

@@ -205,9 +205,10 @@ def _describe(cfg: Config, images: Images) -> None:
     task = TASKS[cfg.data.task](images, cfg.data, cfg.seed)
     classes = task.class_sets[task.train_classes].names
     clients = ClientTable.count(
-        task.num_clients,
         len(classes),
-        lambda client: task.labels(task.train_classes, task.train.rows(client)),
+        task.num_clients,
+        task.train.owners(),
+        task.labels(task.train_classes, task.train.members),
         task.domains,
     )
     held = f"{clients.sizes.sum():,} of {len(images.train):,} training images"

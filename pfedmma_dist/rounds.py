@@ -64,9 +64,10 @@ class Rounds:
         progress.start_round = self.done
         cfg, task = federation.cfg, federation.task
         clients = ClientTable.count(
-            task.num_clients,
             len(task.class_sets[task.train_classes].names),
-            lambda client: task.labels(task.train_classes, task.train.rows(client)),
+            task.num_clients,
+            task.train.owners(),
+            task.labels(task.train_classes, task.train.members),
             task.domains,
         )
         scopes, self.sample = Examiner(federation).scope_names, sample_of(federation)

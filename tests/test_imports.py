@@ -19,15 +19,16 @@ ROOMS = {
     "stopped": "",
     "world": "spelling stopped",
     "params": "rng",
+    "pieces": "",
     "exchange": "rng world",
     "config": "reading spelling",
     "clip": "config.keys reading spelling world",
     "data": "config.choices config.keys config.merge reading rng spelling",
     "methods": "clip config.meaning config.templates exchange params rng",
     "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
-    "methods.method methods.searched methods.step params quantities.sampled quantities.scores "
-    "rng world",
-    "run": "exchange quantities reading spelling stopped world",
+    "methods.method methods.searched methods.step params pieces quantities.sampled "
+    "quantities.scores rng world",
+    "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",
     "start": "config data methods reading run world",

@@ -56,9 +56,10 @@ def test_clients_of_a_partition_are_counted_by_domain_too() -> None:
         tiny_task(), client_domains=np.array([0, 0, 0, 1, 1, 1]), domain_names=("photo", "sketch")
     )
     clients = ClientTable.count(
-        task.num_clients,
         4,
-        lambda client: task.images.labels[task.train.rows(client)],
+        task.num_clients,
+        task.train.owners(),
+        task.images.labels[task.train.members],
         task.domains,
     )
     assert SIZES == (9, 4, 2, 7, 1, 5)

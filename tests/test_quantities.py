@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from dealt import dealt
 from recorded import plan, record, round_row, three
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -63,7 +64,7 @@ def finished(path: Path, domains: dict[str, np.ndarray] | None = None) -> RunFol
     """Return the folder of a run of two rounds in which everything was scored."""
     folder = RunFolder(path)
     folder.create()
-    clients = ClientTable.count(3, 4, lambda client: np.array([client, 3]), domains)
+    clients = ClientTable.count(4, *dealt(3, lambda client: np.array([client, 3])), domains)
     final = scores.summary(SCORES, domains)
     with Report(folder, World.alone(), clients, list(SCORES), {}, "", 0) as report:
         for index in range(2):

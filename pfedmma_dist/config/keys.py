@@ -203,6 +203,9 @@ class FederationConfig:
     cohort_size: int | None = key(None, role=Role.BITS, is_open=True, limit=AT_LEAST_1)
     """Clients trained in lockstep; null means 1 on a CPU and 8 on a GPU. Part of the result's
     bits."""
+    client_memory: float = key(8.0, role=Role.RESOURCE, limit=POSITIVE, since=1)
+    """Largest size of the clients' own numbers kept in memory, GiB per host; beyond it they lie in
+    a file in clip.cache_folder, which ends with the run."""
 
 
 @dataclass(kw_only=True)

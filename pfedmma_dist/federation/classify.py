@@ -33,8 +33,7 @@ def rows_of(scopes: Iterable[Scope], clients: np.ndarray) -> np.ndarray:
     """Return the sorted image rows on which these clients are scored."""
     rows = [np.empty(0, np.int64)]
     for scope in scopes:
-        asking = clients[:1] if scope.common else clients
-        rows.extend(scope.rows_of(int(client)) for client in asking)
+        rows.append(scope.rows_of_all(clients))
     return np.unique(np.concatenate(rows))
 
 
@@ -51,11 +50,11 @@ class Asked:
     def of(cls, task: Task, scope: Scope, clients: np.ndarray, wanted: list[np.ndarray]) -> "Asked":
         """wanted: sorted image rows by client, or of all clients, which hold the same numbers."""
         alike = len(wanted) < len(clients)
-        rows = [scope.rows_of(int(client)) for client in clients]
-        of_client = np.repeat(np.arange(len(clients)), list(map(len, rows)))
+        of_client = np.repeat(np.arange(len(clients)), scope.rows.sizes(clients))
         held = np.zeros_like(of_client) if alike else of_client
-        places = [np.searchsorted(wanted[0 if alike else g], own) for g, own in enumerate(rows)]
-        found = np.concatenate([np.empty(0, np.int64), *places])
+        each = [clients] if alike else clients[:, None]
+        rows = [scope.rows_of_all(own) for own in each]
+        found = np.concatenate(list(map(np.searchsorted, wanted, rows)))
         order = np.argsort(found, kind="stable")
         columns = task.own_columns(scope.class_set, clients)
         return cls(of_client[order], held[order], found[order], columns)
@@ -180,13 +179,15 @@ def _found(
 ) -> Tensor:
     """Return how many images of its test set each client has right, of how many: [G, 2] int64,
     or [1, 2] where one answer serves all."""
-    alike = len(wanted) < len(clients)
     found = []
-    for g, client in enumerate(clients[:1] if alike and scope.common else clients):
-        rows, hits = wanted[0 if alike else g], correct[0 if alike else g]
-        own = scope.rows_of(int(client))
-        found.append([int(hits[np.searchsorted(rows, own)].sum()), len(own)])
-    return torch.tensor(found)
+    for own, rows, hits in zip(
+        [clients] if len(wanted) < len(clients) else clients[:, None], wanted, correct, strict=True
+    ):
+        hit = hits[np.searchsorted(rows, scope.rows_of_all(own))]
+        sizes = np.full(1, len(hit)) if scope.common else scope.rows.sizes(own)
+        of_each = np.repeat(np.arange(len(sizes)), sizes)
+        found.append(np.stack([np.bincount(of_each[hit], minlength=len(sizes)), sizes], axis=1))
+    return torch.from_numpy(np.concatenate(found))
 
 
 def _dealt(found: Tensor, shape: tuple[int, int], num_clients: int) -> Tensor:

@@ -1,23 +1,41 @@
 """The private numbers of the clients a rank hosts; a client that never trained costs nothing."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.federation.rowtable import RowTable
+from pfedmma_dist.pieces import CHUNK, Changing, Parts, Piece
+
 
 class ClientStore:
-    """Rows [P] float32 by client, in one growing arena per shard, in CPU memory."""
+    """Rows [P] float32 by client, in one growing table in CPU memory; beyond `budget` bytes of them
+    in a nameless file in `folder`."""
 
     def __init__(
-        self, template: Tensor, shards: dict[int, np.ndarray], device: torch.device
+        self,
+        template: Tensor,
+        shards: dict[int, np.ndarray],
+        device: torch.device,
+        budget: float = float("inf"),
+        folder: Path = Path(),
     ) -> None:
         """template: private part [P] where every client starts. shards: hosted ones, their
         clients."""
-        self.template = template
-        self.device = device
-        self._shard_of = {int(c): shard for shard, clients in shards.items() for c in clients}
+        self.template, self.device, self.budget, self.folder = template, device, budget, folder
+        most = max((int(own.max()) for own in shards.values() if len(own)), default=-1)
+        self._shard_of = np.full(most + 1, -1, np.int64)
+        for shard, own in shards.items():
+            self._shard_of[own] = shard
         self._slots: dict[int, dict[int, int]] = {shard: {} for shard in shards}
-        self._arenas = {shard: torch.empty(0, template.numel()) for shard in shards}
+        self._table, self._free = RowTable(template.numel()), []  # places that hold nobody's row
+        self._stamps: dict[int, dict[int, int]] = {shard: {} for shard in shards}
+        self._pieces: dict[int, Sequence[Piece]] = dict.fromkeys(shards, ())
+        self._time = 0
 
     def __len__(self) -> int:
         """Count the clients that have trained."""
@@ -25,7 +43,7 @@ class ClientStore:
 
     def have_trained(self, clients: np.ndarray) -> np.ndarray:
         """Return whether each of these hosted clients has trained [G] bool."""
-        return np.array([int(c) in self._slots[self._shard_of[int(c)]] for c in clients], bool)
+        return np.array([int(c) in self._slots[self._shard(int(c))] for c in clients], bool)
 
     def gather(self, clients: np.ndarray) -> Tensor:
         """Return the rows [G, P] of hosted clients on the device, the template where unseen."""
@@ -34,41 +52,119 @@ class ClientStore:
     def scatter(self, clients: np.ndarray, rows: Tensor) -> None:
         """Keep the rows [G, P] of hosted clients."""
         for client, row in zip(clients, rows.detach().cpu(), strict=True):
-            shard = self._shard_of[int(client)]
-            slots = self._slots[shard]
-            slot = slots.setdefault(int(client), len(slots))
-            if slot >= len(self._arenas[shard]):
-                grown = torch.empty(max(4, 2 * slot), row.numel())
-                grown[:slot] = self._arenas[shard][:slot]
-                self._arenas[shard] = grown
-            self._arenas[shard][slot] = row
+            self._keep(self._shard(int(client)), int(client), row)
 
-    def state(self, shard: int) -> dict[str, Tensor]:
-        """Return ids [n] and rows [n, P] of a shard's trained clients, by id."""
-        ids = sorted(self._slots[shard])
-        slots = [self._slots[shard][client] for client in ids]
-        return {"ids": torch.tensor(ids, dtype=torch.int64), "rows": self._arenas[shard][slots]}
+    def state(self, shard: int) -> "ShardState":
+        """Return what a shard's trained clients hold, by id; it is read when it is asked for."""
+        return ShardState(self, shard)
 
-    def load(self, shard: int, state: dict[str, Tensor], trained: np.ndarray) -> None:
+    def load(self, shard: int, state: Mapping[str, Tensor] | Parts, trained: np.ndarray) -> None:
         """Take back what `state` returned; ValueError where it cannot have.
 
         trained: sorted clients of the shard that have trained by now.
         """
-        ids, rows = state.get("ids"), state.get("rows")
-        wanted = (len(trained), self.template.numel())
-        if state.keys() != {"ids", "rows"} or not np.array_equal(ids, trained):
-            raise ValueError(
-                f"shard {shard} holds other clients than the {len(trained)} that trained"
-            )
-        if rows.dtype != torch.float32 or rows.shape != wanted or not rows.isfinite().all():
+        states = state.states if isinstance(state, Parts) else [dict(state)]
+        _refuse_strange(shard, states, self.template.numel(), trained)
+        self._free += self._slots[shard].values()
+        self._slots[shard], self._stamps[shard], self._pieces[shard] = {}, {}, ()
+        newest = {client: n for n, part in enumerate(states) for client in part["ids"].tolist()}
+        for n, part in enumerate(states):
+            for client, row in zip(part["ids"].tolist(), part["rows"], strict=True):
+                if newest[client] == n:
+                    self._keep(shard, client, row)
+        if isinstance(state, Parts):
+            own = self._stamps[shard]
+            self._pieces[shard] = [
+                replace(
+                    piece,
+                    stamps=np.array([own[i] if newest[i] == n else -1 for i in piece.ids.tolist()]),
+                )
+                for n, piece in enumerate(state.pieces)
+            ]
+
+    def _keep(self, shard: int, client: int, row: Tensor) -> None:
+        slots = self._slots[shard]
+        place = slots.get(client)
+        if place is None:
+            place = slots[client] = self._free.pop() if self._free else self._table.count
+        self._table.write(place, row)
+        if self._table.in_memory > self.budget:
+            self._table.move_to(self.folder)
+        self._time += 1
+        self._stamps[shard][client] = self._time
+
+    def _row(self, client: int) -> Tensor:
+        place = self._slots[self._shard(client)].get(client)
+        return self.template if place is None else self._table.read(place)
+
+    def _shard(self, client: int) -> int:
+        shard = int(self._shard_of[client]) if client < len(self._shard_of) else -1
+        if shard < 0:
+            raise KeyError(client)
+        return shard
+
+
+class ShardState(Changing):
+    """What a shard's trained clients hold now; `rows` are copied when they are asked for."""
+
+    def __init__(self, store: ClientStore, shard: int) -> None:
+        self._store, self._shard = store, shard
+        stamps = store._stamps[shard]
+        self.ids = np.array(sorted(stamps), np.int64)
+        self.stamps = np.array([stamps[client] for client in self.ids.tolist()], np.int64)
+        self.width = store.template.numel()
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name == "ids":
+            return torch.from_numpy(self.ids.copy())
+        if name == "rows":
+            return torch.cat([torch.empty(0, self.width), *self.chunks(self.ids)])
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("ids", "rows"))
+
+    def __len__(self) -> int:
+        return 2
+
+    @property
+    def pieces(self) -> Sequence[Piece]:
+        return self._store._pieces[self._shard]
+
+    def keep(self, pieces: Sequence[Piece]) -> None:
+        self._store._pieces[self._shard] = pieces
+
+    def chunks(self, ids: np.ndarray) -> Iterator[Tensor]:
+        step = max(1, CHUNK // max(1, 4 * self.width))
+        for start in range(0, len(ids), step):
+            yield torch.stack([self._store._row(i) for i in ids[start : start + step].tolist()])
+
+
+def _refuse_strange(
+    shard: int, states: Sequence[Mapping[str, Tensor]], width: int, trained: np.ndarray
+) -> None:
+    """Raise ValueError for what no store has returned."""
+    if any(part.keys() != {"ids", "rows"} for part in states):
+        raise ValueError(f"shard {shard} holds other tensors than ids and rows")
+    single = len(states) == 1
+    found = states[0]["ids"] if single else np.unique(np.concatenate([p["ids"] for p in states]))
+    if not np.array_equal(found, trained):
+        raise ValueError(f"shard {shard} holds other clients than the {len(trained)} that trained")
+    for part in states:
+        rows, wanted = part["rows"], (len(part["ids"]), width)
+        if (
+            part["ids"].dtype != torch.int64
+            or rows.dtype != torch.float32
+            or rows.shape != wanted
+            or not _finite(rows)
+        ):
             raise ValueError(
                 f"shard {shard} holds rows {list(rows.shape)} {rows.dtype}, not finite ones "
                 f"{list(wanted)} torch.float32"
             )
-        self._slots[shard] = {int(client): slot for slot, client in enumerate(state["ids"])}
-        self._arenas[shard] = state["rows"].clone()
 
-    def _row(self, client: int) -> Tensor:
-        shard = self._shard_of[client]
-        slot = self._slots[shard].get(client)
-        return self.template if slot is None else self._arenas[shard][slot]
+
+def _finite(rows: Tensor) -> bool:
+    """Say whether all rows are finite, looking at some at a time."""
+    step = max(1, CHUNK // max(1, 4 * rows.shape[1]))
+    return all(bool(part.isfinite().all()) for part in rows.split(step))

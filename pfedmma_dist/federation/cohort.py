@@ -1,6 +1,5 @@
 """Who trains in a round, in which group, on which images: functions of (seed, round, client)."""
 
-import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -75,13 +74,37 @@ def assign_shards(steps: np.ndarray, num_shards: int) -> list[np.ndarray]:
 
     A function of the partition alone: a client stays in its shard whatever the ranks.
     """
-    load = [(0, shard) for shard in range(num_shards)]
-    members: list[list[int]] = [[] for _ in range(num_shards)]
-    for client in np.lexsort((np.arange(len(steps)), -steps)):
-        total, shard = heapq.heappop(load)
-        members[shard].append(int(client))
-        heapq.heappush(load, (total + int(steps[client]), shard))
-    return [np.array(sorted(clients), dtype=np.int64) for clients in members]
+    load, shard_of = np.zeros(num_shards, np.int64), np.empty(len(steps), np.int64)
+    order = np.lexsort((np.arange(len(steps)), -steps))
+    lengths, begins = np.unique(-steps[order], return_index=True)
+    for length, clients in zip(-lengths, np.split(order, begins[1:]), strict=True):
+        dealt = _deal(load, int(length), len(clients))
+        shard_of[clients] = dealt
+        load += length * np.bincount(dealt, minlength=num_shards)
+    members = np.argsort(shard_of, kind="stable")
+    return np.split(members, np.cumsum(np.bincount(shard_of, minlength=num_shards))[:-1])
+
+
+def _deal(load: np.ndarray, length: int, count: int) -> np.ndarray:
+    """Return the shards [count] that take clients of one length in turn, each the emptiest; ties by
+    number.
+
+    A shard j is chosen at loads load_j, load_j + length, load_j + 2 length ...: these are the
+    `count` smallest of all shards' such numbers, in order.
+    """
+    if not length:  # no client makes a shard fuller
+        return np.full(count, load.argmin())
+    low, high = int(load.min()), int(load.min()) + length * count
+    while low < high:  # the highest level below which no more than `count` are chosen
+        level = (low + high + 1) // 2
+        below = np.maximum(-((load - level) // length), 0)
+        low, high = (level, high) if below.sum() <= count else (low, level - 1)
+    turns = np.maximum(-((load - low) // length), 0)
+    shards = np.repeat(np.arange(len(load)), turns)
+    turn = np.arange(len(shards)) - np.repeat(np.cumsum(turns) - turns, turns)
+    dealt = shards[np.lexsort((shards, load[shards] + length * turn))]
+    last = np.flatnonzero((load <= low) & ((low - load) % length == 0))  # at that level itself
+    return np.concatenate([dealt, last[: count - len(dealt)]])
 
 
 def cut_cohorts(

@@ -1,31 +1,26 @@
 """The federation: clients in shards, one round of the paper's algorithm, everybody's scores."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.cache import Features, Views
+from pfedmma_dist.clip.cache import Features
 from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange import Cost
 from pfedmma_dist.exchange.server import Server
-from pfedmma_dist.federation.clients import ClientStore
-from pfedmma_dist.federation.cohort import (
-    Cohort,
-    assign_shards,
-    check_ranks,
-    cut_cohorts,
-    participants,
-    steps_per_epoch,
-    unseen_clients,
-)
+from pfedmma_dist.federation.clientele import Clientele
+from pfedmma_dist.federation.clients import ClientStore, ShardState
+from pfedmma_dist.federation.cohort import Cohort
 from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting
@@ -33,9 +28,9 @@ from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.tally import RoundStats, Tally
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
-from pfedmma_dist.federation.views import view_groups
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
+from pfedmma_dist.pieces import Parts
 from pfedmma_dist.world import LIMIT, World
 
 
@@ -47,15 +42,15 @@ class Sources:
     test: Features
 
 
-class Federation:
-    """All clients, of which this rank hosts whole shards."""
+class Federation(Clientele):
+    """All clients, of which this rank hosts whole shards, and the numbers that they hold."""
 
     def __init__(
         self, cfg: Config, task: Task, method: Method, clip: FrozenCLIP, world: World
     ) -> None:
         """cfg: with every null resolved."""
-        check_ranks(cfg.federation, world.size)
-        self.cfg, self.task, self.method, self.clip, self.world = cfg, task, method, clip, world
+        super().__init__(cfg, task, world)
+        self.method, self.clip = method, clip
         self.on_cohort: Callable[[int], None] = lambda num_clients: None  # told of progress
         self.texts = {
             name: class_text(clip, classes.names, cfg.data.template, name == task.train_classes)
@@ -69,18 +64,14 @@ class Federation:
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
         self.corrections = corrections_of(cfg, method, self.layout)
         check_finetuning(cfg.evaluate, self.layout)
-        self.sizes = task.train.sizes()
-        self.unseen = unseen_clients(cfg.federation, cfg.seed, task.num_clients)
-        self.seen = np.setdiff1d(np.arange(task.num_clients), self.unseen)
-        self.steps = steps_per_epoch(self.sizes, cfg.federation) * cfg.federation.local_epochs
-        self.shards = assign_shards(self.steps, cfg.federation.num_shards)
-        self.hosted = [s for s in range(len(self.shards)) if s % world.size == world.rank]
         self.sources: Sources | None = None  # set once the features are there
         private = template[: self.layout.num_private]
         self.clients = ClientStore(
             torch.cat([private, torch.zeros(self.trainer.num_memory)]),
             {shard: self.shards[shard] for shard in self.hosted},
             clip.device,
+            cfg.federation.client_memory * GIB / world.host_size,
+            Path(cfg.clip.cache_folder).expanduser(),
         )
 
     def rehearse(self) -> None:
@@ -103,7 +94,7 @@ class Federation:
         self.world.entering(f"round {round_index + 1}")
         started, reduced = time.perf_counter(), self.world.bytes_reduced
         chosen = self.participants(round_index)
-        tally = Tally(self.sizes, self.seen, chosen, self.corrections)
+        tally = Tally(self.sizes, self.num_seen, chosen, self.corrections)
         for cohort in self.cohorts(chosen):
             self._keep(cohort, self._train(cohort, round_index), tally)
             self.on_cohort(len(cohort.clients))
@@ -127,7 +118,7 @@ class Federation:
         private, shared = result.theta.split(widths, dim=1)
         self.clients.scatter(clients, torch.cat([private, result.memory], dim=1))
         sent = shared if result.sums is None else result.sums
-        self.exchange.upload(clients, sent, torch.from_numpy(tally.of_mean[clients]))
+        self.exchange.upload(clients, sent, tally.of_mean(clients))
         tally.add(clients, result)
 
     def _meet(self, chosen: np.ndarray, tally: Tally, stop: bool) -> tuple[float, int, bool]:
@@ -162,22 +153,6 @@ class Federation:
         sets."""
         return Examiner(self).exam(full, sitting)
 
-    def participants(self, round_index: int) -> np.ndarray:
-        """Return the sorted clients that train in a round, over all ranks."""
-        cfg = self.cfg
-        chosen = participants(cfg.federation, cfg.seed, round_index, len(self.seen))
-        return self.seen[chosen]
-
-    def trained(self, num_rounds: int) -> np.ndarray:
-        """Return the sorted clients that have trained after so many rounds, over all ranks."""
-        rounds = [self.participants(index) for index in range(num_rounds)]
-        return np.unique(np.concatenate([np.empty(0, np.int64), *rounds]))
-
-    def local_participants(self, round_index: int) -> np.ndarray:
-        """Return those of them that are hosted here."""
-        here = np.concatenate([self.shards[shard] for shard in self.hosted])
-        return np.intersect1d(self.participants(round_index), here)
-
     @property
     def trainer(self) -> LocalTrainer:
         """What all clients have in common when they train in a round."""
@@ -196,17 +171,6 @@ class Federation:
     def train_text(self) -> ClassText:
         """The classes that training tells apart."""
         return self.texts[self.task.train_classes]
-
-    def cohorts(self, clients: np.ndarray) -> list[Cohort]:
-        """Cut these clients, as far as they are hosted here, into cohorts."""
-        size = self.cfg.federation.cohort_size
-        return [
-            cohort
-            for shard in self.hosted
-            for cohort in cut_cohorts(
-                shard, np.intersect1d(self.shards[shard], clients), self.steps, size
-            )
-        ]
 
     def start(self, clients: np.ndarray, *, training: bool) -> tuple[Tensor, Any]:
         """Return the rows theta [G, P + S] that clients train, or are scored with, after a
@@ -235,18 +199,17 @@ class Federation:
         """Numbers that a client trains."""
         return self.method.num_trained(self.layout) + self.corrections.num_trained
 
-    def feature_groups(self, shards: list[int]) -> tuple[list[Views], list[Views]]:
-        """Return the (training, test) image views of these shards, in groups to encode together."""
-        clients = [self.shards[shard] for shard in shards if len(self.shards[shard])]
-        return view_groups(self.task, clients, self.cfg.data.views)
-
-    def state(self) -> tuple[dict[int, dict[str, Tensor]], dict[str, Tensor]]:
-        """Return (state by hosted shard, server state) at a round boundary."""
+    def state(self) -> tuple[dict[int, ShardState], dict[str, Tensor]]:
+        """Return (state by hosted shard, server state) at a round boundary; a shard's is read when
+        it is asked for."""
         server = self.exchange.state() | self.corrections.state()
         return {s: self.clients.state(s) for s in self.hosted}, server
 
     def load(
-        self, shards: dict[int, dict[str, Tensor]], server: dict[str, Tensor], num_rounds: int
+        self,
+        shards: dict[int, Mapping[str, Tensor] | Parts],
+        server: dict[str, Tensor],
+        num_rounds: int,
     ) -> None:
         """Take back what `state` returned after so many rounds, at any number of ranks.
 
@@ -256,5 +219,5 @@ class Federation:
             raise ValueError(f"it is of round {num_rounds} of {self.cfg.federation.rounds}")
         trained = self.trained(num_rounds)
         for shard, state in shards.items():
-            self.clients.load(shard, state, np.intersect1d(self.shards[shard], trained))
+            self.clients.load(shard, state, trained[self.shard_of[trained] == shard])
         self.exchange.load(self.corrections.load(server), trained)

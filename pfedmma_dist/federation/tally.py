@@ -39,22 +39,28 @@ class Tally:
     def __init__(
         self,
         sizes: np.ndarray,
-        seen: np.ndarray,
+        num_seen: int,
         chosen: np.ndarray,
         corrections: Corrections,
     ) -> None:
-        """sizes: training images of every client [K]. seen: clients that train at all. chosen:
-        clients of the round."""
-        self.of_round = sizes / sizes[chosen].sum()  # [K] float64, a client's share of the round
-        self.of_all = sizes / sizes[seen].sum()
-        evenly = any(each.even for each in corrections)
-        self.of_mean = np.full(len(sizes), 1 / len(chosen)) if evenly else self.of_round
+        """sizes: training images of every client [K]. num_seen: those of all that train at
+        all. chosen: clients of the round."""
+        self.sizes, self.num_chosen = sizes, len(chosen)
+        self.of_round, self.of_all = int(sizes[chosen].sum()), num_seen
+        self.evenly = any(each.even for each in corrections)
         self.loss, self.num_samples = torch.zeros((), dtype=torch.int64), 0
         self.sent = torch.zeros(corrections.num_sent, dtype=torch.int64)
 
+    def of_mean(self, clients: np.ndarray) -> Tensor:
+        """Return the share [G] float64 that these clients have in the mean of the round."""
+        if self.evenly:
+            return torch.full((len(clients),), 1 / self.num_chosen, dtype=torch.float64)
+        return torch.from_numpy(self.sizes[clients] / self.of_round)
+
     def add(self, clients: np.ndarray, result: LocalResult) -> None:
         """Take in what a cohort's training has left."""
-        weight, share = (torch.from_numpy(x[clients]) for x in (self.of_round, self.of_all))
+        sizes = self.sizes[clients]
+        weight, share = (torch.from_numpy(sizes / total) for total in (self.of_round, self.of_all))
         self.loss += to_fixed(result.loss.cpu().double() * weight).sum()
         self.sent += to_fixed(result.sent.cpu().double() * share[:, None]).sum(dim=0)
         self.num_samples += result.num_samples

@@ -9,19 +9,20 @@ from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.classify import rows_of
 
 
-def view_groups(
-    task: Task, shards: Sequence[np.ndarray], num_views: int
-) -> tuple[list[Views], list[Views]]:
-    """Return the (training, test) image views of these shards' clients, in groups to encode
-    together.
+def training_views(task: Task, shards: Sequence[np.ndarray], num_views: int) -> list[Views]:
+    """Return the training image views of clients, in groups to encode together: one of each shard,
+    so that no number of ranks changes a group.
 
-    Training images are grouped by shard, so that no number of ranks changes a group; test images
-    are one group, since base and novel images are scored by every client.
+    shards: the clients of each that read training images; a shard without any has no group.
     """
     views = np.arange(1, num_views + 1) if num_views > 1 else np.zeros(1, np.int64)
-    train = [np.concatenate([task.train.rows(c) for c in clients]) for clients in shards]
-    test = rows_of(task.scopes, np.concatenate([np.empty(0, np.int64), *shards]))
-    return [_grid(rows, views) for rows in train], [_grid(test, np.zeros(1, np.int64))]
+    return [_grid(task.train.rows_of_all(own), views) for own in shards if len(own)]
+
+
+def scored_views(task: Task, clients: np.ndarray) -> list[Views]:
+    """Return the test image views that these clients are scored on: one group, since base and
+    novel images are scored by every client."""
+    return [_grid(rows_of(task.scopes, clients), np.zeros(1, np.int64))]
 
 
 def first_view(num_views: int) -> int:

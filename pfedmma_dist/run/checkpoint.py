@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from pfedmma_dist.pieces import Changing, Piece
 from pfedmma_dist.run import manifest
 from pfedmma_dist.run.files import sync
 from pfedmma_dist.run.manifest import DAMAGE, ENTRY, Manifest, candidates, round_of, shard_file
+from pfedmma_dist.run.shards import published
+from pfedmma_dist.run.shards import write as write_shard
 from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
 
@@ -35,7 +38,7 @@ def save(
     folder: Path,
     world: World,
     round_index: int,
-    shards: dict[int, dict[str, Tensor]],
+    shards: Mapping[int, Mapping[str, Tensor]],
     server: dict[str, Tensor],
     meta: dict[str, Any],
     keep: int | None,
@@ -44,7 +47,8 @@ def save(
     """Write the checkpoint of `round_index` into `folder` and drop all but the newest `keep`.
 
     keep: None drops none. shards: tensors of the shards that this rank hosts; an empty dict needs
-    no file. server: written by rank 0, the same on all ranks. meta: the facts that manifest.py
+    no file; of states that go on changing, only rows that have changed are written, where they are
+    many. server: written by rank 0, the same on all ranks. meta: the facts that manifest.py
     names. metrics: the table of the rounds so far, rank 0's. Collective. Whatever happens, the last
     checkpoint stays readable until this one is complete.
     """
@@ -52,10 +56,14 @@ def save(
     assert {"fingerprint", "num_shards"} <= meta.keys()
     final = folder / f"round_{round_index:06d}"
     temporary = folder / f".{final.name}.tmp"
+    pieces: dict[int, tuple[Piece, list[Piece]]] = {}
     try:
         together(world, lambda: _prepare(folder, temporary) if world.first else None, OSError)
         table = together(
-            world, lambda: _write(temporary, shards, server, meta, world), OSError, SafetensorError
+            world,
+            lambda: _write(temporary, shards, server, meta, world, pieces),
+            OSError,
+            SafetensorError,
         )
         record = Manifest(round_index, manifest.entries(world.exact_sum(table)), meta)
 
@@ -70,6 +78,8 @@ def save(
             f"run.folder: cannot save {final}: {error}; {newest}. "
             "Make room or mend the permissions, then start the same command again to go on"
         ) from error
+    for shard, (new, linked) in pieces.items():
+        published(shards[shard], new, linked, final)
     if world.first and keep is not None:
         _prune(folder, round_index, keep)
     world.barrier()
@@ -100,18 +110,26 @@ def _prepare(folder: Path, temporary: Path) -> None:
 
 def _write(
     temporary: Path,
-    shards: dict[int, dict[str, Tensor]],
+    shards: Mapping[int, Mapping[str, Tensor]],
     server: dict[str, Tensor],
     meta: dict[str, Any],
     world: World,
+    pieces: dict[int, tuple[Piece, list[Piece]]],
 ) -> Tensor:
-    """Write this rank's files; return the table of their digests, other ranks' lines zero."""
+    """Write this rank's files; return the table of their digests, other ranks' lines zero.
+
+    pieces: takes what is written and linked by shard.
+    """
     num_shards = meta["num_shards"]
     table = torch.zeros(num_shards + 1, ENTRY, dtype=torch.int64)
     for shard, tensors in shards.items():
         assert 0 <= shard < num_shards
-        if tensors:
-            table[shard] = manifest.write_tensors(temporary / shard_file(shard), tensors)
+        path = temporary / shard_file(shard)
+        if isinstance(tensors, Changing):
+            new, _ = pieces[shard] = write_shard(path, tensors)
+            table[shard] = manifest.entry_of(new.sha256, new.num_bytes)
+        elif tensors:
+            table[shard] = manifest.write_tensors(path, tensors)
     if world.first:
         table[num_shards] = manifest.write_tensors(temporary / manifest.SERVER, server)
     return table

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from pfedmma_dist.pieces import Parts
 from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest
-from pfedmma_dist.run.manifest import DAMAGE, Manifest, candidates, round_of, shard_file
+from pfedmma_dist.run.manifest import DAMAGE, Manifest, candidates, round_of
 from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
 
@@ -29,7 +30,7 @@ class Loaded:
     """An intact checkpoint, as far as this rank needs it."""
 
     round_index: int
-    shards: dict[int, dict[str, Tensor]]  # of the shards asked for; {} for one without clients
+    shards: dict[int, dict[str, Tensor] | Parts]  # of the shards asked for; {}: one without clients
     server: dict[str, Tensor]
     meta: dict[str, Any]
     metrics: str | None  # the table of the rounds before; None in format 0
@@ -131,7 +132,7 @@ def _read(record: Manifest, shard_ids: list[int], accept: Accept, path: Path) ->
     """Return the shards asked for and the rest, each checked against its digest, and accepted."""
     loaded = Loaded(
         record.round_index,
-        {shard: manifest.read_tensors(path, record, shard_file(shard)) for shard in shard_ids},
+        {shard: manifest.read_shard(path, record, shard) for shard in shard_ids},
         manifest.read_tensors(path, record, manifest.SERVER),
         record.meta,
         manifest.read_metrics(path, record),

@@ -11,8 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pfedmma_dist.pieces import SMALL, Parts
 from pfedmma_dist.reading import FORMAT, Unreadable, read_json, seal, sealed
 from pfedmma_dist.run.files import plain, sync, write_json, write_text_atomically
+from pfedmma_dist.run.shards import TABLE, parts, pieces_of
 
 SERVER = "server.safetensors"
 METRICS = "metrics.csv"
@@ -78,7 +80,12 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> Tensor:
     save_file(plain, path)
     path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors makes files for the owner alone
     sync(path)
-    return torch.tensor([*_sha256(path), path.stat().st_size], dtype=torch.int64)
+    return entry_of(_sha256(path), path.stat().st_size)
+
+
+def entry_of(sha256: bytes, num_bytes: int) -> Tensor:
+    """Return what describes a file to the other ranks [ENTRY] int64."""
+    return torch.tensor([*sha256, num_bytes], dtype=torch.int64)
 
 
 def entries(table: Tensor) -> dict[str, dict[str, Any] | None]:
@@ -140,22 +147,44 @@ def verify(folder: Path, record: Manifest, name: str) -> None:
     path, entry = folder / name, record.files[name]
     if entry is None:
         return
+    _verify_file(path, bytes.fromhex(entry["sha256"]), entry["bytes"])
+    if name.startswith("shard"):
+        for piece in pieces_of(path):
+            _verify_file(*piece)
+
+
+def _verify_file(path: Path, sha256: bytes, num_bytes: int) -> None:
     if not path.is_file():
         raise ValueError(f"{path} is missing")
     size = path.stat().st_size
-    if size != entry["bytes"]:
-        raise ValueError(f"{path} has {size:,} bytes, not {entry['bytes']:,}")
-    if _sha256(path).hex() != entry["sha256"]:
+    if size != num_bytes:
+        raise ValueError(f"{path} has {size:,} bytes, not {num_bytes:,}")
+    if _sha256(path) != sha256:
         raise ValueError(f"{path} does not have the sha256 it was written with")
 
 
 def read_tensors(folder: Path, record: Manifest, name: str) -> dict[str, Tensor]:
-    """Return the verified tensors of file `name`, {} for a shard without clients."""
+    """Return the verified tensors of file `name`."""
     verify(folder, record, name)
-    if record.files[name] is None:
-        return {}
     # safetensors maps the file: a copy outlives it, and leaves nothing open when it is deleted.
     return {key: tensor.clone() for key, tensor in load_file(folder / name).items()}
+
+
+def read_shard(folder: Path, record: Manifest, shard: int) -> dict[str, Tensor] | Parts:
+    """Return the verified state of a shard, {} for one without clients; a large one stays mapped,
+    to be read once and let go."""
+    name = shard_file(shard)
+    entry = record.files[name]
+    if entry is None:
+        return {}
+    path, large = folder / name, entry["bytes"] > SMALL
+    if not large:
+        state = read_tensors(folder, record, name)
+        if TABLE not in state:
+            return state
+    else:
+        verify(folder, record, name)
+    return parts(path, bytes.fromhex(entry["sha256"]), entry["bytes"])
 
 
 def read_metrics(folder: Path, record: Manifest) -> str | None:

@@ -1,6 +1,6 @@
 """What the loop hands to the report: facts about clients, rounds and finished methods."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,23 +24,23 @@ class ClientTable:
     @classmethod
     def count(
         cls,
-        num_clients: int,
         num_classes: int,
-        labels: Callable[[int], np.ndarray],
+        num_clients: int,
+        owners: np.ndarray,  # [n] int64 client of each training image
+        labels: np.ndarray,  # [n] int64
         domains: Mapping[str, np.ndarray] | None = None,
     ) -> "ClientTable":
-        """Count from `labels(client)`, the training labels of one client."""
-        sizes = np.zeros(num_clients, dtype=np.int64)
-        classes = np.zeros(num_clients, dtype=np.int64)
+        """Count the labels of each client's training images."""
+        sizes = np.bincount(owners, minlength=num_clients)
+        pairs = np.sort(owners * num_classes + labels)
+        first = np.diff(pairs, prepend=-1) > 0  # of its client and class
+        classes = np.bincount(pairs[first] // num_classes, minlength=num_clients)
         every = -(-num_clients // DRAWN_CLIENTS)
         drawn = np.arange(0, num_clients, every)
-        table = np.zeros((len(drawn), num_classes), dtype=np.int64)
-        for client in range(num_clients):
-            counts = np.bincount(labels(client), minlength=num_classes)
-            sizes[client], classes[client] = counts.sum(), np.count_nonzero(counts)
-            if client % every == 0:
-                table[client // every] = counts
-        return cls(sizes, classes, drawn, table, domains or {})
+        kept = pairs[pairs // num_classes % every == 0]
+        places = kept // num_classes // every * num_classes + kept % num_classes
+        table = np.bincount(places, minlength=len(drawn) * num_classes)
+        return cls(sizes, classes, drawn, table.reshape(len(drawn), num_classes), domains or {})
 
 
 @dataclass(frozen=True, kw_only=True)

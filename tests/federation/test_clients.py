@@ -1,11 +1,15 @@
 """Private rows: kept by client, made at the first scatter."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from pfedmma_dist.federation.clients import ClientStore
+from pfedmma_dist.federation.rowtable import RowTable
 
 TEMPLATE = torch.tensor([1.0, 2.0])
 SHARDS = {0: np.arange(0, 40, 2), 2: np.arange(1, 40, 2)}
@@ -126,9 +130,41 @@ def test_state_that_cannot_have_been_saved_is_refused(change: dict[str, torch.Te
     store, clients = new(), np.array([2, 8])
     store.scatter(clients, rows(clients))
     with pytest.raises(ValueError, match="shard 0"):
-        new().load(0, store.state(0) | change, clients)
+        new().load(0, {**store.state(0), **change}, clients)
     with pytest.raises(ValueError, match="shard 0"):
         new().load(0, {}, clients)
+
+
+def test_rows_beyond_the_budget_lie_in_a_file_without_a_name(tmp_path: Path) -> None:
+    in_memory, clients = new(), np.arange(30)
+    in_file = ClientStore(TEMPLATE, SHARDS, torch.device("cpu"), budget=80, folder=tmp_path / "x")
+    for step in (clients, clients[::3], clients[5:9]):
+        for store in (in_memory, in_file):
+            store.scatter(step, len(step) * rows(step))
+    assert in_memory._table.file is None
+    assert os.fstat(in_file._table.file.fileno()).st_size == 30 * 8
+    assert not list((tmp_path / "x").iterdir())
+    assert torch.equal(in_file.gather(np.arange(40)), in_memory.gather(np.arange(40)))
+    for shard in SHARDS:
+        assert torch.equal(in_file.state(shard)["rows"], in_memory.state(shard)["rows"])
+        in_file.load(shard, in_file.state(shard), np.array(sorted(in_file.state(shard)["ids"])))
+    assert torch.equal(in_file.gather(np.arange(40)), in_memory.gather(np.arange(40)))
+
+
+def test_folder_that_takes_no_rows_is_told_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = ClientStore(TEMPLATE, SHARDS, torch.device("cpu"), budget=8, folder=tmp_path / "file")
+    with pytest.raises(ValueError, match=r"federation\.client_memory: .*clip\.cache_folder"):
+        store.scatter(np.array([1, 2]), rows(np.array([1, 2])))
+
+
+def test_memory_follows_the_clients_that_have_trained() -> None:
+    table = RowTable(2**18)  # a row is 1 MiB, a block 4
+    for place in range(9):
+        table.write(place, torch.full((2**18,), float(place)))
+    assert table.in_memory == 9 * 2**20
+    assert sum(block.numel() for block in table.blocks) == 12 * 2**18
+    assert [float(table.read(place)[-1]) for place in range(9)] == list(range(9))
 
 
 def test_rows_may_be_empty() -> None:

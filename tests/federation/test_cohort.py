@@ -75,6 +75,25 @@ def test_incomplete_batch_is_left_out_where_a_client_fills_one(
     assert steps_per_epoch(np.array([3, 4, 7, 8]), cfg).tolist() == expected
 
 
+def one_by_one(steps: np.ndarray, num_shards: int) -> list[list[int]]:
+    """Deal the longest client that is left to the emptiest shard, until none is left."""
+    load, members = [0] * num_shards, [[] for _ in range(num_shards)]
+    for client in sorted(range(len(steps)), key=lambda client: -steps[client]):
+        shard = min(range(num_shards), key=load.__getitem__)
+        load[shard] += steps[client]
+        members[shard].append(client)
+    return list(map(sorted, members))
+
+
+def test_shards_are_dealt_at_once_as_one_by_one() -> None:
+    draw = np.random.default_rng(0)
+    for _ in range(200):
+        steps = draw.integers(0, draw.integers(1, 9), draw.integers(1, 50)) * 3
+        num_shards = int(draw.integers(1, 9))
+        dealt = [own.tolist() for own in assign_shards(steps, num_shards)]
+        assert dealt == one_by_one(steps, num_shards)
+
+
 def test_shards_share_the_steps_evenly() -> None:
     steps = np.random.default_rng(0).integers(1, 20, 100)
     shards = assign_shards(steps, 8)

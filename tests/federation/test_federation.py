@@ -250,6 +250,25 @@ def test_groups_of_features_hold_every_image_that_is_asked_for() -> None:
     assert set(test[1].tolist()) == {0}
 
 
+def test_features_are_of_clients_that_train_in_some_round() -> None:
+    federation = tiny_federation(PFedMMA, fraction=0.4, rounds=2)
+    due = federation.trained(2)
+    assert 2 <= len(due) < 5
+    train, [test] = federation.feature_groups(federation.hosted)
+    wanted = federation.task.train.rows_of_all(due)
+    assert sorted(row for rows, _ in train for row in rows) == sorted(wanted)
+    assert test[0].tolist() == list(range(48, 72))
+    federation.cfg.evaluate.finetune_epochs = 1  # which everybody trains before it is scored
+    train, _ = federation.feature_groups(federation.hosted)
+    assert sum(len(rows) for rows, _ in train) == len(federation.task.train.members)
+
+
+def test_clients_that_never_train_read_their_images_before_they_are_scored() -> None:
+    federation = tiny_federation(PFedMMA, fraction=0.4, rounds=1, unseen=0.2)
+    assert set(federation.unseen) < set(federation.reading)
+    assert len(federation.reading) < 6
+
+
 def test_rank_without_clients_needs_no_features() -> None:
     federation = tiny_federation(PFedMMA, World(6, 7, torch.device("cpu")), num_shards=7)
     train, [test] = federation.feature_groups(federation.hosted)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from dealt import dealt
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from recorded import record, round_row, three
 
@@ -83,7 +84,7 @@ def test_any_name_can_be_drawn(name: str, tmp_path: Path, strict: None) -> None:
     figure = domains(own, both, {})
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [label(name), "plain"]
     save(figure, tmp_path / "a.png")
-    clients = ClientTable.count(2, 3, lambda client: np.array([client]), both)
+    clients = ClientTable.count(3, *dealt(2, lambda client: np.array([client])), both)
     save(classes_per_client(clients), tmp_path / "b.png")
     assert len(list(tmp_path.iterdir())) == 2
 

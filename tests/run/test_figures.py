@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from dealt import dealt
 
 from pfedmma_dist.run import figures
 from pfedmma_dist.run.record import DRAWN_CLIENTS, ClientTable
@@ -10,9 +11,8 @@ from pfedmma_dist.run.record import DRAWN_CLIENTS, ClientTable
 def table(num_clients: int, num_classes: int = 3, **domains: np.ndarray) -> ClientTable:
     """Return clients of which each has client % 5 + 1 images of class client % num_classes."""
     return ClientTable.count(
-        num_clients,
         num_classes,
-        lambda client: np.full(client % 5 + 1, client % num_classes),
+        *dealt(num_clients, lambda client: np.full(client % 5 + 1, client % num_classes)),
         domains,
     )
 
@@ -46,7 +46,9 @@ def test_names_of_all_domains_stand_beside_their_clients() -> None:
 
 
 def test_single_image_is_seen_beside_a_hundred() -> None:
-    counts = ClientTable.count(2, 2, lambda client: np.zeros(1 if client else 100, np.int64))
+    counts = ClientTable.count(
+        2, *dealt(2, lambda client: np.zeros(1 if client else 100, np.int64))
+    )
     image = figures.classes_per_client(counts).axes[0].images[0]
     assert image.norm(1) == pytest.approx(0.1)
 

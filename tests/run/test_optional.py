@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch.utils.tensorboard
+from dealt import dealt
 from PIL import Image
 from runs import call, make_lab
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -42,7 +43,7 @@ def full(*_: object, **__: object) -> None:
 def open_report(path: Path, start: int = 0, domains: dict[str, np.ndarray] | None = None) -> Report:
     folder = RunFolder(path)
     folder.create()
-    clients = ClientTable.count(2, 3, lambda client: np.array([client, 2]), domains)
+    clients = ClientTable.count(3, *dealt(2, lambda client: np.array([client, 2])), domains)
     return Report(folder, World.alone(), clients, list(SCORES), {"seed": 1}, "seed: 1", start)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dealt import dealt
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pfedmma_dist.run.folder import EVENTS, RunFolder
@@ -16,7 +17,7 @@ from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
 from pfedmma_dist.world import World
 
-CLIENTS = ClientTable.count(3, 4, lambda client: np.array([client, client, 3]))
+CLIENTS = ClientTable.count(4, *dealt(3, lambda client: np.array([client, client, 3])))
 SCORES = {
     "local": np.array([100.0, 80.0, 60.0]),
     "base": np.array([40.0, np.nan, 40.0]),
@@ -162,7 +163,7 @@ DOMAINS = {"photo, old": np.array([0, 1]), "sketch": np.array([2])}
 def shifted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run over two domains, scored in full at the end of two rounds."""
     folder = RunFolder(tmp_path_factory.mktemp("shifted"))
-    clients = ClientTable.count(3, 4, lambda client: np.array([client, 3]), DOMAINS)
+    clients = ClientTable.count(4, *dealt(3, lambda client: np.array([client, 3])), DOMAINS)
     with open_report(folder.path, clients=clients, scopes=list(SHIFTED)) as report:
         report.round(record(0, {"local": SHIFTED["local"]}))
         report.round(record(1, SHIFTED))

@@ -84,18 +84,24 @@ class GlyphStore:
 
     def name(self, row: int) -> str:
         """Say which image of which class it is."""
-        return f"glyph of seed {self.seed}: {self.label(row)}"
+        [label] = self.labels(np.array([row]))
+        return f"glyph of seed {self.seed}: {label}"
 
-    def label(self, row: int) -> str:
-        """Say which image of which class it is."""
-        [label], [index] = self.keys(np.array([row]))
-        [split] = self.splits(np.array([row]))
-        return f"{SPOKEN[split]} image {index} of {glyphs.CLASS_NAMES[label]!r}"
+    def labels(self, rows: np.ndarray) -> list[str]:
+        """Say of each row which image of which class it is."""
+        spoken, named = np.array(SPOKEN), [repr(name) for name in glyphs.CLASS_NAMES]
+        labels, indices = (part.tolist() for part in self.keys(rows))
+        splits = spoken[self.splits(rows)].tolist()
+        return [
+            f"{split} image {index} of {named[label]}"
+            for split, index, label in zip(splits, indices, labels, strict=True)
+        ]
 
     def inspect(self, rows: np.ndarray) -> Inspection:
         """Digest all that `draw` is given for these rows; what is drawn cannot break."""
         words = "|".join(map(str, [glyphs.VERSION, self.seed, self.difficulty, self.gap]))
-        drawn = zip(self.splits(rows), *self.keys(rows), strict=True)
+        parts = self.splits(rows), *self.keys(rows)
+        drawn = zip(*(part.tolist() for part in parts), strict=True)
         digests = [short_digest(f"{words}|{DIGESTED[s]}|{c}|{i}".encode()) for s, c, i in drawn]
         return Inspection([], np.array(digests, np.int64).reshape(-1, 2))
 

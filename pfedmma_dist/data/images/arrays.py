@@ -31,9 +31,9 @@ class Arrays:
         """Say which row it is."""
         return f"image {row} of {self.folder}"
 
-    def label(self, row: int) -> str:
-        """Return the number of a row."""
-        return f"image {row}"
+    def labels(self, rows: np.ndarray) -> list[str]:
+        """Return the numbers of these rows."""
+        return [f"image {row}" for row in rows]
 
     def inspect(self, rows: np.ndarray) -> Inspection:
         """Digest the pixels of these rows; what is in memory cannot break."""

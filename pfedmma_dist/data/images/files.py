@@ -103,9 +103,10 @@ class Files:
         """Return the path of a file, as people can read it."""
         return spelled_path(self.root / self.paths[row])
 
-    def label(self, row: int) -> str:
-        """Return the path of a file within the folder."""
-        return os.fsencode(self.paths[row]).decode("utf-8", "backslashreplace")
+    def labels(self, rows: np.ndarray) -> list[str]:
+        """Return the paths of these files within the folder."""
+        paths = (os.fsencode(self.paths[row]) for row in rows)
+        return [path.decode("utf-8", "backslashreplace") for path in paths]
 
     def inspect(self, rows: np.ndarray) -> Inspection:
         """Decode these files and digest their bytes, which the system has at hand by then."""

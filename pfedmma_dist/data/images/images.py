@@ -44,8 +44,8 @@ class Store(Protocol):
         """Name one row, for messages."""
         ...
 
-    def label(self, row: int) -> str:
-        """Name one row within the store, the same wherever the store lies."""
+    def labels(self, rows: np.ndarray) -> list[str]:
+        """Name these rows within the store, the same wherever the store lies."""
         ...
 
     def inspect(self, rows: np.ndarray) -> Inspection:

@@ -42,10 +42,21 @@ class Partition:
         sizes = np.diff(self.offsets)
         return sizes if clients is None else sizes[clients]
 
+    def owners(self) -> np.ndarray:
+        """Return the client of each member."""
+        return np.repeat(np.arange(self.num_clients), self.sizes())
+
     def rows(self, client: int) -> np.ndarray:
         """Return what a client owns, without a copy."""
         assert 0 <= client < self.num_clients
         return self.members[self.offsets[client] : self.offsets[client + 1]]
+
+    def rows_of_all(self, clients: np.ndarray) -> np.ndarray:
+        """Return what these clients own, one after another."""
+        sizes = self.sizes(clients)
+        starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]) if len(sizes) else sizes
+        places = np.arange(sizes.sum()) + np.repeat(self.offsets[clients] - starts, sizes)
+        return self.members[places]
 
 
 def by_label(labels: np.ndarray, num_classes: int) -> list[np.ndarray]:

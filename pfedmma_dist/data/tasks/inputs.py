@@ -7,7 +7,7 @@ another division is another run.
 import csv
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from pfedmma_dist.data.tasks.task import Task
 
 NAMED = 5
 """Images that a message names."""
+
+AT_ONCE = 2**16
+"""Images that are named at once: no list of all names is held."""
 
 COLUMNS = ("image", "digest")
 """Of the table of images."""
@@ -45,24 +48,27 @@ def facts(task: Task, rows: np.ndarray, *, by_row: bool) -> dict[str, Any]:
     }
 
 
-def images_of(task: Task, rows: np.ndarray) -> dict[str, str]:
-    """Return the name of each image within its store -> the hexadecimal digest of its content."""
-    content = np.ascontiguousarray(task.images.content[rows])
-    return {
-        task.images.store.label(int(row)): digest.tobytes().hex()
-        for row, digest in zip(rows, content, strict=True)
-    }
+def images_of(task: Task, rows: np.ndarray) -> Iterator[tuple[str, str]]:
+    """Yield the name of each image within its store, and the hexadecimal digest of its content."""
+    for start in range(0, len(rows), AT_ONCE):
+        part = rows[start : start + AT_ONCE]
+        content = np.ascontiguousarray(task.images.content[part])
+        words, width = content.tobytes().hex(), 2 * content[0].nbytes
+        for place, name in enumerate(task.images.store.labels(part)):
+            yield name, words[place * width : (place + 1) * width]
 
 
-def digest(images: Mapping[str, str]) -> str:
+def digest(images: Iterable[tuple[str, str]]) -> str:
     """Return one digest of all these images, in their order."""
-    return _hash(*images.items())
+    return _hash_all(images)
 
 
-def table(images: Mapping[str, str]) -> str:
+def table(images: Iterable[tuple[str, str]]) -> str:
     """Return the images as a CSV table, a line each."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *images.items()])
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    lines.writerows(images)
     return text.getvalue()
 
 
@@ -124,6 +130,10 @@ def _places(owned: Partition | np.ndarray, rows: np.ndarray) -> tuple[np.ndarray
 
 
 def _hash(*parts: Any) -> str:
+    return _hash_all(parts)
+
+
+def _hash_all(parts: Iterable[Any]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         raw = (

@@ -50,6 +50,12 @@ class Scope:
         """Return the rows that this client is scored on, ascending."""
         return self.rows if self.common else self.rows.rows(client)
 
+    def rows_of_all(self, clients: np.ndarray) -> np.ndarray:
+        """Return the rows that any of these clients is scored on; those that they share once."""
+        if self.common:
+            return self.rows if len(clients) else self.rows[:0]
+        return self.rows.rows_of_all(clients)
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -85,9 +91,9 @@ class Task:
         """Return which columns [G, C] bool of a softmax are classes that clients train on."""
         label_of = self.class_sets[class_set].label_of
         found = np.zeros((len(clients), len(self.class_sets[class_set].names)), bool)
-        for own, client in zip(found, clients, strict=True):
-            columns = label_of[self.client_classes.rows(int(client))]
-            own[columns[columns >= 0]] = True
+        columns = label_of[self.client_classes.rows_of_all(clients)]
+        places = np.repeat(np.arange(len(clients)), self.client_classes.sizes(clients))
+        found[places[columns >= 0], columns[columns >= 0]] = True
         return found
 
     def labels(self, class_set: str, rows: np.ndarray) -> np.ndarray:

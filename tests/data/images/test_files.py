@@ -172,8 +172,8 @@ def test_content_is_that_of_the_bytes_wherever_and_whenever_they_were_written(tm
 
 
 def test_label_names_a_file_wherever_the_folder_lies_and_whatever_its_bytes(tmp_path):
-    assert Files(tmp_path, ("dog/1.png",)).label(0) == "dog/1.png"
-    assert Files(tmp_path, (os.fsdecode(b"caf\xe9.png"),)).label(0) == "caf\\xe9.png"
+    assert Files(tmp_path, ("dog/1.png",)).labels(np.arange(1)) == ["dog/1.png"]
+    assert Files(tmp_path, (os.fsdecode(b"caf\xe9.png"),)).labels([0]) == ["caf\\xe9.png"]
 
 
 def test_pointer_of_git_lfs_in_place_of_an_image_is_recognised(tmp_path):

@@ -11,6 +11,16 @@ def test_partition_returns_sizes_and_rows_of_clients():
     assert [partition.rows(client).tolist() for client in range(3)] == [[4, 9], [], [2]]
 
 
+def test_partition_joins_the_rows_of_many_clients():
+    partition = Partition.of(
+        [np.array([4, 9]), np.array([], np.int64), np.array([2]), np.arange(3)]
+    )
+    for clients in ([], [1], [2, 0], [3, 1, 0]):
+        joined = [row for client in clients for row in partition.rows(client)]
+        assert partition.rows_of_all(np.array(clients, int)).tolist() == joined
+    assert partition.owners().tolist() == [0, 0, 2, 3, 3, 3]
+
+
 def test_partition_without_clients_is_empty():
     partition = Partition.of([])
     assert (partition.num_clients, partition.members.dtype) == (0, np.int64)

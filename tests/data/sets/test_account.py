@@ -183,7 +183,7 @@ def test_any_name_is_read_and_written_on_one_line(tmp_path, odd):
     assert [item.size for item in images.store.open(np.arange(8))] == [(4, 4)] * 8
     found = account(images)
     assert (found.read, found.found, found.line().count("\n")) == (8, 12, 0)
-    for text in (found.line(), images.store.name(0), images.store.label(0)):
+    for text in (found.line(), images.store.name(0), images.store.labels(np.arange(1))[0]):
         assert text.encode()
     assert images.store.name(0).isprintable()
 

@@ -166,5 +166,6 @@ def test_glyphs_bring_a_third_split_beside_the_same_two():
     drawn = [np.asarray(image) for image in three]
     assert np.array_equal(drawn[0], np.asarray(usual.store.open(np.array([0]))[0]))
     assert not np.array_equal(drawn[0], drawn[2]) and not np.array_equal(drawn[1], drawn[2])
-    assert found.store.label(800) == f"validation image 0 of {found.class_names[0]!r}"
+    [label] = found.store.labels(np.array([800]))
+    assert label == f"validation image 0 of {found.class_names[0]!r}"
     assert is_apart(divided(found, num_clients=10, validation=0.5))

@@ -1,0 +1,97 @@
+"""Clientele: all clients of a federation, who of them trains when and is hosted where."""
+
+import numpy as np
+
+from pfedmma_dist.clip.cache import Views
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.data.tasks.task import Task
+from pfedmma_dist.federation.cohort import (
+    Cohort,
+    assign_shards,
+    check_ranks,
+    cut_cohorts,
+    participants,
+    steps_per_epoch,
+    unseen_clients,
+)
+from pfedmma_dist.federation.views import scored_views, training_views
+from pfedmma_dist.world import World
+
+
+class Clientele:
+    """The clients of a federation in their shards; what concerns some of them costs no more.
+
+    All of it follows from the configuration, the task and the rank.
+    """
+
+    def __init__(self, cfg: Config, task: Task, world: World) -> None:
+        """cfg: with every null resolved."""
+        check_ranks(cfg.federation, world.size)
+        self.cfg, self.task, self.world = cfg, task, world
+        self.sizes = task.train.sizes()
+        self.unseen = unseen_clients(cfg.federation, cfg.seed, task.num_clients)
+        self.seen = np.setdiff1d(np.arange(task.num_clients), self.unseen)
+        self.scored = np.arange(task.num_clients)  # who is, on test images
+        self.num_seen = int(self.sizes[self.seen].sum())  # training images of theirs
+        self.steps = steps_per_epoch(self.sizes, cfg.federation) * cfg.federation.local_epochs
+        self.shards = assign_shards(self.steps, cfg.federation.num_shards)
+        self.shard_of = np.empty(task.num_clients, np.int64)  # [K]
+        for shard, members in enumerate(self.shards):
+            self.shard_of[members] = shard
+        self.hosted = [s for s in range(len(self.shards)) if s % world.size == world.rank]
+
+    def participants(self, round_index: int) -> np.ndarray:
+        """Return the sorted clients that train in a round, over all ranks."""
+        cfg = self.cfg
+        chosen = participants(cfg.federation, cfg.seed, round_index, len(self.seen))
+        return self.seen[chosen]
+
+    def trained(self, num_rounds: int) -> np.ndarray:
+        """Return the sorted clients that have trained after so many rounds, over all ranks."""
+        found = np.zeros(self.task.num_clients, bool)
+        for index in range(num_rounds):
+            chosen = self.participants(index)
+            found[chosen] = True
+            if len(chosen) == len(self.seen):  # nobody is left
+                break
+        return np.flatnonzero(found)
+
+    def local_participants(self, round_index: int) -> np.ndarray:
+        """Return those of them that are hosted here."""
+        chosen = self.participants(round_index)
+        return chosen[np.isin(self.shard_of[chosen], self.hosted)]
+
+    def cohorts(self, clients: np.ndarray) -> list[Cohort]:
+        """Cut these clients, as far as they are hosted here, into cohorts."""
+        size = self.cfg.federation.cohort_size
+        return [
+            cohort
+            for shard, own in zip(self.hosted, self.by_shard(clients, self.hosted), strict=True)
+            for cohort in cut_cohorts(shard, own, self.steps, size)
+        ]
+
+    def by_shard(self, clients: np.ndarray, shards: list[int]) -> list[np.ndarray]:
+        """Return which of these clients belong to each of these shards."""
+        of_each = self.shard_of[clients]
+        order = np.argsort(of_each, kind="stable")
+        ends = [np.searchsorted(of_each[order], shards, side) for side in ("left", "right")]
+        return [clients[order[begin:end]] for begin, end in zip(*ends, strict=True)]
+
+    def feature_groups(self, shards: list[int]) -> tuple[list[Views], list[Views]]:
+        """Return the (training, test) image views of these shards, in groups to encode together.
+
+        Only of clients that will read them: who trains is known before the first round.
+        """
+        scored = np.sort(np.concatenate(self.by_shard(self.scored, shards)))
+        train = training_views(self.task, self.by_shard(self.reading, shards), self.cfg.data.views)
+        return train, scored_views(self.task, scored)
+
+    @property
+    def reading(self) -> np.ndarray:
+        """The sorted clients that read training images: in a round, or in epochs before they are
+        scored."""
+        due = np.intersect1d(self.unseen, self.scored)
+        parts = [self.trained(self.cfg.federation.rounds), due]
+        if self.cfg.evaluate.finetune_epochs:
+            parts.append(np.intersect1d(self.seen, self.scored))
+        return np.unique(np.concatenate(parts))
