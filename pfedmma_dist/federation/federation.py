@@ -25,6 +25,7 @@ from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
+from pfedmma_dist.federation.grouping import those_to_score
 from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.tally import RoundStats, Tally
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
@@ -64,6 +65,7 @@ class Federation(Clientele):
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
         self.corrections = corrections_of(cfg, method, self.layout)
         check_finetuning(cfg.evaluate, self.layout)
+        self.scored = np.union1d(those_to_score(self), self.unseen)
         self.sources: Sources | None = None  # set once the features are there
         private = template[: self.layout.num_private]
         self.clients = ClientStore(
