@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.load import dims, load
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
@@ -47,7 +48,7 @@ DTYPES = (Dtype.float32, Dtype.bfloat16)
 
 
 @dataclass(frozen=True)
-class Stored:
+class Stored(Features):
     """Features of one batch by kind, held as the cache would hold them."""
 
     features: dict[ImageFeatures, torch.Tensor]  # [B, ...]

@@ -12,6 +12,7 @@ import numpy as np
 import open_clip
 import torch
 
+from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
@@ -76,7 +77,7 @@ def tiny_clip(dtype: torch.dtype = torch.float32, *, plain: bool = False) -> Fro
     return freeze(module.eval().to(dtype), tokenize, torch.device("cpu"), dtype, plain=plain)
 
 
-class NoiseFeatures:
+class NoiseFeatures(Features):
     """The frozen features of noise images: a dict of tables, every view the same."""
 
     def __init__(self, clip: FrozenCLIP) -> None:

@@ -8,16 +8,17 @@ number of ranks.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.carry import carried
 from pfedmma_dist.clip.disk import DiskStorage
+from pfedmma_dist.clip.features import Features, Pixels
 from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.manifest import DIGEST_BYTES, blocks
 from pfedmma_dist.clip.memory import MemoryStorage, fits_memory
@@ -33,30 +34,8 @@ Steps = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """(what is done, how many) -> context that gives a function to report steps done."""
 
 
-class Pixels(Protocol):
-    """Where normalised pixels come from; `data.pixels.PixelLoader` is one."""
-
-    made_by: str  # versions of all that can change a pixel
-
-    def batch(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
-        """Return [n, 3, H, H]."""
-        ...
-
-    def stream(self, chunks: Iterable[Views]) -> Iterator[Tensor]:
-        """Yield the batch of each chunk, decoding ahead."""
-        ...
-
-
-class Features(Protocol):
-    """Frozen features by image and view."""
-
-    def rows(self, kinds: Kinds, views: Views) -> Read:
-        """Return [n, *record_shape], of several kinds a tuple, on the device of the CLIP."""
-        ...
-
-
 @dataclass(frozen=True)
-class FreshFeatures:
+class FreshFeatures(Features):
     """No cache: images are decoded, and the frozen part is run, at every call."""
 
     clip: FrozenCLIP
@@ -67,7 +46,7 @@ class FreshFeatures:
         return shaped(kinds, self.clip.freeze(self.pixels.batch(*views), listed(kinds)))
 
 
-class FeatureCache:
+class FeatureCache(Features):
     """The features of all views that the clients of this host need, one table per kind."""
 
     def __init__(
@@ -100,6 +79,18 @@ class FeatureCache:
         index = torch.from_numpy(self._find(views)).to(next(iter(self.tables.values())).device)
         found = [self.tables[kind][index].to(self.clip.device) for kind in listed(kinds)]
         return shaped(kinds, found)
+
+    def stream(self, kinds: Kinds, steps: Sequence[Views]) -> Iterator[Read]:
+        """Yield the rows of one step after another; the host waits for the GPU in none of them."""
+        tables = [self.tables[kind] for kind in listed(kinds)]
+        index = torch.from_numpy(self._find(join(list(steps)))).to(tables[0].device)
+        parts = index.split([len(rows) for rows, _ in steps])
+        if tables[0].device == self.clip.device:
+            found = ([table[part] for table in tables] for part in parts)
+        else:
+            found = carried(tables, parts, self.clip.device)
+        for read in found:
+            yield shaped(kinds, read)
 
     def to_device(self, views: Views, budget: float) -> "FeatureCache":
         """Copy the rows of these views to the GPU where they fit `budget` bytes; else stay."""

@@ -68,6 +68,7 @@ class ClassText:
         self._forks: dict[int, tuple[Tensor, Tensor]] = {}
         self._entries: dict[int, Tensor] = {}
         self._ensembles: dict[tuple[str, ...], Tensor] = {}
+        self._tokens: dict[tuple[str, ...], Tensor] = {}
 
     @cached_property
     @torch.no_grad()
@@ -232,7 +233,10 @@ class PlainText(ClassText):
         return torch.ones(length, length, dtype=torch.bool, device=self.clip.device).tril()
 
     def _ids(self, texts: list[str]) -> Tensor:
-        return self.clip.tokenizer(texts).to(self.clip.device)
+        words = tuple(texts)
+        if words not in self._tokens:
+            self._tokens[words] = self.clip.tokenizer(texts).to(self.clip.device)
+        return self._tokens[words]
 
     def _whole(self, ids: Tensor) -> Tensor:
         """Return [C, L, W]."""

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.cache import Features, Views
+from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.recipe import Views
 from pfedmma_dist.clip.text import ClassText, class_text
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
@@ -62,7 +63,7 @@ class Federation:
             for name, classes in task.class_sets.items()
         }
         frozen = method.frozen(cfg.seed, clip)
-        self.layout = Layout(method.specs, {name: x.to(clip.device) for name, x in frozen.items()})
+        self.layout = Layout(method.specs, frozen, clip.device)
         template = method.template(self.layout, cfg.seed, clip)
         rule, size = cfg.server, self.layout.num_shared
         server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)

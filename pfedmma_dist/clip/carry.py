@@ -1,0 +1,38 @@
+"""Carry: rows of tables in host memory to the GPU, while it computes on those before them."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+
+def carried(
+    tables: Sequence[Tensor],  # [N, *record_shape] each, in host memory
+    parts: Sequence[Tensor],  # [n] int64 rows of each step
+    device: torch.device,
+) -> Iterator[list[Tensor]]:
+    """Yield each step's rows of every table on a GPU.
+
+    The host is ahead of the GPU: it gathers a step's rows into pinned memory, of which there are
+    two buffers, while the step before is computed, and a stream of its own copies them meanwhile.
+    """
+    most = max((len(part) for part in parts), default=0)
+    buffers = [
+        [torch.empty(most, *x.shape[1:], dtype=x.dtype, pin_memory=True) for x in tables]
+        for _ in range(2)
+    ]
+    copying, copied = torch.cuda.Stream(device), [torch.cuda.Event() for _ in buffers]
+    for index, part in enumerate(parts):
+        which = index % len(buffers)
+        copied[which].synchronize()  # the copy of two steps before, long over
+        rows = [buffer[: len(part)] for buffer in buffers[which]]
+        for table, row in zip(tables, rows, strict=True):
+            torch.index_select(table, 0, part, out=row)
+        computing = torch.cuda.current_stream(device)
+        with torch.cuda.stream(copying):
+            found = [row.to(device, non_blocking=True) for row in rows]
+            copied[which].record(copying)
+        computing.wait_event(copied[which])
+        for x in found:
+            x.record_stream(computing)  # else its memory could go to the next copy too soon
+        yield found
