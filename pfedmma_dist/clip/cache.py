@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.carry import carried
+from pfedmma_dist.clip.carry import carried, moved
 from pfedmma_dist.clip.disk import DiskStorage
 from pfedmma_dist.clip.features import Features, Pixels
 from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
@@ -29,6 +29,9 @@ from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
+
+RESIDENT = 0.7
+"""Share of a GPU's free memory that features may take."""
 
 Steps = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """(what is done, how many) -> context that gives a function to report steps done."""
@@ -92,18 +95,25 @@ class FeatureCache(Features):
         for read in found:
             yield shaped(kinds, read)
 
-    def to_device(self, views: Views, budget: float) -> "FeatureCache":
-        """Copy the rows of these views to the GPU where they fit `budget` bytes; else stay."""
+    def to_device(self, views: Views, sharers: int = 1) -> "FeatureCache":
+        """Copy the rows of these views to the GPU where they fit its free memory; else stay.
+
+        sharers: ranks that do so on this GPU. The rest of the memory is left to the training.
+        """
         device = self.clip.device
         if device.type != "cuda":
             return self
         per_row = self.num_bytes / max(1, len(self._order))
         free, _ = torch.cuda.mem_get_info(device)
-        if per_row * len(views[0]) > min(budget, 0.7 * free):
-            log.info("feature cache: kept in host memory, too large for the GPU")
+        needed, room = per_row * len(views[0]), RESIDENT * free / sharers
+        if needed > room:
+            words = (
+                "feature cache: read from host memory: %.2f GiB, of which the GPU has room for %.2f"
+            )
+            log.info(words, needed / GIB, room / GIB)
             return self
-        index = torch.from_numpy(self._find(views))
-        tables = {kind: table[index].to(device) for kind, table in self.tables.items()}
+        index = self._find(views)
+        tables = {kind: moved(table, index, device) for kind, table in self.tables.items()}
         return FeatureCache(self.clip, tables, views, "gpu")
 
     def _find(self, views: Views) -> np.ndarray:
@@ -132,7 +142,7 @@ def build(
     features and on those that encode them.
     """
     order = join(groups)
-    dtype = getattr(torch, (cfg.cache_dtype or cfg.dtype).value)
+    dtype = getattr(torch, (cfg.cache_dtype or cfg.dtype).stored)
     shapes = {file_name(kind): clip.record_shape(kind) for kind in kinds}
     sizes = {
         name: len(order[0]) * int(np.prod(shape)) * dtype.itemsize for name, shape in shapes.items()

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
+
+AT_ONCE = 256 << 20
+"""Bytes that are gathered in host memory on their way to stay on the GPU."""
 
 
 def carried(
@@ -36,3 +40,13 @@ def carried(
         for x in found:
             x.record_stream(computing)  # else its memory could go to the next copy too soon
         yield found
+
+
+def moved(table: Tensor, index: np.ndarray, device: torch.device) -> Tensor:
+    """Return these rows of a table in host memory on a device, copied a part at a time."""
+    found = torch.empty(len(index), *table.shape[1:], dtype=table.dtype, device=device)
+    step = max(1, AT_ONCE // max(1, table[:1].numel() * table.element_size()))
+    for start in range(0, len(index), step):
+        part = slice(start, start + step)
+        found[part] = table[torch.from_numpy(index[part])].to(device)
+    return found

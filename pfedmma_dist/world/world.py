@@ -145,6 +145,13 @@ class World:
         """Number of ranks of this host."""
         return len(self.host_ranks)
 
+    @property
+    def sharers(self) -> int:
+        """Number of ranks of this host for every GPU that they see, rounded up; 1 on CPUs."""
+        if self.device.type != "cuda":
+            return 1
+        return -(-self.host_size // torch.cuda.device_count())
+
     def entering(self, phase: str) -> None:
         """Say what this rank begins with, for others that may have to wait for it."""
         if self.roster is not None:

@@ -89,6 +89,6 @@ def born(name: str, form: Form, device: torch.device, cfg: Config) -> Federation
     tables = [features.cpu() for features in clip.freeze(pixels, kinds)]
     cache = FeatureCache(clip, dict(zip(kinds, tables, strict=True)), VIEWS, "ram")
     if form.is_resident:
-        cache = cache.to_device(VIEWS, 1e12)
+        cache = cache.to_device(VIEWS)
     federation.sources = Sources(train=cache, test=cache)
     return federation
