@@ -75,12 +75,12 @@ def step_of(
     clip = frozen(args.model, dtype, plain, args.device)
     kind = METHODS[method_name]
     method = kind.build(kind.Options(), clip.dims, args.classes, CACHED)
-    layout = Layout(method.specs, method.frozen(0, clip))
+    layout = Layout(method.specs, method.frozen(0, clip), clip.device)
     side = clip.dims.image_size
     pixels = torch.randn(args.batch, 3, side, side, generator=torch.Generator().manual_seed(0))
     stored = dict(zip(kinds := listed(method.images), clip.freeze(pixels, kinds), strict=True))
     if not plain:
-        stored = {kind: x.to(getattr(torch, dtype.value)) for kind, x in stored.items()}
+        stored = {kind: x.to(getattr(torch, dtype.stored)) for kind, x in stored.items()}
     text = class_text(clip, tuple(NAMES[: args.classes]), "a photo of a {}.")
     theta = layout.template(0).repeat(cohort, 1).to(clip.device)
     shape = (cohort, args.batch)
@@ -131,8 +131,8 @@ def seconds(action: Callable[[], object], device: str) -> float:
 def gemm_rate(dtype: Dtype, device: str) -> float:
     """Return FLOP per second of a product of the size of a ViT-B MLP on a batch."""
     n, k, m = (6304, 768, 3072) if device == "cpu" else (6304 * 8, 768, 3072)
-    a = torch.randn(n, k, device=device).to(getattr(torch, dtype.value))
-    b = torch.randn(k, m, device=device).to(getattr(torch, dtype.value))
+    a = torch.randn(n, k, device=device).to(getattr(torch, dtype.stored))
+    b = torch.randn(k, m, device=device).to(getattr(torch, dtype.stored))
     times = [seconds(lambda: a @ b, device) for _ in range(12)]
     return 2 * n * k * m / min(times[2:])
 

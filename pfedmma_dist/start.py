@@ -19,6 +19,7 @@ from pfedmma_dist.config.identity import (
 )
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.config.shards import num_shards
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.reading import Newer
@@ -131,6 +132,8 @@ def resolve(cfg: Config, world: World) -> None:
     if cfg.federation.cohort_size is None:
         # Measured: lockstep costs a CPU a quarter, and one client at a time leaves a GPU idle.
         cfg.federation.cohort_size = 8 if world.device.type == "cuda" else 1
+    if cfg.federation.num_shards is None:
+        cfg.federation.num_shards = num_shards(world.device.type, world.size)
     narrow = cfg.clip.dtype is Dtype.tfloat32
     if narrow and world.device.type != "cuda":
         raise TogetherError(

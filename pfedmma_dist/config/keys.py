@@ -200,10 +200,15 @@ class FederationConfig:
     """FedProx (Li et al., MLSys 2020): mu / 2 times the squared distance of a client's shared
     parameters from those it downloaded, added to its loss; no effect where nothing is shared. 0.5
     for prompts (PromptFL's code, where the term is detached and has no gradient; here it has)."""
-    num_shards: int = key(
-        8, role=Role.BITS, limit=Limit(lambda x: 1 <= x <= 65536, "1 or more, at most 65,536")
+    num_shards: int | None = key(
+        None,
+        role=Role.BITS,
+        is_open=True,
+        was=8,
+        limit=Limit(lambda x: 1 <= x <= 65536, "1 or more, at most 65,536"),
     )
-    """Fixed groups of clients; a rank hosts whole shards, so at most num_shards ranks. Part of the
+    """Fixed groups of clients; a rank hosts whole shards, so at most num_shards ranks. null means 8
+    on CPUs and the number of ranks on GPUs, where small groups leave cohorts empty. Part of the
     result's bits, like the seed."""
     cohort_size: int | None = key(None, role=Role.BITS, is_open=True, limit=AT_LEAST_1)
     """Clients trained in lockstep; null means 1 on a CPU and 8 on a GPU. Part of the result's

@@ -14,6 +14,7 @@ from pfedmma_dist.clip.cache import FeatureCache
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.learning import CorrectionConfig
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.world import World
@@ -54,17 +55,27 @@ def module() -> torch.nn.Module:
         ).eval()
 
 
-def live(name: str, form: Form, device: torch.device, places: Places | None = None) -> Life:
+def live(
+    name: str,
+    form: Form,
+    device: torch.device,
+    places: Places | None = None,
+    epochs: tuple[int, ...] = (1, 1, 2),
+    correction: CorrectionConfig | None = None,
+) -> Life:
     """Return what three rounds of a method leave, and everybody's scores.
 
     places: of a pretended device. The last round has an epoch more than the one before: what waits
     oftener in it waits in every step.
     """
     cfg = tiny_config(batch_size=8, num_shards=1, cohort_size=len(SIZES))
+    cfg.federation.local_epochs = epochs[0]
+    cfg.correction = correction or cfg.correction
+    cfg.evaluate.finetune_epochs = 1 if correction else 0
     federation = born(name, form, device, cfg)
     lived, waits = Life(), []
-    for index, epochs in enumerate((1, 1, 2) if federation.layout.num_trained else ()):
-        cfg.federation.local_epochs = epochs
+    for index, count in enumerate(epochs if federation.layout.num_trained else ()):
+        cfg.federation.local_epochs = count
         before = Counter() if places is None else places.waits.copy()
         lived.losses.append(federation.round(index).loss)
         waits.append(Counter() if places is None else places.waits - before)

@@ -1,4 +1,4 @@
-"""What a product is computed in is what clip.dtype says, and the same at every start."""
+"""What a start settles by the device: arithmetic, kernels and shards."""
 
 from collections.abc import Iterator
 
@@ -52,6 +52,15 @@ def test_arithmetic_of_gpus_alone_is_refused_on_a_cpu() -> None:
 def test_types_that_would_not_do_are_refused_with_the_reason(word: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         config(word)
+
+
+def test_a_gpu_has_one_shard_for_each_rank_unless_they_are_counted() -> None:
+    eight_ranks = World(0, 8, torch.device("cuda", 0), host_ranks=(0,))
+    for world, shards in ((GPU, 1), (eight_ranks, 8), (World.alone(), 8)):
+        left, told = config(), config("federation.num_shards=3")
+        resolve(left, world)
+        resolve(told, world)
+        assert (left.federation.num_shards, told.federation.num_shards) == (shards, 3)
 
 
 @pytest.mark.parametrize("asked", [True, False])
