@@ -25,8 +25,8 @@ def seconds(action: Callable[[], object], device: str) -> float:
 def gemm_rate(dtype: Dtype, device: str) -> float:
     """Return FLOP per second of a product of the size of a ViT-B MLP on a batch."""
     n, k, m = (6304, 768, 3072) if device == "cpu" else (6304 * 8, 768, 3072)
-    a = torch.randn(n, k, device=device).to(getattr(torch, dtype.value))
-    b = torch.randn(k, m, device=device).to(getattr(torch, dtype.value))
+    a = torch.randn(n, k, device=device).to(getattr(torch, dtype.stored))
+    b = torch.randn(k, m, device=device).to(getattr(torch, dtype.stored))
     times = [seconds(lambda: a @ b, device) for _ in range(12)]
     return 2 * n * k * m / min(times[2:])
 

@@ -18,6 +18,7 @@ import checkout  # noqa: F401 (before what it lets us find)
 import numpy as np
 
 from pfedmma_dist.config.keys import DataConfig, Dealing, Experiment, FederationConfig
+from pfedmma_dist.config.shards import ON_CPUS
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.task import Task
@@ -83,7 +84,7 @@ def parts_of_a_federation(task: Task) -> dict[str, Callable[[], object]]:
     steps = steps_per_epoch(task.train.sizes(), cfg)
     clients = np.arange(task.num_clients)
     return {
-        "shards": lambda: assign_shards(steps, cfg.num_shards),
+        "shards": lambda: assign_shards(steps, ON_CPUS),
         "cohorts": lambda: cut_cohorts(0, clients, steps, 1),
         "test rows": lambda: rows_of(task.scopes, clients),
         "client table": lambda: ClientTable.count(

@@ -29,10 +29,12 @@ import numpy as np
 import torch
 from clock import flops, gemm_rate, seconds
 
+from pfedmma_dist.clip.features import Features
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.load import dims, load
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
-from pfedmma_dist.clip.text import ClassText, class_text
+from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.command_line import from_yaml, resolve_method
 from pfedmma_dist.config.keys import CacheMode, ClipConfig, Config, Dtype
 from pfedmma_dist.config.presets import installed
@@ -73,7 +75,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Stored:
+class Stored(Features):
     """Features of one batch by kind, held as the cache would hold them."""
 
     features: dict[ImageFeatures, torch.Tensor]  # [B, ...]
@@ -104,12 +106,12 @@ def step_of(preset: str, form: Form, args: argparse.Namespace) -> Callable[[], o
     cfg = configured(preset)
     name, options = resolve_method(cfg.method, METHODS)
     method = METHODS[name].build(options, clip.dims, args.classes, CACHED)
-    layout = Layout(method.specs, method.frozen(0, clip))
+    layout = Layout(method.specs, method.frozen(0, clip), clip.device)
     side = clip.dims.image_size
     pixels = torch.randn(args.batch, 3, side, side, generator=torch.Generator().manual_seed(0))
     stored = dict(zip(kinds := listed(method.images), clip.freeze(pixels, kinds), strict=True))
     if not form.plain:
-        stored = {kind: x.to(getattr(torch, form.dtype.value)) for kind, x in stored.items()}
+        stored = {kind: x.to(getattr(torch, form.dtype.stored)) for kind, x in stored.items()}
     text = class_text(clip, tuple(NAMES[: args.classes]), "a photo of a {}.")
     theta = layout.template(0).repeat(form.cohort, 1).to(clip.device)
     shape = (form.cohort, args.batch)

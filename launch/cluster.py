@@ -72,7 +72,7 @@ class Cluster:
             "name": name,
             "nodes": self.nodes,
             "tasks_per_node": self.ranks_per_node,
-            # Not per task: NCCL wants each rank of a node to see the GPUs of the others.
+            # Not per task: ranks take the GPU of their number on the node.
             "gpus_per_node": self.gpus_per_rank * self.ranks_per_node or None,
             "cpus_per_task": self.cpus_per_rank,
             "mem_gb": self.memory,

@@ -157,7 +157,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
         return 0
     for remark in unread(words, config).values():
         print(f"warning: {spelled(remark)}", file=sys.stderr)
-    check_ranks(config, cluster.num_ranks)
+    check_ranks(config, cluster.num_ranks, on_gpus=bool(cluster.gpus_per_rank))
     folder = run_folder(config, METHODS).absolute()
     check_log_folder(folder)
     if kind == "slurm":

@@ -17,6 +17,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.kinds import SWEEP, refuse_other_kind
 from pfedmma_dist.config.merge import leaves, merged, shown
 from pfedmma_dist.config.presets import alike, find
+from pfedmma_dist.config.shards import num_shards
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.reading import FORMAT, read_rows
@@ -142,9 +143,10 @@ def is_finished(run: PlannedRun) -> bool:
     return run.folder.result.exists()
 
 
-def check_ranks(config: Config, num_ranks: int) -> None:
+def check_ranks(config: Config, num_ranks: int, *, on_gpus: bool = False) -> None:
     """Refuse more ranks than there are shards to host."""
-    shards = config.federation.num_shards
+    device = "cuda" if on_gpus and config.run.device != "cpu" else "cpu"
+    shards = config.federation.num_shards or num_shards(device, num_ranks)
     if num_ranks > shards:
         raise ValueError(
             f"federation.num_shards: {shards} shards cannot feed {num_ranks} ranks; set "

@@ -56,7 +56,11 @@ def main(argv: list[str] | None = None) -> int:
         folder = runs[0].folder.path.parent
         ranks, workers = processes(words.ranks, words.workers)
         for run in runs:
-            check_ranks(run.config, cluster.num_ranks if cluster else ranks)
+            if cluster:
+                on_gpus = bool(cluster.gpus_per_rank)
+                check_ranks(run.config, cluster.num_ranks, on_gpus=on_gpus)
+            else:
+                check_ranks(run.config, ranks)
         for remark in [*unread_everywhere(runs), *adoption_warnings(runs)]:
             print(f"warning: {spelled(remark)}", file=sys.stderr)
         if cluster:

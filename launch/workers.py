@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from launch.forks import Fork, can_fork
+from launch.gpus import dealt, visible
 from launch.jobs import LOCAL, Job, add_jobs, process
 from launch.state import first_error, outcome, pace
 from launch.stop import StopSignal
@@ -32,6 +33,7 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes] | Fork
     began: float
+    worker: int  # of those that run at a time
     told: int = 0  # signals passed on
 
     @property
@@ -46,6 +48,7 @@ class Workers:
     def __init__(self, folder: Path, ranks: int, count: int, stop: StopSignal) -> None:
         """folder: of the sweep. ranks: of each run. count: runs at a time."""
         self.folder, self.ranks, self.count, self.stop = folder, ranks, count, stop
+        self.gpus = visible() if count > 1 else []  # else a run takes those that it finds
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def run(self, tasks: Sequence[tuple[str, Task]]) -> int:
@@ -56,7 +59,9 @@ class Workers:
             with self.console.status("") as status:
                 while running or (waiting and not self.stop()):
                     while waiting and len(running) < self.count and not self.stop():
-                        running.append(self._start(*waiting.pop(0)))
+                        busy = {child.worker for child in running}
+                        worker = min(set(range(self.count)) - busy)
+                        running.append(self._start(*waiting.pop(0), worker))
                         self._write_down(running[-1])
                     for child in [*running]:
                         if child.process.poll() is not None:
@@ -75,21 +80,25 @@ class Workers:
         """Print one line about one run."""
         self.console.print(f"{label}  {took:>7}  {words}", markup=False)
 
-    def _start(self, label: str, task: Task) -> Child:
+    def _start(self, label: str, task: Task, worker: int) -> Child:
         log = self.folder / "logs" / f"{task.run}.log"
         words = share_of_cores(task, self.ranks * self.count) if self.count > 1 else []
         began = time.monotonic()
         with open(log, "w", encoding="utf-8") as output:
             if self.ranks == 1 and can_fork():
-                return Child(task, label, log, Fork([task.config, *words], log), began)
+                return Child(task, label, log, Fork([task.config, *words], log), began, worker)
             started = subprocess.Popen(
                 [*command(task, self.ranks), *words],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": SAVE_SECONDS, **os.environ},
+                env={
+                    "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": SAVE_SECONDS,
+                    **os.environ,
+                    **dealt(self.gpus, worker, self.ranks),
+                },
                 start_new_session=True,  # of a Ctrl-C it hears once, from us
             )
-        return Child(task, label, log, started, began)
+        return Child(task, label, log, started, began, worker)
 
     def _write_down(self, child: Child) -> None:
         """Add a run that was started to jobs.csv."""

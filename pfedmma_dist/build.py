@@ -126,7 +126,7 @@ def attach_features(
     train, test = federation.feature_groups(federation.hosted)
 
     def cached(
-        groups: list[cache.Views], mine: list[cache.Views], kinds: list[ImageFeatures], of: str
+        groups: list[cache.Views], kinds: list[ImageFeatures], of: str
     ) -> cache.FeatureCache:
         key = f"{of} {images.identity(np.unique(cache.join(groups)[0]))}"
         key += f" {images.scaling}" if images.scaling else ""
@@ -140,14 +140,13 @@ def attach_features(
                 f"clip.cache_folder: cannot write the feature cache ({error}); make room there, "
                 "point clip.cache_folder at another disk, or set clip.cache=off"
             ) from error
-        return found.to_device(cache.join(mine), budget.cache_memory * GIB)
+        return found
 
     read = list(listed(federation.method.images))
     kinds = list(dict.fromkeys([FINAL, *read]))  # FINAL for zero-shot CLIP
-    caches, in_train, in_test = [], fresh, fresh
+    in_train, in_test = fresh, fresh
     if testing:
-        in_test = cached(host_test, test, kinds, "centre crop")
-        caches.append(in_test)
+        in_test = cached(host_test, kinds, "centre crop")
         if in_test.place != "disk":
             left = budget.cache_memory - in_test.num_bytes / GIB
             budget = replace(budget, cache_memory=max(0, left))
@@ -155,10 +154,13 @@ def attach_features(
         # numpy may change what its random streams draw
         drawn = f"augmented, seed {cfg.seed}, numpy {np.__version__}"
         of = "centre crop" if cfg.data.views == 1 else drawn
-        in_train = cached(host_train, train, read, of)
-        caches.append(in_train)
+        in_train = cached(host_train, read, of)
+    if in_train is not fresh:  # the first to find room on a GPU: they are read oftener
+        in_train = in_train.to_device(cache.join(train), world.sharers)
+    if in_test is not fresh:
+        in_test = in_test.to_device(cache.join(test), world.sharers)
     federation.sources = Sources(train=in_train, test=in_test)
-    return caches
+    return [each for each in (in_test, in_train) if each is not fresh]
 
 
 def zero_shot(federation: Federation) -> Scores:

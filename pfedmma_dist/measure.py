@@ -43,7 +43,7 @@ def rounds(cfg: Config) -> Measured:
     try:
         resolve(cfg, world)
         federation = assemble(_long_enough(cfg), world)
-        attach_features(federation, _silent, testing=False)
+        attach_features(federation, silent, testing=False)
         took = [federation.round(index).seconds for index in range(1 + TIMED)][1:]
         resident, gpu = memory_mib(world.device)
         with FlopCounterMode(display=False) as counter:
@@ -62,5 +62,6 @@ def _long_enough(cfg: Config) -> Config:
 
 
 @contextmanager
-def _silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Tell nobody how far a step is."""
     yield lambda done: None

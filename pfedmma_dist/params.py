@@ -53,9 +53,14 @@ class Layout:
     """The order of a method's parameters in a row: private first, shared last."""
 
     def __init__(
-        self, specs: tuple[ParamSpec, ...], frozen: Mapping[str, Tensor] | None = None
+        self,
+        specs: tuple[ParamSpec, ...],
+        frozen: Mapping[str, Tensor] | None = None,
+        device: torch.device | None = None,
     ) -> None:
-        """frozen: values of what is frozen, without which there are no views of it."""
+        """frozen: values of what is frozen, without which there are no views of it. device: of the
+        rows, and so of what is the same for all rows; None: the CPU."""
+        self.device = device
         names = [spec.name for spec in specs]
         assert len(set(names)) == len(names), "parameter names must differ"
         trained = [spec for spec in specs if not spec.frozen]
@@ -64,7 +69,9 @@ class Layout:
         self.num_shared = sum(spec.size for spec in trained if spec.shared)
         fixed = [spec for spec in specs if spec.frozen]
         self.frozen = (
-            {s.name: frozen[s.name].float().view(s.shape) for s in fixed} if frozen else {}
+            {s.name: frozen[s.name].to(device).float().view(s.shape) for s in fixed}
+            if frozen
+            else {}
         )
         self._is_whole = len(self.frozen) == len(fixed)
 
@@ -96,8 +103,11 @@ class Layout:
 
     def spread(self, field: str) -> Tensor:
         """Return a spec's number, such as `grad_scale`, repeated over its span: [P + S] float32."""
-        parts = [torch.full((spec.size,), float(getattr(spec, field))) for spec in self.specs]
-        return torch.cat(parts) if parts else torch.zeros(0)
+        parts = [
+            torch.full((spec.size,), float(getattr(spec, field)), device=self.device)
+            for spec in self.specs
+        ]
+        return torch.cat(parts) if parts else torch.zeros(0, device=self.device)
 
     def fingerprint(self) -> str:
         """Return a hash of names, shapes and sharing, and of what is frozen with its values; a

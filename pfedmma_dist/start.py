@@ -6,6 +6,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from pfedmma_dist.config.choices import Dtype
 from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.config.identity import (
     Flat,
@@ -18,14 +19,15 @@ from pfedmma_dist.config.identity import (
 )
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.config.shards import num_shards
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest, result
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.manifest import DAMAGE, candidates
-from pfedmma_dist.run.together import together
-from pfedmma_dist.world import World, limit_threads, make_deterministic
+from pfedmma_dist.run.together import TogetherError, together
+from pfedmma_dist.world import World, allow_tf32, limit_threads, make_deterministic
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +56,6 @@ def settle(cfg: Config, folder: RunFolder, world: World) -> None:
         for level, words in remarks:
             log.log(level, "%s", words)
     resolve(cfg, world)
-    if cfg.run.deterministic:
-        make_deterministic()
 
 
 def adopt(cfg: Config, folder: RunFolder) -> list[Remark]:
@@ -126,13 +126,24 @@ def check_config(folder: RunFolder) -> None:
 
 
 def resolve(cfg: Config, world: World) -> None:
-    """Decide what null leaves to the program."""
+    """Decide what null leaves to the program, and set up this process accordingly."""
     if cfg.federation.first_round_all is None:
         cfg.federation.first_round_all = METHODS[cfg.method["name"]].first_round_all
     if cfg.federation.cohort_size is None:
         # Measured: lockstep costs a CPU a quarter, and one client at a time leaves a GPU idle.
         cfg.federation.cohort_size = 8 if world.device.type == "cuda" else 1
+    if cfg.federation.num_shards is None:
+        cfg.federation.num_shards = num_shards(world.device.type, world.size)
+    narrow = cfg.clip.dtype is Dtype.tfloat32
+    if narrow and world.device.type != "cuda":
+        raise TogetherError(
+            "clip.dtype: tfloat32 is arithmetic of a GPU, and this run computes on "
+            f"{world.device.type}; set clip.dtype=float32"
+        )
+    allow_tf32(narrow)
     cfg.run.threads = limit_threads(cfg.run.threads, world)
+    if cfg.run.deterministic:
+        make_deterministic()
 
 
 def _kept(folder: RunFolder) -> tuple[Flat | None, str]:

@@ -51,7 +51,7 @@ def give_up(ranks: list[Roster], rank: int) -> str:
     """Let a rank wait in vain, and return what it ends with."""
     ranks[rank].come()
     with pytest.raises(RankLost) as lost:
-        wait_for_ranks(Never(), ranks[rank], lambda: None, 0.4, 0.0, False)
+        wait_for_ranks(Never(), ranks[rank], lambda: None, 0.4, 0.0)
     return str(lost.value)
 
 

@@ -13,6 +13,7 @@ import open_clip
 import torch
 from agreement import Golden
 
+from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.model import FrozenCLIP, ImageFeatures
@@ -77,7 +78,7 @@ def tiny_clip(dtype: torch.dtype = torch.float32, *, plain: bool = False) -> Fro
     return freeze(module.eval().to(dtype), tokenize, torch.device("cpu"), dtype, plain=plain)
 
 
-class NoiseFeatures:
+class NoiseFeatures(Features):
     """The frozen features of noise images: a dict of tables, every view the same."""
 
     def __init__(self, clip: FrozenCLIP) -> None:

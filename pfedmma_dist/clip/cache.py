@@ -8,16 +8,17 @@ number of ranks.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.carry import carried, moved
 from pfedmma_dist.clip.disk import DiskStorage
+from pfedmma_dist.clip.features import Features, Pixels
 from pfedmma_dist.clip.kinds import Kinds, Read, listed, shaped
 from pfedmma_dist.clip.manifest import DIGEST_BYTES, blocks
 from pfedmma_dist.clip.memory import MemoryStorage, fits_memory
@@ -29,34 +30,15 @@ from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
 
+RESIDENT = 0.7
+"""Share of a GPU's free memory that features may take."""
+
 Steps = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """(what is done, how many) -> context that gives a function to report steps done."""
 
 
-class Pixels(Protocol):
-    """Where normalised pixels come from; `data.pixels.PixelLoader` is one."""
-
-    made_by: str  # versions of all that can change a pixel
-
-    def batch(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
-        """Return [n, 3, H, H]."""
-        ...
-
-    def stream(self, chunks: Iterable[Views]) -> Iterator[Tensor]:
-        """Yield the batch of each chunk, decoding ahead."""
-        ...
-
-
-class Features(Protocol):
-    """Frozen features by image and view."""
-
-    def rows(self, kinds: Kinds, views: Views) -> Read:
-        """Return [n, *record_shape], of several kinds a tuple, on the device of the CLIP."""
-        ...
-
-
 @dataclass(frozen=True)
-class FreshFeatures:
+class FreshFeatures(Features):
     """No cache: images are decoded, and the frozen part is run, at every call."""
 
     clip: FrozenCLIP
@@ -67,7 +49,7 @@ class FreshFeatures:
         return shaped(kinds, self.clip.freeze(self.pixels.batch(*views), listed(kinds)))
 
 
-class FeatureCache:
+class FeatureCache(Features):
     """The features of all views that the clients of this host need, one table per kind."""
 
     def __init__(
@@ -101,18 +83,37 @@ class FeatureCache:
         found = [self.tables[kind][index].to(self.clip.device) for kind in listed(kinds)]
         return shaped(kinds, found)
 
-    def to_device(self, views: Views, budget: float) -> "FeatureCache":
-        """Copy the rows of these views to the GPU where they fit `budget` bytes; else stay."""
+    def stream(self, kinds: Kinds, steps: Sequence[Views]) -> Iterator[Read]:
+        """Yield the rows of one step after another; the host waits for the GPU in none of them."""
+        tables = [self.tables[kind] for kind in listed(kinds)]
+        index = torch.from_numpy(self._find(join(list(steps)))).to(tables[0].device)
+        parts = index.split([len(rows) for rows, _ in steps])
+        if tables[0].device == self.clip.device:
+            found = ([table[part] for table in tables] for part in parts)
+        else:
+            found = carried(tables, parts, self.clip.device)
+        for read in found:
+            yield shaped(kinds, read)
+
+    def to_device(self, views: Views, sharers: int = 1) -> "FeatureCache":
+        """Copy the rows of these views to the GPU where they fit its free memory; else stay.
+
+        sharers: ranks that do so on this GPU. The rest of the memory is left to the training.
+        """
         device = self.clip.device
         if device.type != "cuda":
             return self
         per_row = self.num_bytes / max(1, len(self._order))
         free, _ = torch.cuda.mem_get_info(device)
-        if per_row * len(views[0]) > min(budget, 0.7 * free):
-            log.info("feature cache: kept in host memory, too large for the GPU")
+        needed, room = per_row * len(views[0]), RESIDENT * free / sharers
+        if needed > room:
+            words = (
+                "feature cache: read from host memory: %.2f GiB, of which the GPU has room for %.2f"
+            )
+            log.info(words, needed / GIB, room / GIB)
             return self
-        index = torch.from_numpy(self._find(views))
-        tables = {kind: table[index].to(device) for kind, table in self.tables.items()}
+        index = self._find(views)
+        tables = {kind: moved(table, index, device) for kind, table in self.tables.items()}
         return FeatureCache(self.clip, tables, views, "gpu")
 
     def _find(self, views: Views) -> np.ndarray:
@@ -141,7 +142,7 @@ def build(
     features and on those that encode them.
     """
     order = join(groups)
-    dtype = getattr(torch, (cfg.cache_dtype or cfg.dtype).value)
+    dtype = getattr(torch, (cfg.cache_dtype or cfg.dtype).stored)
     shapes = {file_name(kind): clip.record_shape(kind) for kind in kinds}
     sizes = {
         name: len(order[0]) * int(np.prod(shape)) * dtype.itemsize for name, shape in shapes.items()

@@ -83,7 +83,7 @@ def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
         module.visual.preprocess_cfg = read_scaling(catalogue.description(cfg.model))
         _warn_of_scaling("model", cfg.model, module.visual.preprocess_cfg)
     module.eval().requires_grad_(False)
-    dtype = getattr(torch, cfg.dtype.value)
+    dtype = getattr(torch, cfg.dtype.stored)
     return freeze(module, words, device, dtype, plain=cfg.cache is CacheMode.off)
 
 

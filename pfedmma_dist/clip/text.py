@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pfedmma_dist.clip.low_rank import Inside, nothing_inside
+from pfedmma_dist.clip.low_rank import Inside
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text_tree import Tree, Trees
 from pfedmma_dist.clip.tower import Branch
@@ -29,6 +29,7 @@ class ClassText:
         self._forks: dict[int, tuple[Tensor, Tensor]] = {}
         self._entries: dict[int, Tensor] = {}
         self._ensembles: dict[tuple[str, ...], Tensor] = {}
+        self._tokens: dict[tuple[str, ...], tuple[Tensor, list[int]]] = {}  # of the plain form
 
     @cached_property
     @torch.no_grad()
@@ -162,101 +163,3 @@ class ClassText:
         embedding = self.clip.embed_text
         x = embedding.token[tree.ids].to(self.clip.wide)
         return (x + embedding.position[tree.position])[None]
-
-
-class PlainText(ClassText):
-    """The plain form: every sequence whole and for itself, all tokens of all blocks."""
-
-    def branched(self, branch: Branch | None, start: int, num_clients: int) -> Tensor:
-        """Return unit vectors [G, C, D] of the template prompts."""
-        ids = self._ids([self.template.format(name) for name in self.names])
-        with torch.no_grad():
-            x = self.clip.text.run(self._whole(ids), 0, start, mask=self._causal)
-        return self._encode(x.repeat(num_clients, 1, 1), ids, start, branch)
-
-    def adapted(self, inside: Inside, start: int, num_clients: int) -> Tensor:
-        """Return unit vectors [G, C, D] of the template prompts."""
-        ids = self._ids([self.template.format(name) for name in self.names])
-        with torch.no_grad():
-            x = self.clip.text.run(self._whole(ids), 0, start, mask=self._causal)
-        return self._encode(x.repeat(num_clients, 1, 1), ids, start, None, inside)
-
-    def with_context(
-        self, context: Tensor, before: int | None = None, *, unit: bool = True
-    ) -> Tensor:
-        """Return vectors [G, C, D] of "<SOT> context name. <EOT>", of length 1 where `unit`."""
-        before = context.shape[1] if before is None else before
-        ids = self._ids(self._trees.texts(before, context.shape[1] - before))
-        return self._encode(self._filled_whole(ids, context, before), ids, 0, None, unit=unit)
-
-    def without_name(self, context: Tensor) -> Tensor:
-        """Return unit vectors [G, D] of "<SOT> context. <EOT>", of contexts [G, n, W]."""
-        ids = self._ids(self._trees.texts(context.shape[1], named=False))
-        x = self._filled_whole(ids, context, context.shape[1])
-        return self._encode(x, ids, 0, None)[:, 0]
-
-    def with_class_tokens(self, context: Tensor, tokens: Tensor, start: int) -> Tensor:
-        """Return unit vectors [G, C, D]; block `start` is given tokens [G, C, n, W]."""
-        num_context = context.shape[1]
-        ids = self._ids(self._trees.texts(num_context))
-        x = self._filled_whole(ids, context, num_context)
-        x = self.clip.text.run(x, 0, start, mask=self._causal)
-        tokens = tokens.to(x.dtype).flatten(0, 1)
-        x = torch.cat([x[:, :1], tokens, x[:, 1 + num_context :]], dim=1)
-        return self._encode(x, ids, start, None)
-
-    def context_bytes(self, num_context: int) -> int:
-        """Estimate what `with_context` keeps for the gradient of one context."""
-        return self.clip.text.kept_bytes(len(self.names) * len(self.clip.embed_text.position))
-
-    def _encode(
-        self,
-        x: Tensor,
-        ids: Tensor,
-        start: int,
-        branch: Branch | None,
-        inside: Inside = nothing_inside,
-        *,
-        unit: bool = True,
-    ) -> Tensor:
-        tower = self.clip.text
-        x = tower.run(x, start, tower.depth, branch, self._causal, inside)
-        row = self.clip.embed_text.eot_index(ids).repeat(len(x) // len(ids))
-        pooled = x[torch.arange(len(x), device=x.device), row]
-        return tower.head(pooled, unit=unit).unflatten(0, (-1, len(ids)))
-
-    @cached_property
-    def _causal(self) -> Tensor:
-        length = len(self.clip.embed_text.position)
-        return torch.ones(length, length, dtype=torch.bool, device=self.clip.device).tril()
-
-    def _ids(self, texts: list[str]) -> Tensor:
-        return self.clip.tokenizer(texts).to(self.clip.device)
-
-    def _whole(self, ids: Tensor) -> Tensor:
-        """Return [C, L, W]."""
-        embedding = self.clip.embed_text
-        return embedding.token[ids].to(self.clip.wide) + embedding.position
-
-    def _filled_whole(self, ids: Tensor, context: Tensor, before: int) -> Tensor:
-        """Return [G C, L, W], of every sequence its vectors [G, n, W] in place of its X."""
-        position, frozen = self.clip.embed_text.position, self._whole(ids)
-        behind, every = context.shape[1] - before, []
-        each = context.to(self.clip.wide).repeat_interleave(len(ids), dim=0)
-        each = each.unflatten(0, (-1, len(ids))).unbind(dim=1)
-        ends = self.clip.embed_text.eot_index(ids).tolist()
-        for own, tokens, eot in zip(each, frozen, ends, strict=True):
-            full = tokens.expand(len(own), -1, -1)
-            end = eot - 1 if behind else 1 + before  # of the last vector
-            front = own[:, :before] + position[1 : 1 + before]
-            back = own[:, before:] + position[end - behind : end]
-            parts = full[:, :1], front, full[:, 1 + before : end - behind], back, full[:, end:]
-            every.append(torch.cat(parts, dim=1))
-        return torch.stack(every, dim=1).flatten(0, 1)
-
-
-def class_text(
-    clip: FrozenCLIP, names: tuple[str, ...], template: str, is_trained: bool = True
-) -> ClassText:
-    """Return the text side of these classes, in the form that the CLIP runs in."""
-    return (PlainText if clip.plain else ClassText)(clip, names, template, is_trained)

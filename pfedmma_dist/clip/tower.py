@@ -163,9 +163,8 @@ class Tower:
         """Run the last block for token 0 alone, reading all: [N, T, W] -> [N, W]."""
         block, width, terms = self.blocks[-1], self.width, inside(self.depth - 1)
         if any(term.drop for term in terms.values()):  # every token loses inputs of its own
-            return self.last_rows(x, torch.tensor([0], device=x.device), branch, inside=inside)[
-                :, 0
-            ]
+            first = torch.zeros(1, dtype=torch.int64, device=x.device)
+            return self.last_rows(x, first, branch, inside=inside)[:, 0]
         h = self._normed(block.ln_1, x)
         q_weight, k_weight, v_weight = block.qkv_weight.view(3, self.num_heads, -1, width)
         q_bias, _, v_bias = block.qkv_bias.view(3, self.num_heads, -1)

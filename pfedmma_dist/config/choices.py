@@ -2,12 +2,24 @@
 
 from enum import Enum
 
+REASONS = {
+    "float16": "small gradients would vanish in it, as nothing here scales the loss; bfloat16 has "
+    "the range of float32"
+}
+"""Why a value that people may expect is none."""
+
 
 class Dtype(Enum):
     """Storage and arithmetic types of the frozen towers."""
 
     float32 = "float32"
+    tfloat32 = "tfloat32"
     bfloat16 = "bfloat16"
+
+    @property
+    def stored(self) -> str:
+        """Name of the type of the numbers in memory: tfloat32 is a way to multiply float32."""
+        return "float32" if self is Dtype.tfloat32 else self.value
 
 
 class CacheMode(Enum):

@@ -84,6 +84,8 @@ def digest_of_format_0(config: Config, methods: Mapping[str, type]) -> str | Non
         is_newer = leaf.metadata.get(MEANING, Meaning()).since > 0 and section in tree
         if is_newer and tree[section].pop(name) != plain(leaf.default):
             return None
+        if tree.get(section, {}).get(name, leaf) is None:
+            tree[section][name] = leaf.metadata.get(MEANING, Meaning()).was
     return _hash({name: section for name, section in tree.items() if section != {}})
 
 

@@ -153,15 +153,19 @@ class ClipConfig:
     safetensors, OpenAI's TorchScript, a state dict or a training checkpoint that holds one, in
     open_clip's, OpenAI's or transformers' names; null means random weights, drawn from the seed."""
     dtype: Dtype = Dtype.float32
-    """Arithmetic of the frozen towers; adapters, optimiser and sums are float32 whatever it is."""
+    """Arithmetic of the frozen towers; adapters, optimiser and sums are float32 whatever it is.
+    `tfloat32` (GPUs only) multiplies float32 numbers by their first 10 bits; float32 never does."""
     cache: CacheMode = key(
         CacheMode.auto, role=Role.BITS, counts_as={"ram": "auto", "disk": "auto"}
     )
     """Frozen image features: `ram`, `disk`, `auto` (ram within cache_memory, else disk), or `off`,
     which runs the plain form of the model without any shortcut."""
     cache_memory: float = key(8.0, role=Role.RESOURCE, limit=POSITIVE)
-    """Largest feature cache kept in memory, GiB per host (and per GPU, where it fits)."""
-    cache_dtype: Dtype | None = None
+    """Largest feature cache kept in memory, GiB per host. On a GPU features stay where they fit 0.7
+    of its free memory, whatever this is; else they are read from the host's, step by step."""
+    cache_dtype: Dtype | None = key(
+        None, limit=Limit(lambda x: x is not Dtype.tfloat32, "float32 or bfloat16")
+    )
     """Storage of cached features; null means clip.dtype. bfloat16 halves the cache and rounds
     once."""
     cache_folder: str = key("~/.cache/pfedmma_dist", role=Role.RESOURCE, limit=PATH)
@@ -195,10 +199,15 @@ class FederationConfig:
     """FedProx (Li et al., MLSys 2020): mu / 2 times the squared distance of a client's shared
     parameters from those it downloaded, added to its loss; no effect where nothing is shared. 0.5
     for prompts (PromptFL's code, where the term is detached and has no gradient; here it has)."""
-    num_shards: int = key(
-        8, role=Role.BITS, limit=Limit(lambda x: 1 <= x <= 65536, "1 or more, at most 65,536")
+    num_shards: int | None = key(
+        None,
+        role=Role.BITS,
+        is_open=True,
+        was=8,
+        limit=Limit(lambda x: 1 <= x <= 65536, "1 or more, at most 65,536"),
     )
-    """Fixed groups of clients; a rank hosts whole shards, so at most num_shards ranks. Part of the
+    """Fixed groups of clients; a rank hosts whole shards, so at most num_shards ranks. null means 8
+    on CPUs and the number of ranks on GPUs, where small groups leave cohorts empty. Part of the
     result's bits, like the seed."""
     cohort_size: int | None = key(None, role=Role.BITS, is_open=True, limit=AT_LEAST_1)
     """Clients trained in lockstep; null means 1 on a CPU and 8 on a GPU. Part of the result's

@@ -45,6 +45,8 @@ class Meaning:
     """Where it is not read, another value than the default is refused."""
     decides_at: Where = field(default_factory=dict)
     """Another key -> the values of it at which this key decides the numbers, whatever its role."""
+    was: Any = None
+    """What format 0 had by default where null is the default now."""
     since: int = 0
     """Format that brought the key; older runs were what its default is."""
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pfedmma_dist.config.choices import REASONS
 from pfedmma_dist.config.documents import Layer, Word, as_written, parsed, place
 from pfedmma_dist.config.texts import refuse_odd_text
 from pfedmma_dist.spelling import hint, quoted, shortened
@@ -84,6 +85,8 @@ class Leaf:
         text = written if isinstance(written, str) else str(given)
         if self.kind is str and isinstance(value, int | float):
             remedy = f"; quote it, as in {quoted(text)}"
+        elif members(self.kind) and text in REASONS:
+            remedy = f" ({REASONS[text]})"
         elif self.kind == list[str]:
             if isinstance(value, list):
                 remedy = "; quote each of its items"

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.corrections.correction import Correction
-from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Seen
+from pfedmma_dist.federation.seen import Seen
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.methods.method import Method, encode
 from pfedmma_dist.params import Layout
 
@@ -55,8 +56,8 @@ def count(
     if trainer.layout.num_shared:
         new = [own[:0] if old else own for own, old in zip(rows, known, strict=True)]
         sums = torch.stack([_statistics(trainer, own, view) for own in new])
-    for batch in batches:
-        seen.add(trainer.losses(theta, prepared, batch), batch)
+    for step in trainer.laid(batches, theta):
+        seen.add(trainer.losses(theta, prepared, step), step)
     return LocalResult(theta, seen.loss, seen.num_samples, memory, theta[:, :0], sums)
 
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from pfedmma_dist.federation.cohort import batches, steps_per_epoch
 from pfedmma_dist.federation.counting import begun, count
+from pfedmma_dist.federation.laid import Pace
 from pfedmma_dist.federation.schedule import Rates
-from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, Pace
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.federation.views import first_view
 
 if TYPE_CHECKING:

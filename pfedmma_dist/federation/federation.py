@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.cache import Features
+from pfedmma_dist.clip.features import Features
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.storage import GIB
-from pfedmma_dist.clip.text import ClassText, class_text
+from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange import Cost
@@ -58,7 +59,7 @@ class Federation(Clientele):
             for name, classes in task.class_sets.items()
         }
         frozen = method.frozen(cfg.seed, clip)
-        self.layout = Layout(method.specs, {name: x.to(clip.device) for name, x in frozen.items()})
+        self.layout = Layout(method.specs, frozen, clip.device)
         template = method.template(self.layout, cfg.seed, clip)
         rule, size = cfg.server, self.layout.num_shared
         server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)

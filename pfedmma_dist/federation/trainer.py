@@ -1,6 +1,6 @@
 """Local training: epochs of steps, the clients of a cohort in lockstep on rows theta [G, P + S]."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.cache import Features
-from pfedmma_dist.clip.kinds import mapped
+from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.corrections.correction import Correction, Start, Term
 from pfedmma_dist.federation.corrections.running import Running
+from pfedmma_dist.federation.laid import Laid, Pace, Sources, lay
 from pfedmma_dist.federation.optimiser import rule_of
+from pfedmma_dist.federation.seen import Seen
 from pfedmma_dist.federation.softmax import Columns
 from pfedmma_dist.federation.walk import Push, Walk
 from pfedmma_dist.federation.yielding import yielding
@@ -24,24 +25,6 @@ from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.step import Step, among
 from pfedmma_dist.params import Layout
 from pfedmma_dist.world import LIMIT
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How the steps of a cohort's round run."""
-
-    rates: Callable[[int], np.ndarray]  # step of the round -> learning rate of each client [G]
-    steps_per_epoch: np.ndarray  # [G]
-    round_index: int
-
-    @classmethod
-    def steady(cls, lr: float, num_clients: int) -> "Pace":
-        """Return one rate for all clients and steps, without epochs, in round 0."""
-        return cls(lambda step: np.full(num_clients, lr), np.zeros(num_clients), 0)
-
-    def at(self, step: int, theta: Tensor) -> Tensor:
-        """Return the rates [G, 1] of a step, of the rows' type and place."""
-        return torch.from_numpy(self.rates(step)).to(theta.device, theta.dtype)[:, None]
 
 
 @dataclass(frozen=True)
@@ -115,38 +98,47 @@ class LocalTrainer:
         pace = pace or Pace.steady(self.optim.lr, len(theta))
         kept, *own = memory.split(self.memories, dim=1)
         per_epoch = torch.from_numpy(pace.steps_per_epoch).to(theta.device)
-        starts = [Start(theta, mine, per_epoch) for mine in own]
+        starts = [
+            Start(theta, mine, per_epoch, each.handed(theta))
+            for each, mine in zip(self.corrections, own, strict=True)
+        ]
         first, *more = kept.chunk(self.num_rows, dim=1)  # the optimiser's, of every row
         walk, gauge = self._walk(theta, first), Walk(self.rule, torch.zeros_like(theta[:, :1]))
         running = Running(
             self.corrections, starts, prepared, self.text, lambda row: self._walk(row, *more)
         )
         awake, seen = self._awake(theta, prepared, pace.round_index), Seen(theta)
-        for index, batch in enumerate(batches):
-            rates = pace.at(index, theta)
-            active = torch.from_numpy(batch.active).to(theta.device)[:, None]
-            gradient = partial(self.gradient, prepared=prepared, batch=batch, terms=running.terms)
+        for index, step in enumerate(self.laid(batches, theta, pace)):
+            active, rates = step.active[:, None], step.rates
+            gradient = partial(self.gradient, prepared=prepared, step=step, terms=running.terms)
             loss, grad = gradient(walk.theta)
             push = Push(loss, walk.update(grad), active & awake)
             push = running.corrected(push, walk.theta, index)
             running.step(walk.theta, gradient, active & awake, rates)
             walk.step(push, rates)
             gauge.step(Push(loss, torch.ones_like(gauge.theta), active), rates)
-            seen.add(push.loss, batch, passes=self.num_rows)
+            seen.add(push.loss, step, passes=self.num_rows)
         return self._result(walk, gauge, seen, running, kept)
 
+    def laid(
+        self, batches: Iterable[Batch], theta: Tensor, pace: Pace | None = None
+    ) -> Iterator[Laid]:
+        """Yield steps beside the rows theta [G, P + S], each with what the method reads of it."""
+        pace = pace or Pace.steady(self.optim.lr, len(theta))
+        sources = Sources(self.features, self.method.images, self.label_of, self.columns_of)
+        return lay(batches, theta, pace, sources)
+
     def gradient(
-        self, theta: Tensor, prepared: Any, batch: Batch, terms: Sequence[Term] = ()
+        self, theta: Tensor, prepared: Any, step: Laid | Batch, terms: Sequence[Term] = ()
     ) -> tuple[Tensor, Tensor]:
-        """Return each client's loss [G] on a batch and its gradient [G, P + S], 0 where a client
-        is done."""
-        leaf = theta.detach().requires_grad_()
-        loss, against = self._both(leaf, prepared, batch, terms)
-        active = torch.from_numpy(batch.active).to(theta.device)
+        """Return each client's loss [G] on a step and its gradient [G, P + S], 0 where a client is
+        done."""
+        leaf, laid = theta.detach().requires_grad_(), self._beside(theta, step)
+        loss, against = self._both(leaf, prepared, laid, terms)
 
         def slope(values: Tensor, again: bool) -> Tensor:
             # The sum joins no two clients: the gradient of a row is that of its own loss.
-            total = torch.where(active, values, 0.0).sum()
+            total = torch.where(laid.active, values, 0.0).sum()
             return torch.autograd.grad(total, leaf, retain_graph=again)[0]
 
         grad = slope(loss, again=against is not None)
@@ -155,44 +147,37 @@ class LocalTrainer:
         return loss.detach(), grad
 
     def losses(
-        self, theta: Tensor, prepared: Any, batch: Batch, terms: Sequence[Term] = ()
+        self, theta: Tensor, prepared: Any, step: Laid | Batch, terms: Sequence[Term] = ()
     ) -> Tensor:
         """Return each client's loss [G]: mean cross-entropy over its own images, its penalty, and
         the corrections' terms."""
-        return self._both(theta, prepared, batch, terms)[0]
+        return self._both(theta, prepared, step, terms)[0]
 
     def _both(
-        self, theta: Tensor, prepared: Any, batch: Batch, terms: Sequence[Term]
+        self, theta: Tensor, prepared: Any, step: Laid | Batch, terms: Sequence[Term]
     ) -> tuple[Tensor, Tensor | None]:
         """Return each client's loss [G], and the one that it yields to."""
-        params, drawn = self.layout.views(theta), self.method.draw(prepared, batch.keys)
+        laid = self._beside(theta, step)
+        params, drawn = self.layout.views(theta), self.method.draw(prepared, laid.keys)
         classes = self.method.classes(params, drawn, self.text)
-        step = self._step(params, classes, batch)
+        step = self._step(params, classes, laid)
         loss = step.cross_entropy(step.logits)
         penalty = self.method.penalty(params, classes, step)
         loss = loss if penalty is None else loss + penalty
         loss = sum((term(params, classes, step) for term in terms), loss)
         return loss, self.method.against(params, classes, step)
 
-    def _step(self, params: dict[str, Tensor], classes: Any, batch: Batch) -> Step:
-        """Return a batch with its images and the logits that the method gives them."""
-        kinds, shape = self.method.images, batch.rows.shape
-        views = batch.rows.reshape(-1), batch.views.reshape(-1)
-        images = mapped(self.features.rows(kinds, views), lambda x: x.unflatten(0, shape))
-        logits = self.method.logits(params, classes, images, self.text.clip)
-        labels, weight = (
-            torch.from_numpy(own).to(logits.device)
-            for own in (self.label_of(batch.rows), batch.weight)
-        )
-        own = self._own(batch, logits)
-        return Step(self.text, kinds, images, labels, weight, among(own, logits), own)
+    def _beside(self, theta: Tensor, step: Laid | Batch) -> Laid:
+        """Return a step that lies beside the rows."""
+        return step if isinstance(step, Laid) else next(self.laid([step], theta))
 
-    def _own(self, batch: Batch, logits: Tensor) -> Tensor | None:
-        """Return which classes [G, C] bool take part in each client's loss; None: all."""
-        if self.columns_of is None:
-            return None
-        clients = np.array([key.client for key in batch.keys])
-        return torch.from_numpy(self.columns_of(clients)).to(logits.device)
+    def _step(self, params: dict[str, Tensor], classes: Any, laid: Laid) -> Step:
+        """Return a step with the logits that the method gives its images."""
+        logits = self.method.logits(params, classes, laid.images, self.text.clip)
+        return Step(
+            self.text, self.method.images, laid.images, laid.labels, laid.weight,
+            among(laid.own, logits), laid.own,
+        )  # fmt: skip
 
     def _awake(self, theta: Tensor, prepared: Any, round_index: int) -> Tensor:
         """Return which numbers [G, P + S] the method lets move in a round."""
@@ -205,12 +190,12 @@ class LocalTrainer:
     def _walk(self, theta: Tensor, kept: Tensor) -> Walk:
         """Return the rows at their start."""
         keeps = self.optim.keep_state
-        scales = (self.layout.spread(name).to(theta.device) for name in ("lr_scale", "grad_scale"))
+        scales = (self.layout.spread(name) for name in ("lr_scale", "grad_scale"))
         wakes = keeps or any(each.phased for each in self.corrections)
         return Walk(self.rule, theta, kept if keeps else None, *scales, wakes=wakes)
 
     def _result(
-        self, walk: Walk, gauge: Walk, seen: "Seen", running: Running, kept: Tensor
+        self, walk: Walk, gauge: Walk, seen: Seen, running: Running, kept: Tensor
     ) -> LocalResult:
         """Let the corrections close the round, and gather what it leaves behind."""
         # how far a constant gradient of 1 would have brought each shared number
@@ -224,26 +209,6 @@ class LocalTrainer:
             torch.cat([*states, *(one.memory for one in closed)], dim=1),
             torch.cat([walk.theta[:, :0], *(one.sent for one in closed)], dim=1),
         )
-
-
-class Seen:
-    """The steps of a round so far: mean loss of each client, and how many images."""
-
-    def __init__(self, theta: Tensor) -> None:
-        self.total, self.steps = (torch.zeros(len(theta), device=theta.device) for _ in range(2))
-        self.num_samples = 0  # image passes, padding not counted
-
-    def add(self, loss: Tensor, batch: Batch, passes: int = 1) -> None:
-        """Count one more step, where a client takes it; passes: of every image."""
-        active = torch.from_numpy(batch.active).to(loss.device)
-        self.total += torch.where(active, loss, 0.0)
-        self.steps += active
-        self.num_samples += passes * int(batch.weight[batch.active].sum())
-
-    @property
-    def loss(self) -> Tensor:
-        """Return the mean [G] over a client's steps."""
-        return self.total / self.steps.clamp(min=1)
 
 
 def check_finite(result: LocalResult, clients: np.ndarray, when: str, optim: OptimConfig) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.carry import sent
 from pfedmma_dist.rng import Key
 
 
@@ -27,6 +27,6 @@ class Dropout:
             shape = tuple(rows.shape[1:])
             draws = (key.generator(f"dropout {place}") for key in self.keys)
             kept = np.stack([draw.random(shape, np.float32) >= self.rate for draw in draws])
-            return rows * torch.from_numpy(kept).to(rows) / (1 - self.rate)
+            return rows * sent(kept, rows.device).to(rows) / (1 - self.rate)
 
         return drop

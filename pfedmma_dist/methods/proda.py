@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.carry import sent
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, encode
@@ -104,10 +105,11 @@ class ProDA(Method):
         before, vectors, places = self.before[drawn], [], []
         for count in np.unique(before).tolist():  # prompts with the name at one place at a time
             found = np.nonzero(before == count)
-            chosen = prompts[torch.from_numpy(found[0]), torch.from_numpy(drawn[found])]
+            client, which = (sent(x, prompts.device) for x in (found[0], drawn[found]))
+            chosen = prompts[client, which]
             vectors.append(text.with_context(chosen, count))
             places.append(np.ravel_multi_index(found, before.shape))
-        order = torch.from_numpy(np.argsort(np.concatenate(places)))
+        order = sent(np.argsort(np.concatenate(places)), prompts.device)
         return torch.cat(vectors)[order].unflatten(0, before.shape)
 
     def logits(

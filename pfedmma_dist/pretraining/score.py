@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from pfedmma_dist.clip.cache import CHUNK
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.data.glyphs import glyphs
 
 TEMPLATE = "a photo of a {}."

@@ -7,7 +7,7 @@ one rank and for eight.
 from pfedmma_dist.world.fixed import LIMIT, from_fixed, to_fixed
 from pfedmma_dist.world.neighbours import side_by_side
 from pfedmma_dist.world.place import speaks
-from pfedmma_dist.world.threads import limit_threads, make_deterministic
+from pfedmma_dist.world.threads import allow_tf32, limit_threads, make_deterministic
 from pfedmma_dist.world.waiting import RankLost
 from pfedmma_dist.world.world import World
 
@@ -15,6 +15,7 @@ __all__ = [
     "LIMIT",
     "RankLost",
     "World",
+    "allow_tf32",
     "from_fixed",
     "limit_threads",
     "make_deterministic",

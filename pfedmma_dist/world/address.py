@@ -29,8 +29,8 @@ PAUSE_SECONDS = 0.02
 SIOCGIFADDR = 0x8915
 """Linux: the IPv4 address of an interface."""
 
-INTERFACES = {"gloo": "GLOO_SOCKET_IFNAME", "nccl": "NCCL_SOCKET_IFNAME"}
-"""Backend -> the variable that names its interfaces."""
+INTERFACES = "GLOO_SOCKET_IFNAME"
+"""The variable that names the interfaces of gloo."""
 
 
 def resolve(host: str, remedy: str) -> None:
@@ -104,26 +104,15 @@ def reason(error: Exception) -> str:
     return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
-def check_interfaces(backend: str) -> None:
-    """ValueError where the variable of the backend names an interface that this host lacks."""
-    variable = INTERFACES[backend]
-    value = os.environ.get(variable, "")
+def check_interfaces() -> None:
+    """ValueError where INTERFACES names an interface that this host lacks."""
+    value = os.environ.get(INTERFACES, "")
     there = [name for _, name in socket.if_nameindex()]
     names = [name.strip() for name in value.split(",")] if value else []
-    if backend == "nccl":  # beginnings of names; ^ excludes, = means the whole name
-        if value.startswith("^"):
-            return
-        exact = value.startswith("=")
-        names = [name.removeprefix("=") for name in names]
-        found = any(
-            name == own if exact else own.startswith(name) for name in names for own in there
-        )
-        missing = [] if found else names
-    else:
-        missing = [name for name in names if name not in there]
+    missing = [name for name in names if name not in there]
     if missing:
         raise ValueError(
-            f"{variable}: {quoted(value)} names no network interface of host "
+            f"{INTERFACES}: {quoted(value)} names no network interface of host "
             f"{socket.gethostname()} (there: {', '.join(there[:8])}); set it to one by which the "
             "hosts reach each other, or unset it"
         )
@@ -173,7 +162,7 @@ def _refuse_loops(loops: Sequence[int], networks: Sequence[Network]) -> None:
 
 def _gloo_address() -> str:
     """Return the address that gloo will take, by its own rules."""
-    name = os.environ.get(INTERFACES["gloo"], "").split(",")[0].strip()
+    name = os.environ.get(INTERFACES, "").split(",")[0].strip()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         if name:
             try:

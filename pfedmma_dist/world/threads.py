@@ -30,6 +30,16 @@ def _own_cores(world: World) -> int:
     return max(1, cores // world.host_size)
 
 
+def allow_tf32(allowed: bool) -> None:
+    """Say whether float32 products and convolutions on a GPU may keep 10 bits of the 23.
+
+    torch's own default allows it for convolutions, of which the first of the image tower is one.
+    """
+    precision = "tf32" if allowed else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = precision
+    torch.backends.cudnn.conv.fp32_precision = precision
+
+
 def make_deterministic() -> None:
     """Ask torch for kernels whose results do not vary from call to call."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -35,10 +35,6 @@ PENDING_SECONDS = 5.0
 SLICE = timedelta(seconds=0.1)
 """Python hears signals so often during a sum."""
 
-GPU_SECONDS = 0.0002
-"""Between two looks at a sum on a GPU, at first: NCCL's own wait with a limit would end its
-communicator."""
-
 
 class RankLost(RuntimeError):
     """Say that a collective failed or was given up, as another rank has gone or does not come."""
@@ -88,15 +84,12 @@ class Vigil:
             log.warning("all ranks have come, after %.0f s", time.monotonic() - self.began)
 
 
-def doze(work: Work, seconds: float, on_gpu: bool) -> None:
+def doze(work: Work, seconds: float) -> None:
     """Wait for `work`, but no longer than this. Its errors are left for the last `wait`."""
     began = time.monotonic()
-    while not work.is_completed() and (waited := time.monotonic() - began) < seconds:
-        if on_gpu:
-            time.sleep(max(GPU_SECONDS, waited / 50))
-        else:
-            with suppress(RuntimeError):
-                work.wait(SLICE)
+    while not work.is_completed() and time.monotonic() - began < seconds:
+        with suppress(RuntimeError):
+            work.wait(SLICE)
 
 
 def wait_for_ranks(
@@ -105,7 +98,6 @@ def wait_for_ranks(
     asked_to_stop: Callable[[], float | None],
     patience: float,
     round_seconds: float,
-    on_gpu: bool,
 ) -> None:
     """Wait for a sum that others have not come to yet.
 
@@ -124,7 +116,7 @@ def wait_for_ranks(
     watch, pending = Watch(roster), False
     try:
         while not work.is_completed():
-            doze(work, SLICE.total_seconds(), on_gpu)
+            doze(work, SLICE.total_seconds())
             if watch.leaving is not None:
                 raise Stopped(f"stopped by a signal to rank {watch.leaving}, which has left")
             asked_at = asked_to_stop()

@@ -62,7 +62,7 @@ class World:
 
         device: auto, cpu or cuda. A rank takes the GPU of its local rank, modulo the visible ones:
         torchrun shows all of them to every rank, submitit only its own. A launcher that gives no
-        local rank leaves the place among the ranks of the host.
+        local rank leaves the place among the ranks of the host. Ranks may share a GPU.
         """
         place = find_place()
         cuda = torch.cuda.is_available()
@@ -78,8 +78,7 @@ class World:
         world.remarks = place.remarks
         store = None
         if world.size > 1:
-            backend = "nccl" if on_gpu else "gloo"
-            check_interfaces(backend)
+            check_interfaces()
             store, world.roster = meet(place)
             world.host_ranks = world.roster.host_mates()
         if on_gpu:
@@ -87,40 +86,42 @@ class World:
             world.device = torch.device("cuda", local % torch.cuda.device_count())
             torch.cuda.set_device(world.device)
         if store is not None:
-            world._join(store, backend)
+            world._join(store)
         return world
 
-    def _join(self, store: dist.Store, backend: str) -> None:
-        """Make the process group of the ranks that have met."""
-        first = store.compare_set("backend", "", backend).decode()
-        if first != backend:
+    def _join(self, store: dist.Store) -> None:
+        """Make the process group of the ranks that have met: gloo, wherever they compute.
+
+        What is summed are integers in host memory, once a round. NCCL would copy them to the GPU
+        and back, refuse ranks that share one, and wait for a rank that has died.
+        """
+        kind = self.device.type
+        if store.compare_set("device", "", kind).decode() != kind:
             raise ValueError(
                 f"run.device: rank {self.rank}, on host {self.roster.host}, computes on "
-                f"{self.device.type}, and other ranks do not; set run.device=cpu, or look for CUDA "
+                f"{kind}, and other ranks do not; set run.device=cpu, or look for CUDA "
                 "on each host"
             )
         words = (
-            f"rank {self.rank} still joins the others over {backend}; where this does not end, let "
-            f"the hosts' firewalls pass, or set {INTERFACES[backend]} to the interface by which "
-            "they reach each other"
+            f"rank {self.rank} still joins the others over gloo; where this does not end, let the "
+            f"hosts' firewalls pass, or set {INTERFACES} to the interface by which they reach each "
+            "other"
         )
         try:
             with told_meanwhile(words):
-                if backend == "gloo":
-                    check_reachable(store, self.rank, self.size)
+                check_reachable(store, self.rank, self.size)
                 dist.init_process_group(
-                    backend,
+                    "gloo",
                     store=store,
                     rank=self.rank,
                     world_size=self.size,
                     timeout=timedelta(seconds=self.patience + BEYOND_PATIENCE),
-                    device_id=self.device if backend == "nccl" else None,
                 )
         except RuntimeError as error:
             raise RankLost(
-                f"rank {self.rank} cannot join the others over {backend} ({_reason(error)}); look "
-                f"whether one has ended, else set {INTERFACES[backend]} to the interface by which "
-                "the hosts reach each other"
+                f"rank {self.rank} cannot join the others over gloo ({_reason(error)}); look "
+                f"whether one has ended, else set {INTERFACES} to the interface by which the hosts "
+                "reach each other"
             ) from error
 
     def tell(self) -> None:
@@ -144,6 +145,13 @@ class World:
         """Number of ranks of this host."""
         return len(self.host_ranks)
 
+    @property
+    def sharers(self) -> int:
+        """Number of ranks of this host for every GPU that they see, rounded up; 1 on CPUs."""
+        if self.device.type != "cuda":
+            return 1
+        return -(-self.host_size // torch.cuda.device_count())
+
     def entering(self, phase: str) -> None:
         """Say what this rank begins with, for others that may have to wait for it."""
         if self.roster is not None:
@@ -156,7 +164,7 @@ class World:
         self.collectives += 1
         if self.size == 1:
             return x
-        total = x.to(self.device, copy=True)
+        total = x.to("cpu", copy=True)
         self._all_reduce(total)
         return total.to(x.device)
 
@@ -175,9 +183,7 @@ class World:
     def barrier(self) -> None:
         """Wait for all ranks."""
         if self.size > 1:
-            self._all_reduce(torch.zeros(1, dtype=torch.int64, device=self.device))
-            if self.device.type == "cuda":
-                torch.cuda.synchronize()
+            self._all_reduce(torch.zeros(1, dtype=torch.int64))
 
     def say_leaving(self) -> None:
         """Tell ranks that wait for this one, or will, that a stop does not let it come: they leave
@@ -192,15 +198,14 @@ class World:
 
     def _all_reduce(self, x: Tensor) -> None:
         """Sum `x` over all ranks in place; meanwhile signals are heard and missing ranks named."""
-        on_gpu = self.device.type == "cuda"
         self.roster.come()
         self.broken = True  # until it is done
         try:
             work = dist.all_reduce(x, async_op=True)
-            doze(work, QUIET_SECONDS, on_gpu)
+            doze(work, QUIET_SECONDS)
             if not work.is_completed():
                 wait_for_ranks(
-                    work, self.roster, self.asked_to_stop, self.patience, self.round_seconds, on_gpu
+                    work, self.roster, self.asked_to_stop, self.patience, self.round_seconds
                 )
             work.wait()
         except RankLost:

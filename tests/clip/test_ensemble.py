@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from slow_form import Words, oracle, random_clip
 from tiny import tiny_federation
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.templates import PUBLISHED, spelled_out
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 
 NAMES = ("cat", "sea horse", "yin yang")

@@ -12,8 +12,8 @@ from tiny_files import TEXT, VISION, Describe, loaded, uses_quick_gelu
 from transformers import CLIPConfig, CLIPModel
 from transformers.utils import logging as their_logging
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FINAL
-from pfedmma_dist.clip.text import class_text
 
 their_logging.disable_progress_bar()
 CLASSES = ("cat", "sea horse")

@@ -11,9 +11,11 @@ from tiny import golden
 from tiny_files import TEXT, VISION, Describe, loaded, uses_quick_gelu
 from torch import nn
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import FINAL
-from pfedmma_dist.clip.text import ClassText, PlainText, class_text
+from pfedmma_dist.clip.plain_text import PlainText
+from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.keys import CacheMode, Dtype
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions

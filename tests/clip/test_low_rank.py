@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from slow_form import DEPTH, SIDE, VOCABULARY, Words, assert_same, gradients, oracle, random_clip
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.low_rank import Inside, LowRank
 from pfedmma_dist.clip.model import FINAL, ImageFeatures
-from pfedmma_dist.clip.text import class_text
 
 RANK, NUM_IMAGES, TOKENS, LETTERS = 3, 4, 10, "qkvo"
 NAMES, TEMPLATE = ("cat", "yin yang", "a b c d e f", "x y z"), "a photo of a {}."

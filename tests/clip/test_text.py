@@ -15,7 +15,9 @@ from slow_form import (
 )
 from torch import Tensor
 
-from pfedmma_dist.clip.text import ClassText, PlainText, class_text
+from pfedmma_dist.clip.forms import class_text
+from pfedmma_dist.clip.plain_text import PlainText
+from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.text_tree import Tree
 
 TEMPLATE = "a photo of a {}."

@@ -7,7 +7,7 @@ from slow_form import DEPTH, EOT, LENGTH, assert_same, oracle, random_clip
 from test_text import TEMPLATE, WIDTH, check, context_of, ids_of, names, plain
 from torch import Tensor
 
-from pfedmma_dist.clip.text import class_text
+from pfedmma_dist.clip.forms import class_text
 
 __all__ = ["names", "plain"]  # fixtures
 HOLDERS = ("a", "a X", "a X X")

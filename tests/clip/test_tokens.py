@@ -7,9 +7,9 @@ import torch
 from small_files import ids_of, save_small
 from tiny_files import Describe, loaded
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.load import tokenizer
 from pfedmma_dist.clip.model import Tokenizer
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.clip.tokens import restricted
 
 

@@ -9,8 +9,8 @@ from small_files import NAMES, TEMPLATE, ids_of, save_full, save_small
 from tiny_files import Describe, loaded, state_of, uses_quick_gelu
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.clip.vocabulary import TOKENS, save
 from pfedmma_dist.config.keys import CacheMode
 

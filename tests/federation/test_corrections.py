@@ -246,7 +246,11 @@ def test_corrections_of_a_linear_model_stay_with_the_shared_part() -> None:
     layout = Layout(Linear(3, 5).specs)
     theta = torch.ones(2, layout.num_trained)
     for correction in (Scaffold(layout), FedDyn(layout, 0.5)):
-        start = SimpleNamespace(theta=0 * theta, memory=torch.ones(2, layout.num_shared))
+        start = SimpleNamespace(
+            theta=0 * theta,
+            memory=torch.ones(2, layout.num_shared),
+            handed=correction.handed(theta),
+        )
         pull = correction.pull(theta, start)
         assert (pull[:, : layout.num_private] == 0).all()
         assert (pull[:, layout.num_private :] != 0).all()

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.model import ImageFeatures
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import ParamSpec, normal, zeros
@@ -14,7 +15,7 @@ from pfedmma_dist.params import ParamSpec, normal, zeros
 NO_TEXT = SimpleNamespace(clip=None)
 
 
-class Table:
+class Table(Features):
     """Features [n, D], looked up by image row."""
 
     def __init__(self, numbers: Tensor) -> None:

@@ -199,6 +199,7 @@ def test_more_ranks_than_shards_are_refused(write: Write) -> None:
     check_ranks(config, 8)
     with pytest.raises(ValueError, match="8 shards cannot feed 9 ranks"):
         check_ranks(config, 9)
+    check_ranks(config, 9, on_gpus=True)  # where there is a shard for each by default
 
 
 def test_plan_is_written_beside_the_runs(write: Write) -> None:

@@ -12,8 +12,9 @@ from distilled import Everything
 from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.kinds import mapped
-from pfedmma_dist.clip.text import ClassText, class_text
+from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches

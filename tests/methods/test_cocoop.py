@@ -9,9 +9,9 @@ from setting import STEPS, Setting
 from tiny import CLASSES, tiny_clip, tiny_federation
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.storage import GIB
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.methods.cocoop import CoCoOp, CoCoOpOptions
 from pfedmma_dist.params import Layout
 

@@ -12,8 +12,9 @@ from setting import STEPS, Setting
 from tiny import tiny_federation
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.load import dims
-from pfedmma_dist.clip.text import ClassText, class_text
+from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.fedpgp import Anchor, FedPGP, FedPGPOptions
 from pfedmma_dist.params import Layout
 

@@ -7,8 +7,8 @@ from test_golden import COHORTS, NAMES, check
 from tiny import golden, tiny_clip
 from torch import nn
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.methods.fedtpg import NAMES_ALONE, FedTPG, FedTPGOptions
 from pfedmma_dist.params import Layout
 

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from agreement import Golden, near
 from tiny import golden
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.kinds import listed, mapped, shaped
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config.choices import Optimiser
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.exchange.experts import Upload

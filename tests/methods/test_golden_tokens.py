@@ -8,8 +8,8 @@ import torch
 from test_golden import COHORTS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
 from tiny import golden
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config.choices import Optimiser
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.trainer import LocalTrainer

@@ -12,9 +12,9 @@ from setting import CLIENTS, LABELS, STEPS, Setting
 from tiny import tiny_federation
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.clip.tower import Tower
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.methods.dropout import Dropout

@@ -11,8 +11,8 @@ from test_golden import COHORTS, LABELS, NAMES, GoldenFeatures, batch_of, rows_f
 from tiny import golden
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.config.choices import Optimiser
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.exchange.factors import Products

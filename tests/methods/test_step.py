@@ -9,8 +9,8 @@ from setting import CLIENTS, OPTIM, STEPS
 from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip, tiny_federation
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FINAL, PATCHES
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.methods.step import Step
 from pfedmma_dist.params import Layout

@@ -4,8 +4,8 @@ import pytest
 import torch
 from setting import STEPS, Setting
 
+from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.load import dims
-from pfedmma_dist.clip.text import class_text
 from pfedmma_dist.methods.tcp import TCP, TCPOptions
 
 

@@ -32,6 +32,7 @@ class Start:
     theta: Tensor  # [G, P + S], the shared part as it was downloaded
     memory: Tensor  # [G, M] of one correction
     steps_per_epoch: Tensor  # [G] int64
+    handed: Tensor | None = None  # what the server has handed out, beside the rows
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ class Correction:
     """Whether numbers rest in some steps of a round and move in others."""
     even = False
     """Whether the mean of a round counts every client once, whatever its images."""
+
+    def handed(self, theta: Tensor) -> Tensor | None:
+        """Return what the server hands out at a round's start, beside rows theta and of their
+        type."""
+        return None
 
     def pull(self, theta: Tensor, start: Start) -> Tensor | None:
         """Return the gradient [G, P + S] of the term."""

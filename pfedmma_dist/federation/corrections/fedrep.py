@@ -19,4 +19,4 @@ class FedRep(Correction):
     def moving(self, step: int, start: Start) -> Tensor:
         """Return the part whose turn it is."""
         head = step < self.head_epochs * start.steps_per_epoch
-        return head.to(start.theta.device)[:, None] ^ self.is_shared.to(start.theta.device)
+        return head[:, None] ^ self.is_shared

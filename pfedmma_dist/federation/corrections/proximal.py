@@ -14,9 +14,9 @@ class Proximal(Correction):
 
     def pull(self, theta: Tensor, start: Start) -> Tensor:
         """Draw the shared part back."""
-        return self.weight.to(theta.device) * (theta - start.theta)
+        return self.weight * (theta - start.theta)
 
     def loss(self, theta: Tensor, start: Start) -> Tensor:
         """Return half the weighted square of the distance."""
         moved = theta - start.theta
-        return 0.5 * (self.weight.to(theta.device) * moved.square()).sum(dim=1)
+        return 0.5 * (self.weight * moved.square()).sum(dim=1)

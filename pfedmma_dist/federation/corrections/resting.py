@@ -15,7 +15,7 @@ class PartMoves(Correction):
 
     def moving(self, step: int, start: Start) -> Tensor:
         """Return the part that trains."""
-        return self.moves.to(start.theta.device).expand_as(start.theta)
+        return self.moves.expand_as(start.theta)
 
 
 class SharedRests(PartMoves):

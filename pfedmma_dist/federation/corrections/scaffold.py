@@ -22,15 +22,19 @@ class Scaffold(Correction):
         self.num_private = layout.num_private
         self.control = torch.zeros(layout.num_shared, dtype=torch.float64)
 
+    def handed(self, theta: Tensor) -> Tensor:
+        """Return the server's mean gradient [S]."""
+        return self.control.to(theta.device, theta.dtype)
+
     def pull(self, theta: Tensor, start: Start) -> Tensor:
         """Add what the server's mean gradient is beyond the client's."""
-        gap = self._control(theta) - start.memory
+        gap = start.handed - start.memory
         return torch.cat([gap.new_zeros(len(gap), self.num_private), gap], dim=1)
 
     def close(self, theta: Tensor, start: Start, travelled: Tensor) -> Closed:
         """Keep the mean gradient of this round, and send by what it has changed."""
         came = (start.theta - theta)[:, self.num_private :]
-        own = start.memory - self._control(theta) + came / travelled
+        own = start.memory - start.handed + came / travelled
         return Closed(own, own - start.memory)
 
     def settle(self, before: Tensor, mean: Tensor, sent: Tensor, share: float) -> Tensor:
@@ -46,6 +50,3 @@ class Scaffold(Correction):
         """Take it back."""
         super().load(state)
         self.control = state["scaffold"].clone()
-
-    def _control(self, theta: Tensor) -> Tensor:
-        return self.control.to(theta.device, theta.dtype)

@@ -57,7 +57,7 @@ class Beside:
 
     def __init__(self, rule: SecondRow, start: Start, walk: Walk, mix: Tensor) -> None:
         self.rule, self.start, self.walk, self.mix = rule, start, walk, mix
-        self.weight = rule.weight.to(walk.theta.device)
+        self.weight = rule.weight
 
     def step(self, first: Tensor, gradient: Gradient, moves: Tensor, rates: Tensor) -> None:
         """Take the step that goes with one of the first rows [G, P + S], which are before theirs.

@@ -1,0 +1,61 @@
+"""Carry: rows of tables in host memory to the GPU, while it computes on those before them."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+AT_ONCE = 256 << 20
+"""Bytes that are gathered in host memory on their way to stay on the GPU."""
+
+
+def carried(
+    tables: Sequence[Tensor],  # [N, *record_shape] each, in host memory
+    parts: Sequence[Tensor],  # [n] int64 rows of each step
+    device: torch.device,
+) -> Iterator[list[Tensor]]:
+    """Yield each step's rows of every table on a GPU.
+
+    The host is ahead of the GPU: it gathers a step's rows into pinned memory, of which there are
+    two buffers, while the step before is computed, and a stream of its own copies them meanwhile.
+    """
+    most = max((len(part) for part in parts), default=0)
+    buffers = [
+        [torch.empty(most, *x.shape[1:], dtype=x.dtype, pin_memory=True) for x in tables]
+        for _ in range(2)
+    ]
+    copying, copied = torch.cuda.Stream(device), [torch.cuda.Event() for _ in buffers]
+    for index, part in enumerate(parts):
+        which = index % len(buffers)
+        copied[which].synchronize()  # the copy of two steps before, long over
+        rows = [buffer[: len(part)] for buffer in buffers[which]]
+        for table, row in zip(tables, rows, strict=True):
+            torch.index_select(table, 0, part, out=row)
+        computing = torch.cuda.current_stream(device)
+        with torch.cuda.stream(copying):
+            found = [row.to(device, non_blocking=True) for row in rows]
+            copied[which].record(copying)
+        computing.wait_event(copied[which])
+        for x in found:
+            x.record_stream(computing)  # else its memory could go to the next copy too soon
+        yield found
+
+
+def sent(numbers: np.ndarray, device: torch.device) -> Tensor:
+    """Return numbers of the host on a device, without waiting for a GPU to be ready for them."""
+    found = torch.from_numpy(numbers)
+    if device.type == "cpu":
+        return found
+    pinned = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
+    return pinned.copy_(found).to(device, non_blocking=True)
+
+
+def moved(table: Tensor, index: np.ndarray, device: torch.device) -> Tensor:
+    """Return these rows of a table in host memory on a device, copied a part at a time."""
+    found = torch.empty(len(index), *table.shape[1:], dtype=table.dtype, device=device)
+    step = max(1, AT_ONCE // max(1, table[:1].numel() * table.element_size()))
+    for start in range(0, len(index), step):
+        part = slice(start, start + step)
+        found[part] = table[torch.from_numpy(index[part])].to(device)
+    return found

@@ -1,0 +1,105 @@
+"""A federation's life on a device: rounds, scores, and a state that is taken back."""
+
+import functools
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import open_clip
+import torch
+from pretend import Places
+from tiny import LENGTH, NUM_BASE, NUM_IMAGES, SIDE, SIZES, WORDS, tiny_config, tiny_task, tokenize
+
+from pfedmma_dist.clip.cache import FeatureCache
+from pfedmma_dist.clip.freeze import freeze
+from pfedmma_dist.clip.kinds import listed
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.learning import CorrectionConfig
+from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.world import World
+
+VIEWS = np.arange(NUM_IMAGES), np.zeros(NUM_IMAGES, np.int64)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a method runs on."""
+
+    dtype: torch.dtype
+    is_plain: bool  # without the shortcuts of the model
+    is_resident: bool  # features on the device, not in the host's memory
+
+
+@dataclass
+class Life:
+    """What a federation has made of it."""
+
+    losses: list[float] = field(default_factory=list)
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    rows: list[torch.Tensor] = field(default_factory=list)
+    per_step: Counter[str] = field(default_factory=Counter)  # waits of more steps, beyond one epoch
+
+
+@functools.cache
+def module() -> torch.nn.Module:
+    """Return an open_clip CLIP of 3 narrow blocks with random weights."""
+    tower = {"layers": 3, "width": 32}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return open_clip.CLIP(
+            embed_dim=16,
+            vision_cfg={**tower, "head_width": 16, "patch_size": 8, "image_size": SIDE},
+            text_cfg={**tower, "heads": 2, "context_length": LENGTH, "vocab_size": WORDS},
+            quick_gelu=True,
+        ).eval()
+
+
+def live(
+    name: str,
+    form: Form,
+    device: torch.device,
+    places: Places | None = None,
+    epochs: tuple[int, ...] = (1, 1, 2),
+    correction: CorrectionConfig | None = None,
+) -> Life:
+    """Return what three rounds of a method leave, and everybody's scores.
+
+    places: of a pretended device. The last round has an epoch more than the one before: what waits
+    oftener in it waits in every step.
+    """
+    cfg = tiny_config(batch_size=8, num_shards=1, cohort_size=len(SIZES))
+    cfg.federation.local_epochs = epochs[0]
+    cfg.correction = correction or cfg.correction
+    cfg.evaluate.finetune_epochs = 1 if correction else 0
+    federation = born(name, form, device, cfg)
+    lived, waits = Life(), []
+    for index, count in enumerate(epochs if federation.layout.num_trained else ()):
+        cfg.federation.local_epochs = count
+        before = Counter() if places is None else places.waits.copy()
+        lived.losses.append(federation.round(index).loss)
+        waits.append(Counter() if places is None else places.waits - before)
+    if waits:
+        lived.per_step = waits[2] - waits[1]
+    lived.scores = federation.evaluate(full=True).percent
+    shards, server = federation.state()
+    lived.rows = [shards[shard]["rows"] for shard in sorted(shards)] + [*server.values()]
+    federation.load(shards, server, len(waits))
+    return lived
+
+
+def born(name: str, form: Form, device: torch.device, cfg: Config) -> Federation:
+    """Return a federation with all features of noise images."""
+    clip = freeze(module(), tokenize, device, form.dtype, plain=form.is_plain)
+    kind = METHODS[name]
+    method = kind.build(kind.Options(), clip.dims, NUM_BASE, max(SIZES))
+    federation = Federation(cfg, tiny_task(), method, clip, World(0, 1, device))
+    rng = np.random.default_rng(0)
+    pixels = torch.from_numpy(rng.standard_normal((NUM_IMAGES, 3, SIDE, SIDE), np.float32))
+    kinds = listed(method.images)
+    tables = [features.cpu() for features in clip.freeze(pixels, kinds)]
+    cache = FeatureCache(clip, dict(zip(kinds, tables, strict=True)), VIEWS, "ram")
+    if form.is_resident:
+        cache = cache.to_device(VIEWS)
+    federation.sources = Sources(train=cache, test=cache)
+    return federation
