@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_golden import COHORTS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
+from test_golden import FORMS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
 from tiny import golden
 
 from pfedmma_dist.clip.model import FrozenCLIP
@@ -27,7 +27,7 @@ def two_prompts(name: str) -> dict:
     return arrays
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize("theta", [0.2, 0.4])
 def test_promptfolio_equals_the_published_code(
     golden_clip: FrozenCLIP, theta: float, num_clients: int
@@ -36,7 +36,7 @@ def test_promptfolio_equals_the_published_code(
     check(method, golden_clip, two_prompts(f"promptfolio_theta{theta}"), str, num_clients)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -55,7 +55,7 @@ def test_fedpha_equals_the_published_code(
     check(method, golden_clip, arrays, keys.__getitem__, num_clients)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize(
     ("name", "options", "atol"),
     [
@@ -73,7 +73,7 @@ def test_plot_equals_the_published_code(
     )
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize("name", ["prograd", "prograd_T2_lam0.5", "prograd_agree"])
 def test_prograd_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int
