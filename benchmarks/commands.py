@@ -1,4 +1,4 @@
-"""CPU seconds of commands that train nothing: `python benchmarks/commands.py [TREE ...] [--runs N]`.
+"""CPU seconds of commands that train nothing: `python benchmarks/commands.py [TREE ...]`.
 
 TREE: checkouts to compare, each beside the others in the same minute; without one, this. Of every
 command the least of some starts, user and system, of the process and its children. --runs: also
