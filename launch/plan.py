@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from launch.books import COLUMNS, PLAN
 from launch.grid import ROW, check_exclude, matches, need_text
 from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.command_line import read, unread, with_default
@@ -23,17 +24,11 @@ from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.config.words import word_layer
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.reading import FORMAT, read_rows
+from pfedmma_dist.reading import FORMAT
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.spelling import quoted
 from pfedmma_dist.start import adopt
-
-PLAN = "sweep.csv"
-"""A row per planned run, in the folder of the sweep."""
-
-COLUMNS = ("id", "row", "folder")
-"""Of a plan, before its format and the keys of its grid."""
 
 Reader = Callable[[list[str]], Config]
 """Reads the words of a command line."""
@@ -170,22 +165,6 @@ def write_plan(runs: list[PlannedRun]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         write_text_atomically(folder / PLAN, text.getvalue())
     return folder
-
-
-def read_plan(folder: Path) -> list[dict[str, str]]:
-    """Return the rows of a sweep's plan; ValueError where the folder is none of a sweep."""
-    try:
-        rows = read_rows(folder / PLAN, COLUMNS, "start the sweep again, which writes it anew")
-    except FileNotFoundError as error:
-        raise ValueError(f"{folder} holds no {PLAN}; give the folder of a sweep") from error
-    if not rows:
-        raise ValueError(f"{folder / PLAN} plans no run; start the sweep again")
-    return rows
-
-
-def point_of(row: Mapping[str, str]) -> dict[str, Any]:
-    """Return grid key -> value of a row of the plan."""
-    return {key: parsed(Word(text)) for key, text in row.items() if key not in (*COLUMNS, "format")}
 
 
 def _sweep_file(word: str) -> Path:
