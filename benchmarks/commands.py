@@ -8,6 +8,7 @@ the commands that read a sweep of so many finished runs, copies of one; 0 leaves
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,10 +50,8 @@ def finished_sweep(folder: Path, count: int) -> Path:
     first = runs[0].folder
     for run in runs[1:]:
         run.folder.path.mkdir(parents=True)
-        for source in (first.config, first.result, first.metrics, first.clients):
-            text = source.read_text().replace("\nseed: 0\n", f"\nseed: {run.config.seed}\n")
-            text = text.replace('"seed": 0,', f'"seed": {run.config.seed},')
-            (run.folder.path / source.name).write_text(text)
+        for source in filter(Path.is_file, first.path.iterdir()):
+            shutil.copy(source, run.folder.path)
     return write_plan(runs)
 
 
