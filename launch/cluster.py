@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from launch.script import check_options, check_setup
+from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.documents import read_layer
 from pfedmma_dist.config.kinds import CLUSTER, refuse_other_kind
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, enforce, limited
-from pfedmma_dist.config.merge import merged
 
 INHERITED = re.compile(
     r"(SLURM|SLURMD|SBATCH|SRUN|PMI|PMIX|SUBMITIT|TORCHELASTIC|OMPI)_.*"

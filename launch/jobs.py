@@ -3,7 +3,8 @@
 import csv
 import io
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -104,3 +105,15 @@ def _here(job: str) -> int | None:
 
 def _proc(number: int, name: str) -> Path:
     return Path("/proc", str(number), name)
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[RunFolder]:
+    """Keep other sweeps out of the folder of this one, which goes again unless it is to stay."""
+    own = RunFolder(folder)
+    try:
+        with writing(folder):
+            own.lock()
+        yield own
+    finally:
+        own.release()

@@ -4,36 +4,35 @@ import csv
 import io
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from launch.books import COLUMNS, PLAN
+from launch.grid import ROW, check_exclude, matches, need_text
+from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.command_line import read, unread, with_default
 from pfedmma_dist.config.documents import Word, parsed, read_layer
 from pfedmma_dist.config.identity import digest, digest_of_format_0
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.kinds import SWEEP, refuse_other_kind
-from pfedmma_dist.config.merge import leaves, merged, shown
+from pfedmma_dist.config.merge import shown
 from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.config.shards import num_shards
+from pfedmma_dist.config.words import word_layer
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.reading import FORMAT, read_rows
+from pfedmma_dist.reading import FORMAT
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.spelling import hint, quoted
+from pfedmma_dist.spelling import quoted
 from pfedmma_dist.start import adopt
 
-PLAN = "sweep.csv"
-"""A row per planned run, in the folder of the sweep."""
-
-COLUMNS = ("id", "row", "folder")
-"""Of a plan, before its format and the keys of its grid."""
-
-ROW = "row"
-"""What an entry of `exclude` calls the row."""
+Reader = Callable[[list[str]], Config]
+"""Reads the words of a command line."""
 
 
 @dataclass(kw_only=True)
@@ -93,7 +92,7 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
 def expanded(file: str, sweep: Sweep, words: Iterable[str]) -> list[PlannedRun]:
     """Return the runs of a sweep; file: what messages call it."""
     rows, grid, overrides = sweep.rows, dict(sweep.grid), []
-    _check_exclude(file, sweep.exclude, {ROW: list(rows), **grid})
+    check_exclude(file, sweep.exclude, {ROW: list(rows), **grid})
     for word in words:
         key, _, value = word.partition("=")
         if key in grid:
@@ -102,12 +101,14 @@ def expanded(file: str, sweep: Sweep, words: Iterable[str]) -> list[PlannedRun]:
         else:
             overrides.append(word)
     for key, values in grid.items():
-        _need_text(file, key, values)
+        need_text(file, key, values)
+    points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+    read_once = partial(read, methods=METHODS, sources=SOURCES, layer_of=cache(word_layer))
     runs = [
-        _planned(file, row, dict(zip(grid, values, strict=True)), [*sweep.base, *own], overrides)
-        for values in product(*grid.values())  # outside, so that all rows soon have a first run
+        _planned(file, row, point, [*sweep.base, *own, *_words(point), *overrides], read_once)
+        for point in points  # outside, so that all rows soon have a first run
         for row, own in rows.items()
-        if not _matches(sweep.exclude, {ROW: row, **dict(zip(grid, values, strict=True))})
+        if not matches(sweep.exclude, {ROW: row, **point})
     ]
     if not runs:
         raise ValueError(
@@ -168,22 +169,6 @@ def write_plan(runs: list[PlannedRun]) -> Path:
     return folder
 
 
-def read_plan(folder: Path) -> list[dict[str, str]]:
-    """Return the rows of a sweep's plan; ValueError where the folder is none of a sweep."""
-    try:
-        rows = read_rows(folder / PLAN, COLUMNS, "start the sweep again, which writes it anew")
-    except FileNotFoundError as error:
-        raise ValueError(f"{folder} holds no {PLAN}; give the folder of a sweep") from error
-    if not rows:
-        raise ValueError(f"{folder / PLAN} plans no run; start the sweep again")
-    return rows
-
-
-def point_of(row: Mapping[str, str]) -> dict[str, Any]:
-    """Return grid key -> value of a row of the plan."""
-    return {key: parsed(Word(text)) for key, text in row.items() if key not in (*COLUMNS, "format")}
-
-
 def _sweep_file(word: str) -> Path:
     path = find(word)
     if path is None and (Path(word) / PLAN).is_file():
@@ -197,53 +182,17 @@ def _sweep_file(word: str) -> Path:
     return path
 
 
-def _need_text(file: str, key: str, values: Iterable[Any]) -> None:
-    """Refuse values that YAML has made something else of, where a key holds text."""
-    leaf = leaves(Config).get(key)
-    if leaf is None or leaf.kind not in (str, list[str]):
-        return
-    for value in values:
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, bool | int | float):
-                raise ValueError(
-                    f"{file}: grid: {key}: {shown(item)} is what YAML reads of an unquoted value, "
-                    f"and the key holds {leaf.expected}; quote it"
-                )
-
-
-def _check_exclude(
-    file: str, exclude: Iterable[Mapping[str, Any]], known: Mapping[str, list[Any]]
-) -> None:
-    """Refuse an entry that matches no run of the file, whatever words have made of its grid."""
-    for entry in exclude:
-        if not entry:
-            raise ValueError(f"{file}: exclude: an entry without a key would exclude every run")
-        for key, value in entry.items():
-            if key not in known:
-                names = ", ".join(known)
-                raise ValueError(
-                    f"{file}: exclude: {key} is no key of the grid{hint(key, known)}; "
-                    f"an entry may name {names}"
-                )
-            if value not in known[key]:
-                values = ", ".join(map(shown, known[key]))
-                raise ValueError(
-                    f"{file}: exclude: {key}: {shown(value)} matches no run; its values: {values}"
-                )
-
-
-def _matches(exclude: Iterable[Mapping[str, Any]], point: Mapping[str, Any]) -> bool:
-    """Whether a point has all values of one of the entries."""
-    return any(all(point[key] == value for key, value in entry.items()) for entry in exclude)
+def _words(point: Mapping[str, Any]) -> list[str]:
+    return [f"{key}={shown(value)}" for key, value in point.items()]
 
 
 def _planned(
-    file: str, row: str, point: Mapping[str, Any], words: list[str], overrides: list[str]
+    file: str, row: str, point: Mapping[str, Any], words: list[str], read_once: Reader
 ) -> PlannedRun:
-    """Return the run of one row at one point."""
-    words = with_default([*words, *(f"{k}={shown(v)}" for k, v in point.items()), *overrides])
+    """Return the run of one row at one point; words: of a command line."""
+    words = with_default(words)
     try:
-        config = read(words, methods=METHODS, sources=SOURCES)
+        config = read_once(words)
     except ValueError as error:
         raise ValueError(f"{file}, row {row!r}: {error}") from error
     parts = {key: key.rpartition(".")[2] for key in point}

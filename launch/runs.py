@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from launch.plan import PLAN, point_of, read_plan
+from launch.books import PLAN, point_of, read_plan
 from pfedmma_dist.results.outcome import Outcome, completed, read_outcome
 from pfedmma_dist.run.folder import RunFolder
 

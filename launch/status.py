@@ -16,14 +16,13 @@ from itertools import groupby
 from pathlib import Path
 
 from launch.array import submit_arrays
+from launch.books import PLAN, read_plan
 from launch.cluster import read_cluster, refuse_without_slurm
-from launch.jobs import LOCAL, Job, launcher, read_jobs
-from launch.plan import PLAN, read_plan
+from launch.jobs import LOCAL, Job, launcher, only_one, read_jobs
 from launch.script import check_log_folder
 from launch.slurm import cancel, max_array_size, queued
 from launch.state import OVER, STATES, RunState, read_states
-from launch.sweep import only_one, tell
-from launch.tasks import Task
+from launch.tasks import Task, tell
 from launch.workers import StopSignal, Workers
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED

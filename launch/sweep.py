@@ -11,14 +11,14 @@ import argparse
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from launch.array import submit_arrays
 from launch.cluster import Cluster, read_cluster, refuse_without_slurm
 from launch.forks import can_fork
-from launch.jobs import Job
+from launch.jobs import only_one
 from launch.plan import (
     PlannedRun,
     adoption_warnings,
@@ -32,13 +32,11 @@ from launch.runs import sweep_runs
 from launch.script import check_log_folder
 from launch.slurm import max_array_size
 from launch.state import BUSY, RunState, read_states
-from launch.tasks import Task, jobs_folder
+from launch.tasks import Task, tell
 from launch.workers import StopSignal, Workers
 from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.results.markdown import markdown
 from pfedmma_dist.results.tables import tables
-from pfedmma_dist.run.files import writing
-from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED
 from pfedmma_dist.spelling import spelled
 
@@ -137,32 +135,11 @@ def submit(folder: Path, runs: Sequence[PlannedRun], cluster: Cluster, file: str
     return 0
 
 
-def tell(folder: Path, jobs: Sequence[Job]) -> None:
-    """Print what was submitted and how to follow it."""
-    for number, count in Counter(job.job.partition("_")[0] for job in jobs).items():
-        print(f"job     {number}" + (f", an array of {count}" if count > 1 else ""))
-    if jobs:
-        print(f"logs    {jobs_folder(folder)}")
-    print(f"follow  python -m launch.status {shlex.quote(str(folder))}", flush=True)
-
-
 def total(states: Sequence[RunState]) -> str:
     """Say in one line what becomes of all runs."""
     counts = Counter("to start" if _is_due(state) else state.state for state in states)
     parts = [f"{count} {state}" for state, count in counts.items()]
     return f"{len(states)} runs: {', '.join(parts)}"
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[RunFolder]:
-    """Keep other sweeps out of the folder of this one, which goes again unless it is to stay."""
-    own = RunFolder(folder)
-    try:
-        with writing(folder):
-            own.lock()
-        yield own
-    finally:
-        own.release()
 
 
 def states_of(folder: Path, runs: Sequence[PlannedRun]) -> list[RunState]:

@@ -1,11 +1,19 @@
 """A run as a launcher sees it: a name, and the file that holds its whole configuration."""
 
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launch.job import save
 from launch.jobs import Job
-from launch.plan import PlannedRun
+
+if TYPE_CHECKING:
+    from launch.plan import PlannedRun
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,7 @@ class Task:
     config: str  # file with all keys
 
     @classmethod
-    def of(cls, run: PlannedRun) -> "Task":
+    def of(cls, run: PlannedRun) -> Task:
         """Write the configuration of a planned run beside its sweep.
 
         Editing a file of the sweep does not change a run that waits.
@@ -27,7 +35,7 @@ class Task:
         return cls(run.name, run.id, str(save(run.config, jobs_folder(folder.parent))))
 
     @classmethod
-    def again(cls, job: Job) -> "Task":
+    def again(cls, job: Job) -> Task:
         """Return the run of a job that is to be started again."""
         return cls(job.run, job.id, job.config)
 
@@ -35,3 +43,12 @@ class Task:
 def jobs_folder(folder: Path) -> Path:
     """Return where a sweep keeps configurations, Slurm's logs and submitit's files."""
     return folder / "jobs"
+
+
+def tell(folder: Path, jobs: Sequence[Job]) -> None:
+    """Print what was submitted and how to follow it."""
+    for number, count in Counter(job.job.partition("_")[0] for job in jobs).items():
+        print(f"job     {number}" + (f", an array of {count}" if count > 1 else ""))
+    if jobs:
+        print(f"logs    {jobs_folder(folder)}")
+    print(f"follow  python -m launch.status {shlex.quote(str(folder))}", flush=True)

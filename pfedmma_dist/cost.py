@@ -18,6 +18,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pfedmma_dist import glance
+
+if __name__ == "__main__" and "--measure" not in sys.argv:  # before imports of seconds
+    glance.leave_early(sys.argv[1:])
+
 from pfedmma_dist import command
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.config.command_line import resolve_method, with_default

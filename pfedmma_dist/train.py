@@ -9,9 +9,14 @@ ends with 75 too, at the last checkpoint.
 import logging
 import sys
 
+from pfedmma_dist import glance
+from pfedmma_dist.config.command_line import to_yaml, with_default
+
+if __name__ == "__main__":  # a slip is told before the seconds that the rest takes to import
+    glance.leave_early(sys.argv[1:], with_default)
+
 from pfedmma_dist import command
 from pfedmma_dist.build import assemble, attach_features
-from pfedmma_dist.config.command_line import to_yaml, with_default
 from pfedmma_dist.config.identity import identity, run_folder
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.tuned import untuned

@@ -12,7 +12,8 @@ import pytest
 from runs import call
 
 from launch import status, table
-from launch.plan import plan, read_plan
+from launch.books import read_plan
+from launch.plan import plan
 from launch.sweep import states_of
 from pfedmma_dist import evaluate
 from pfedmma_dist.reading import FORMAT

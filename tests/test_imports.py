@@ -24,6 +24,8 @@ ROOMS = {
     "config": "reading spelling",
     "clip": "config.keys reading spelling world",
     "data": "config.choices config.keys config.merge reading rng spelling",
+    "outline": "",
+    "glance": "config data outline spelling world",
     "methods": "clip config.meaning config.templates exchange params rng",
     "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
     "methods.method methods.searched methods.step params pieces quantities.sampled "

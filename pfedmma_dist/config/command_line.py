@@ -13,20 +13,12 @@ from typing import Any, get_type_hints
 
 from omegaconf import OmegaConf
 
+from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.help import listing, manual
 from pfedmma_dist.config.identity import flat, meaning
 from pfedmma_dist.config.keys import Config, Dealing
 from pfedmma_dist.config.limits import COOP, check
-from pfedmma_dist.config.merge import (
-    Layer,
-    Word,
-    hint,
-    merged,
-    origins,
-    parsed,
-    place,
-    plain,
-)
+from pfedmma_dist.config.merge import Layer, Word, hint, origins, parsed, place, plain
 from pfedmma_dist.config.presets import find
 from pfedmma_dist.config.words import OVERRIDE, file_layer, word_layer
 from pfedmma_dist.reading import FORMAT
@@ -87,9 +79,13 @@ def read(
     *,
     methods: Mapping[str, type],
     sources: Sources,
+    layer_of: Callable[[str], Layer] = word_layer,
 ) -> Config:
-    """Return the configuration of YAML files and key=value words, each key typed and checked."""
-    return _configuration([word_layer(word) for word in words], methods, sources)
+    """Return the configuration of YAML files and key=value words, each key typed and checked.
+
+    layer_of: reads a word; whoever reads many command lines may remember what files said.
+    """
+    return _configuration([layer_of(word) for word in words], methods, sources)
 
 
 def unread(words: Iterable[str], config: Config) -> dict[str, str]:

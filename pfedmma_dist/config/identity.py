@@ -8,13 +8,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.meaning import MEANING, Meaning
-from pfedmma_dist.config.merge import Leaf, leaves, plain
+from pfedmma_dist.config.merge import leaves, plain
 
 METHOD = "method."
 """Beginning of the keys of the method: its name and the options of its own."""
@@ -35,14 +34,14 @@ def flat(config: Config) -> dict[str, Any]:
 def defaults(method: str, methods: Mapping[str, type]) -> dict[str, Any]:
     """Return the defaults of all keys and of the options of a method."""
     options = leaves(methods[method].Options, METHOD)
-    known = {key: leaf for key, leaf in _leaves().items() if key != "method"}
+    known = {key: leaf for key, leaf in leaves(Config).items() if key != "method"}
     found = {key: plain(leaf.default) for key, leaf in {**known, **options}.items()}
     return {**found, f"{METHOD}name": Config().method["name"]}
 
 
 def meaning(key: str) -> Meaning:
     """Return what a dotted key means; a method's option decides the numbers."""
-    leaf = _leaves().get(key)
+    leaf = leaves(Config).get(key)
     return leaf.metadata.get(MEANING, Meaning()) if leaf else Meaning()
 
 
@@ -79,7 +78,7 @@ def digest_of_format_0(config: Config, methods: Mapping[str, type]) -> str | Non
     tree = _tree(config)
     del tree["run"]
     options = leaves(methods[config.method["name"]].Options, METHOD)
-    for key, leaf in {**_leaves(), **options}.items():
+    for key, leaf in {**leaves(Config), **options}.items():
         section, _, name = key.rpartition(".")
         is_newer = leaf.metadata.get(MEANING, Meaning()).since > 0 and section in tree
         if is_newer and tree[section].pop(name) != plain(leaf.default):
@@ -131,12 +130,7 @@ def moved(saved: Flat, wanted: Flat) -> list[tuple[str, Any, Any]]:
 
 def open_keys() -> list[str]:
     """Return the keys whose null leaves the choice to the program."""
-    return [key for key in _leaves() if meaning(key).is_open]
-
-
-@cache
-def _leaves() -> dict[str, Leaf]:
-    return leaves(Config)
+    return [key for key in leaves(Config) if meaning(key).is_open]
 
 
 def _tree(config: Config) -> dict[str, Any]:
@@ -144,7 +138,7 @@ def _tree(config: Config) -> dict[str, Any]:
 
     OmegaConf's own conversion gives the same, and takes a second for the runs of a large sweep.
     """
-    known = _leaves()
+    known = leaves(Config)
 
     def typed(key: str, value: Any) -> Any:
         leaf = known.get(key)

@@ -1,40 +1,29 @@
-"""Merge files and words into a dataclass tree; a refusal names the key, the value and the remedy.
+"""Find the leaf of each value that files and words give; a refusal names key, value and remedy.
 
-OmegaConf loads the YAML, types the leaves and resolves `${...}`. What it does not say is said here:
-what a user may have meant by an unknown name, and what kind of value a key wants.
+OmegaConf types the leaves. What it does not say is said here: what a user may have meant by an
+unknown name, and what kind of value a key wants.
 """
 
 import math
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from operator import attrgetter
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pfedmma_dist.config.choices import REASONS
 from pfedmma_dist.config.documents import Layer, Word, as_written, parsed, place
-from pfedmma_dist.config.texts import refuse_odd_text
 from pfedmma_dist.spelling import hint, quoted, shortened
-
-T = TypeVar("T")
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name", list[str]: "[cat,dog]"}
 EXAMPLES[list[int]] = "[16,8]"
 SWITCHES = {True: "on", False: "off"}
-
-REFERENCE = re.compile(r"\$\{(?!oc\.env:)")
-MOST_REFERENCES = 24
-"""Values that refer to values, `${data.root}`. Each may repeat another that repeats a third, so
-these alone multiply: 24 make at most 3^8 times the longest text, before that is refused."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +104,8 @@ def shown(value: Any) -> str:
     return str(plain(value))
 
 
-def leaves(schema: type, prefix: str = "") -> dict[str, Leaf]:
+@cache
+def leaves(schema: type, prefix: str = "") -> Mapping[str, Leaf]:
     """Return the leaves of a dataclass tree by dotted key, in the order of the source."""
     found: dict[str, Leaf] = {}
     hints = get_type_hints(schema)
@@ -128,37 +118,13 @@ def leaves(schema: type, prefix: str = "") -> dict[str, Leaf]:
     return found
 
 
-def merged(schema: type[T], layers: Iterable[Layer]) -> T:
-    """Return `schema` with its defaults overridden by `layers`, left to right."""
-    known = leaves(schema)
-    config = deepcopy(_defaults(schema))
-    origin: dict[str, Layer] = {}  # key -> where its value comes from
-    for layer in layers:
-        for key, value in _flat(layer.tree, known, layer):
-            _assign(config, known[key], value, layer)
-            origin[key] = layer
-    _refuse_many_references(config)
-    for leaf in known.values():
-        _resolve(config, leaf)
-    tree = OmegaConf.to_object(config)
-    for key, layer in origin.items():  # as it is once `${...}` is resolved
-        refuse_odd_text(key, plain(attrgetter(key)(tree)), place(layer))
-    return tree
-
-
-@cache
-def _defaults(schema: type) -> DictConfig:
-    """Return the defaults of a schema as OmegaConf types them; a copy takes a fifth of the time."""
-    return OmegaConf.structured(schema)
-
-
 def origins(schema: type, layers: Iterable[Layer]) -> dict[str, Layer]:
     """Return the last layer that gives each key, for all keys that are given."""
     known = leaves(schema)
-    return {key: layer for layer in layers for key, _ in _flat(layer.tree, known, layer)}
+    return {key: layer for layer in layers for key, _ in assignments(layer.tree, known, layer)}
 
 
-def _flat(
+def assignments(
     tree: Mapping[Any, Any], known: Mapping[str, Leaf], layer: Layer, prefix: str = ""
 ) -> Iterator[tuple[str, Any]]:
     """Yield the dotted keys and values of `tree`, all of them known."""
@@ -182,11 +148,11 @@ def _flat(
                 f"{key}: {quoted(value)} was given for a section of keys; "
                 f"set one of its keys, for example {known[inside[0]].example}{place(layer)}"
             )
-        yield from _flat(value or {}, known, layer, f"{key}.")
+        yield from assignments(value or {}, known, layer, f"{key}.")
 
 
-def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
-    """Set a leaf of `config`, typed."""
+def assign(config: DictConfig, key: str, leaf: Leaf, value: Any, layer: Layer) -> None:
+    """Set the leaf that `config` has at a dotted key, typed; ValueError where it is none of its."""
     given, kind = value, leaf.kind
     if isinstance(value, Word):
         verbatim = kind in (int, float, str) or bool(members(kind))
@@ -203,11 +169,11 @@ def _assign(config: DictConfig, leaf: Leaf, value: Any, layer: Layer) -> None:
     if loose and not interpolated:
         raise leaf.refusal(given, layer)
     try:
-        OmegaConf.update(config, leaf.key, value, merge=False)
+        OmegaConf.update(config, key, value, merge=False)
     except (OmegaConfBaseException, OverflowError, RecursionError) as error:
         raise leaf.refusal(given, layer) from error
     if not interpolated and kind is float:
-        number = OmegaConf.select(config, leaf.key)
+        number = OmegaConf.select(config, key)
         if number is not None and not math.isfinite(number):
             raise leaf.refusal(given, layer)
 
@@ -221,25 +187,6 @@ def _texts(given: Any, value: Any, leaf: Leaf, layer: Layer) -> list[str]:
     if not all(isinstance(item, str) for item in items):
         raise leaf.refusal(items, layer)
     return items
-
-
-def _refuse_many_references(config: DictConfig) -> None:
-    """Refuse values that would repeat each other without end."""
-    count = len(REFERENCE.findall(str(OmegaConf.to_container(config, resolve=False))))
-    if count > MOST_REFERENCES:
-        raise ValueError(
-            f"{count} values refer to others by ${{...}}, and at most {MOST_REFERENCES} may; write "
-            "some of them out"
-        )
-
-
-def _resolve(config: DictConfig, leaf: Leaf) -> None:
-    """Check that a leaf has a value and that its interpolation leads to one of the right type."""
-    try:
-        OmegaConf.select(config, leaf.key, throw_on_missing=True, throw_on_resolution_failure=True)
-    except OmegaConfBaseException as error:
-        reason = shortened(str(error).splitlines()[0], 160)
-        raise ValueError(f"{leaf.key}: {reason}; for example {leaf.example}") from error
 
 
 def _default(item: Field) -> Any:

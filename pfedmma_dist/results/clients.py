@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.pictures import NO_SCOPES
+from pfedmma_dist.run.metrics import NO_SCOPES
 
 ENDING = "_percent"
 """Of the columns of clients.csv that hold scores."""

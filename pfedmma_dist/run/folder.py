@@ -1,5 +1,7 @@
 """The run folder: the name of every file in it, and the lock of the one run that writes there."""
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import logging
@@ -8,11 +10,14 @@ import re
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.together import together
-from pfedmma_dist.world import World, side_by_side
+from pfedmma_dist.world import side_by_side
+
+if TYPE_CHECKING:  # who only reads runs does without torch
+    from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,9 @@ from pfedmma_dist.quantities.quantity import Source
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run.files import write_text_atomically
 
+NO_SCOPES = ("client", "domain", "train_images", "classes")
+"""Columns of clients.csv before those of the scopes."""
+
 log = logging.getLogger(__name__)
 
 REMEDY = "restore it from a copy, or delete it"

@@ -14,7 +14,7 @@ from pfedmma_dist.run import figures
 from pfedmma_dist.run.board import Board
 from pfedmma_dist.run.drawing import save, stored
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.metrics import read_metrics
+from pfedmma_dist.run.metrics import NO_SCOPES, read_metrics
 from pfedmma_dist.run.optional import optional
 from pfedmma_dist.run.result import read
 
@@ -27,9 +27,6 @@ PARTITION = "classes_per_client"
 """Drawn as a run starts: what it shows is in no file of the folder."""
 
 REMEDY = "restore it from a copy"
-
-NO_SCOPES = ("client", "domain", "train_images", "classes")
-"""Columns of clients.csv before those of the scopes."""
 
 
 def pictures(

@@ -1,14 +1,18 @@
 """result.json: what a finished run reached, of what, and how its tables looked then."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pfedmma_dist.reading import FORMAT, Unreadable, read_json, seal, sealed
 from pfedmma_dist.run.files import plain, write_json
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.record import MethodResult
+
+if TYPE_CHECKING:  # who only reads runs does without torch
+    from pfedmma_dist.run.record import MethodResult
 
 REMEDY = "restore it from a copy, or delete it and start the run again: it goes on where it was"
 
@@ -42,6 +46,8 @@ def read(folder: RunFolder) -> dict[str, Any] | None:
 
 def rows(folder: RunFolder, body: Mapping[str, Any]) -> list[MethodResult]:
     """Return the rows of a result that `read` has returned."""
+    from pfedmma_dist.run.record import MethodResult
+
     try:
         return [MethodResult(**row) for row in body["results"]]
     except TypeError as error:

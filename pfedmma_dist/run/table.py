@@ -1,7 +1,10 @@
 """The table a run ends with: zero-shot and the method, side by side."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.cells import cell_len
@@ -14,7 +17,9 @@ from pfedmma_dist.quantities.quantity import Quantity
 from pfedmma_dist.quantities.scores import LOCAL, LOCAL_MEAN, scored
 from pfedmma_dist.quantities.units import UNITS, duration
 from pfedmma_dist.run.labels import label, printable
-from pfedmma_dist.run.record import MethodResult
+
+if TYPE_CHECKING:  # who only reads runs does without torch
+    from pfedmma_dist.run.record import MethodResult
 
 MISSING = "–"
 

@@ -3,10 +3,13 @@
 A rank that raised alone would leave the others waiting in their next collective.
 """
 
-from collections.abc import Callable
-from typing import TypeVar
+from __future__ import annotations
 
-from pfedmma_dist.world import World
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:  # who only reads runs does without torch
+    from pfedmma_dist.world import World
 
 T = TypeVar("T")
 

@@ -4,12 +4,17 @@ The only folder that imports torch.distributed or asks for a device. Code above 
 one rank and for eight.
 """
 
-from pfedmma_dist.world.fixed import LIMIT, from_fixed, to_fixed
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from pfedmma_dist.world.neighbours import side_by_side
 from pfedmma_dist.world.place import speaks
-from pfedmma_dist.world.threads import allow_tf32, limit_threads, make_deterministic
-from pfedmma_dist.world.waiting import RankLost
-from pfedmma_dist.world.world import World
+
+if TYPE_CHECKING:
+    from pfedmma_dist.world.fixed import LIMIT, from_fixed, to_fixed
+    from pfedmma_dist.world.threads import allow_tf32, limit_threads, make_deterministic
+    from pfedmma_dist.world.waiting import RankLost
+    from pfedmma_dist.world.world import World
 
 __all__ = [
     "LIMIT",
@@ -23,3 +28,22 @@ __all__ = [
     "speaks",
     "to_fixed",
 ]
+
+HOMES = {
+    "LIMIT": "fixed",
+    "RankLost": "waiting",
+    "World": "world",
+    "allow_tf32": "threads",
+    "from_fixed": "fixed",
+    "limit_threads": "threads",
+    "make_deterministic": "threads",
+    "to_fixed": "fixed",
+}
+"""Names whose modules import torch, which a command that only answers does without."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for."""
+    if name not in HOMES:
+        raise AttributeError(f"{__name__} has no {name}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

@@ -53,6 +53,10 @@ CASES = {
 }
 
 
+FORWARD = [case for case, (_, chosen) in CASES.items() if "share" not in chosen]
+"""The cases but for those that choose what is shared, which no client's step can see."""
+
+
 @functools.cache
 def frozen_inputs(dtype: torch.dtype, plain: bool) -> tuple[ClassText, NoiseFeatures]:
     """Return what no method changes: the class names and images of a form of the tiny CLIP."""

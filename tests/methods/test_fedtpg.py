@@ -3,7 +3,7 @@
 import pytest
 import torch
 from setting import Setting
-from test_golden import COHORTS, NAMES, check
+from test_golden import FORMS, NAMES, check
 from tiny import golden, tiny_clip
 from torch import nn
 
@@ -35,7 +35,7 @@ def key_of(spec: str) -> str:
     return f"prompt_learner.meta_net.{found}" + ("" if alone else ".weight")
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 def test_fedtpg_equals_the_published_code(golden_clip: FrozenCLIP, num_clients: int) -> None:
     method, arrays = FedTPG(FedTPGOptions(), golden_clip.dims), golden("fedtpg")
     check(method, golden_clip, arrays, key_of, num_clients)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from agreement import Golden, near
 from tiny import golden
 
+from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.kinds import listed, mapped, shaped
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
@@ -37,11 +38,14 @@ from pfedmma_dist.params import Layout
 INPUTS = golden("inputs")
 NAMES = tuple(name.replace("_", " ") for name in INPUTS["classnames"].tolist())
 LABELS = INPUTS["labels"].astype(np.int64)
-COHORTS = [1, 3]
+FORMS = pytest.mark.parametrize(
+    ("golden_clip", "num_clients"), [("plain", 1), ("shortcuts", 3)], indirect=["golden_clip"]
+)
+"""Each form of the CLIP at one size of cohort: that sizes agree, and forms, test_contract says."""
 PGP_KEYS = {"sigma": "prompt_learner.sigma", "u": "prompt_learner.U", "v": "prompt_learner.V"}
 
 
-class GoldenFeatures:
+class GoldenFeatures(Features):
     """The six golden images, frozen on demand."""
 
     def __init__(self, clip: FrozenCLIP) -> None:
@@ -102,7 +106,7 @@ def check(
         near(method.name, arrays, f"step {steps}", rows, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize(
     "name",
     [
@@ -136,14 +140,14 @@ def test_pfedmma_equals_the_published_code(
     check(PFedMMA(options, golden_clip.dims), golden_clip, arrays, key_of, num_clients)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 def test_promptfl_equals_the_published_code(golden_clip: FrozenCLIP, num_clients: int) -> None:
     method = PromptFL(PromptFLOptions(), golden_clip.dims)
     arrays = golden("promptfl")
     check(method, golden_clip, arrays, lambda spec: "prompt_learner.ctx", num_clients)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -158,7 +162,7 @@ def test_kgcoop_equals_the_published_code(
     check(method, golden_clip, golden(name), lambda spec: "prompt_learner.ctx", num_clients)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize(("name", "words"), [("cocoop", None), ("cocoop_ctxinit", "a photo of a")])
 def test_cocoop_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, words: str | None, num_clients: int
@@ -179,7 +183,7 @@ def test_cocoop_equals_the_published_code(
     check(method, golden_clip, arrays, key_of, num_clients)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 def test_fedpgp_equals_the_published_code(golden_clip: FrozenCLIP, num_clients: int) -> None:
     method = FedPGP(FedPGPOptions(), golden_clip.dims)
     check(method, golden_clip, golden("fedpgp"), PGP_KEYS.__getitem__, num_clients)
@@ -210,7 +214,7 @@ def test_two_clients_of_fedpgp_are_the_two_prompts_that_its_published_code_stack
     near(method.name, arrays, "gradient", theta.grad, rows("grad"), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize(
     ("name", "options", "atol"),
     [
@@ -232,7 +236,7 @@ def test_fedotp_equals_the_published_code(
     check(method, golden_clip, arrays, str, num_clients, atol=atol)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize("name", ["pfedmoap", "pfedmoap_first_round"])
 def test_pfedmoap_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int
@@ -258,7 +262,7 @@ def test_pfedmoap_equals_the_published_code(
     check(method, golden_clip, arrays | {"lr": lr}, key_of, num_clients, extra)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 def test_clip_adapter_equals_the_published_code(golden_clip: FrozenCLIP, num_clients: int) -> None:
     arrays = golden("clip_adapter")
     method = CLIPAdapter(CLIPAdapterOptions(ratio=float(arrays["ratio"])), golden_clip.dims)
@@ -266,7 +270,7 @@ def test_clip_adapter_equals_the_published_code(golden_clip: FrozenCLIP, num_cli
     check(method, golden_clip, arrays, layers.__getitem__, num_clients)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize("name", ["tip_adapter", "tip_adapter_f"])
 def test_tip_adapter_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from agreement import Golden, near
-from test_golden import COHORTS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
+from test_golden import FORMS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
 from tiny import golden
 
 from pfedmma_dist.clip.forms import class_text
@@ -28,7 +28,7 @@ def two_prompts(name: str) -> Golden:
     return arrays
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize("theta", [0.2, 0.4])
 def test_promptfolio_equals_the_published_code(
     golden_clip: FrozenCLIP, theta: float, num_clients: int
@@ -37,7 +37,7 @@ def test_promptfolio_equals_the_published_code(
     check(method, golden_clip, two_prompts(f"promptfolio_theta{theta}"), str, num_clients)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -56,7 +56,7 @@ def test_fedpha_equals_the_published_code(
     check(method, golden_clip, arrays, keys.__getitem__, num_clients)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize(
     ("name", "options", "atol"),
     [
@@ -75,7 +75,7 @@ def test_plot_equals_the_published_code(
     )
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize("name", ["prograd", "prograd_T2_lam0.5", "prograd_agree"])
 def test_prograd_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
-from test_golden import COHORTS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
+from test_golden import FORMS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
 from tiny import golden
 
 from pfedmma_dist.clip.forms import class_text
@@ -38,7 +38,7 @@ def proda(clip: FrozenCLIP, positions: np.ndarray, num_drawn: int | None = None)
     return ProDA(ProDAOptions(num_drawn=num_drawn or len(positions), **counts), clip.dims)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize("name", ["proda_K1_released", "proda_K8_ends", "proda_K8_positions"])
 def test_proda_equals_its_formulas_in_the_published_loss(
     golden_clip: FrozenCLIP, name: str, num_clients: int
@@ -60,7 +60,7 @@ class Recorded(Key):
         return golden("proda_K8_draw4")["permutations"][self.step // 2]
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 def test_proda_with_recorded_draws_equals_the_published_steps(
     golden_clip: FrozenCLIP, num_clients: int
 ) -> None:
@@ -85,7 +85,7 @@ def test_proda_with_recorded_draws_equals_the_published_steps(
         np.testing.assert_allclose(result.loss.numpy(), mean, atol=2e-5)
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 def test_tcp_equals_the_published_code(golden_clip: FrozenCLIP, num_clients: int) -> None:
     arrays = golden("tcp")
     method = TCP(TCPOptions(blocks=4 - int(arrays["block"])), golden_clip.dims)

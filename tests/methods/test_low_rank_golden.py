@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from agreement import near
-from test_golden import COHORTS, LABELS, NAMES, GoldenFeatures, batch_of, rows_from
+from test_golden import FORMS, LABELS, NAMES, GoldenFeatures, batch_of, rows_from
 from tiny import golden
 from torch import Tensor
 
@@ -39,7 +39,7 @@ def key_of(spec: str) -> str:
     return f"{stem}.resblocks.{level}.attn.{letter}_proj.w_lora_{factor}"
 
 
-@pytest.mark.parametrize("num_clients", COHORTS)
+@FORMS
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_cliplora_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int

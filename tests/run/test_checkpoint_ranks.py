@@ -1,10 +1,14 @@
 """Checkpoints over ranks: any number of them may go on, and they fail together."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from pfedmma_dist.run import manifest
 from pfedmma_dist.run.loading import load
 from pfedmma_dist.world import World
 
@@ -43,15 +47,24 @@ world.close()
 """
 
 
+def alone(program: list[str]) -> None:
+    """Run the one rank in this process."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setattr(sys, "argv", program)
+        context.setattr(manifest, "save_file", manifest.save_file)  # to be put back
+        runpy.run_path(program[0])
+
+
 def test_two_ranks_go_on_from_one_and_back_and_fail_together(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     (tmp_path / "ranks.py").write_text(RANKS)
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    for launcher in ([], torchrun, []):
-        command = [sys.executable, *launcher, str(tmp_path / "ranks.py"), str(folder)]
-        subprocess.run(command, env=environment, check=True, timeout=120)
+    program = [str(tmp_path / "ranks.py"), str(folder)]
+    alone(program)
+    subprocess.run([sys.executable, *torchrun, *program], env=environment, check=True, timeout=120)
+    alone(program)
     loaded = load(folder, World.alone(), [0, 1, 2], "abc", 3)
     assert loaded.round_index == 3
     assert [loaded.shards[shard]["rows"].item() for shard in (0, 1)] == [3.0, 6.0]

@@ -236,16 +236,11 @@ def python(code: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
-def test_importing_the_report_imports_neither_tensorboard_nor_matplotlib() -> None:
+def test_report_imports_matplotlib_when_it_draws_and_pyplot_never(tmp_path: Path) -> None:
     python(
         "import sys, pfedmma_dist.run.report\n"
-        "assert not {'tensorboard', 'matplotlib'} & sys.modules.keys()"
-    )
-
-
-def test_drawing_leaves_pyplot_alone(tmp_path: Path) -> None:
-    python(
-        "import sys, numpy as np\n"
+        "assert not {'tensorboard', 'matplotlib'} & sys.modules.keys()\n"
+        "import numpy as np\n"
         "from pathlib import Path\n"
         "from pfedmma_dist.run import drawing, figures\n"
         "scores = {'local': np.ones(3), 'novel': np.ones(3)}\n"

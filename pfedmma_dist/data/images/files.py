@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, UnidentifiedImageError
 
 from pfedmma_dist.data.images.images import Inspection, short_digest
@@ -110,6 +109,8 @@ class Files:
 
     def inspect(self, rows: np.ndarray) -> Inspection:
         """Decode these files and digest their bytes, which the system has at hand by then."""
+        import torch  # which who only lists files does not wait for
+
         content, root = np.zeros((len(rows), 2), np.int64), str(self.root)
 
         def check(places: range) -> list[tuple[int, str]]:
