@@ -36,8 +36,6 @@ from pfedmma_dist.data.glyphs.glyphs import CLASSES
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.clients import ClientStore
 from pfedmma_dist.federation.cohort import assign_shards
-from pfedmma_dist.federation.evaluate import score
-from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
@@ -74,6 +72,7 @@ def configuration(clients: int, participants: int, rounds: int, folder: Path) ->
         f"federation.rounds={rounds}", "evaluate.every=0", f"run.folder={folder}", "run.threads=1",
         f"data.train_per_class={max(4, -(-clients // len(CLASSES)))}",
         f"data.test_per_class={max(4, -(-clients // len(CLASSES)))}", "clip.cache=ram",
+        "evaluate.clients=participants",
     ]  # fmt: skip
     return read(words, methods=METHODS, sources=SOURCES)
 
@@ -105,7 +104,6 @@ def grow(clients: int, participants: int, rounds: int) -> Costs:
             federation = assemble(cfg, world)
             own = tuple(scope for scope in federation.task.scopes if not scope.full)
             federation.task = replace(federation.task, scopes=own)
-            federation.scored = federation.trained(rounds)
         with clock.on("digests of images"):
             owner = Owner(federation, folder)
             folder.create()
@@ -121,7 +119,7 @@ def grow(clients: int, participants: int, rounds: int) -> Costs:
                 federation.round(index)
         clock.costs["a round"] /= rounds
         with clock.on("scoring"):
-            percent = scored(federation)
+            percent = federation.evaluate(full=False).percent
         with clock.on("checkpoint"):
             path = save(federation, owner, folder.checkpoints, rounds)
         with report:
@@ -146,16 +144,6 @@ def begin_report(federation: Federation, folder: RunFolder) -> Report:
     )
     names = [scope.name for scope in task.scopes]
     return Report(folder, federation.world, clients, names, {}, "", 0)
-
-
-def scored(federation: Federation) -> dict[str, np.ndarray]:
-    """Return the accuracy of the clients that are scored, on their own images."""
-    return score(
-        federation.method, federation.layout, Examiner(federation).start,
-        federation.cohorts(federation.scored), False, federation.task,
-        list(federation.task.scopes), federation.texts, federation.sources.test,
-        federation.cfg.evaluate.batch_size, federation.world,
-    ).percent  # fmt: skip
 
 
 def save(federation: Federation, owner: Owner, folder: Path, rounds: int) -> Path:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from runs import Lab, call, checkpoints, make_lab, outcome, refusal
 
-from pfedmma_dist.run import manifest
+from pfedmma_dist.pieces import Changing, Piece
+from pfedmma_dist.run import checkpoint, shards
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.world import World
 
@@ -60,16 +60,16 @@ def full_disk(*_: object, **__: object) -> None:
 def test_full_disk_leaves_the_last_checkpoint_to_go_on_from(
     lab: Lab, told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_file, saved = manifest.save_file, []
+    write, written = shards.write, []
 
-    def fills_up(tensors: dict[str, torch.Tensor], path: Path) -> None:
-        saved.append(path)
-        if len(saved) == 6:  # the second file of the second checkpoint
+    def fills_up(path: Path, state: Changing) -> tuple[Piece, list[Piece]]:
+        written.append(path)
+        if len(written) == 8:  # of round 4: round 2 was saved before its scores and with them
             full_disk()
-        save_file(tensors, path)
+        return write(path, state)
 
     with monkeypatch.context() as context:
-        context.setattr(manifest, "save_file", fills_up)
+        context.setattr(checkpoint, "write_shard", fills_up)
         text = told(lab, "full")
     folder = lab.folder("full")
     assert f"run.folder: cannot save {folder}/checkpoints/round_000004: " in text

@@ -168,7 +168,7 @@ def test_weights_that_need_a_network_say_so(
 
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
     monkeypatch.setenv("HOME", str(tmp_path))  # where open_clip would look for a copy
-    text = told(lab, clip__model="RN50", clip__pretrained="openai")
+    text = told(lab, clip__model="RN50", clip__pretrained="openai", method__name="promptfl")
     assert "clip.pretrained: the weights of RN50/openai could not be fetched" in text
     assert "without a network give the path of a local file" in text
 

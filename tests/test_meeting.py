@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch.distributed as dist
+from ports import free_port
 from runs import PLACE, python
 
 from pfedmma_dist import train
@@ -39,12 +40,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def place(rank: int, size: int, port: int, host: str = "127.0.0.1") -> Place:
     return Place(rank, size, host=host, port=port, launcher=TORCHRUN)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def test_port_in_use_is_named_with_the_variable(taken: int) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import torch.distributed as dist
+from ports import free_port
 
 from pfedmma_dist.world import RankLost, meeting, roster, waiting
 from pfedmma_dist.world.launchers import TORCHRUN
@@ -187,10 +188,3 @@ def test_store_that_has_gone_with_its_torchrun_is_not_waited_for(
     with pytest.raises(RankLost, match="torchrun's store at 127.0.0.1:.* does not answer") as lost:
         meet(place)
     assert "unset RANK TORCHELASTIC_RUN_ID" in str(lost.value)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]

@@ -43,18 +43,22 @@ def groups(
     that hold the same numbers.
 
     uniform: all of them do. downloaded: they are scored as they are; then those do that have not
-    trained yet, as they hold what every client begins with.
+    trained yet, as they hold what every client begins with that the method deals the same.
     """
     here = _hosted(federation, _drawn(federation, clients))
     trained = federation.clients.have_trained(here)
     if federation.cfg.evaluate.clients == PARTICIPANTS and federation.layout.num_trained:
         kept = trained | np.isin(here, federation.unseen)  # those never train, whoever is asked
         here, trained = here[kept], trained[kept]
-    same = np.full(len(here), uniform) if uniform or not downloaded else ~trained
-    if same.sum() < 2 and not uniform:
-        same[:] = False
-    alone = [Group(cohort.clients) for cohort in federation.cohorts(here[~same])]
-    return [Group(here[same], alike=True), *alone] if same.any() else alone
+    if uniform:
+        return [Group(here, alike=True)] if len(here) else []
+    fresh = here[~trained] if downloaded else here[:0]
+    dealt = np.array(federation.method.dealt)[fresh % len(federation.method.dealt)]
+    alike = [fresh[dealt == each] for each in np.unique(dealt)]
+    alike = [clients for clients in alike if len(clients) > 1]
+    alone = here[~np.isin(here, np.concatenate([here[:0], *alike]))]
+    cohorts = [cohort.clients for cohort in federation.cohorts(alone)]
+    return [*(Group(clients, alike=True) for clients in alike), *map(Group, cohorts)]
 
 
 def together(federation: "Federation", clients: np.ndarray) -> list[Group]:

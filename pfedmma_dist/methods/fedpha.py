@@ -93,10 +93,10 @@ class FedPHA(Method):
     Options = FedPHAOptions
 
     def __init__(self, options: FedPHAOptions, dims: Dims) -> None:
-        self.options = options
-        self.longest = max([options.num_context, *(options.own_lengths or [])])
-        common, own = common_and_own(options.num_context, dims.text_width, options.share)
-        self.specs = (common, own)
+        self.options, n = options, options.num_context
+        self.dealt = tuple(options.own_lengths or [n])
+        self.longest = max(n, *self.dealt)
+        self.specs = common, own = common_and_own(n, dims.text_width, options.share)
         if options.own_lengths is not None:
             own = replace(own, shape=(self.longest, dims.text_width))
             longest = torch.tensor([float(self.longest)])
@@ -106,7 +106,7 @@ class FedPHA(Method):
     def deal(self, params: dict[str, Tensor], clients: np.ndarray) -> None:
         """Give clients their lengths in turn, and zeros behind their own prompts."""
         if self.options.own_lengths is not None:
-            dealt = torch.tensor(self.options.own_lengths)[clients % len(self.options.own_lengths)]
+            dealt = torch.tensor(self.dealt)[clients % len(self.dealt)]
             params["own_length"].copy_(dealt[:, None])
             behind = torch.arange(self.longest) >= dealt[:, None]  # [G, n]
             params["own"][behind.to(params["own"].device)] = 0.0

@@ -53,8 +53,8 @@ class LoRA(InsideAttention):
     def __init__(self, options: LoRAOptions, dims: Dims) -> None:
         super().__init__(options.blocks, options.projections, dims)
         self.options, self.dropout = options, options.dropout
-        self.ranks, merge = options.all_ranks, options.merge
-        rank = max(self.ranks)
+        self.dealt, merge = options.all_ranks, options.merge
+        rank = max(self.dealt)
         if merge is Merge.svd and rank > min(self.widths.values()):
             raise ValueError(
                 f"method.rank: {rank}; the narrower tower has width {min(self.widths.values())}"
@@ -63,7 +63,7 @@ class LoRA(InsideAttention):
         self.decomposes = options.form is Form.decomposed
         if merge.is_dense or self.decomposes:
             self.neutral = ()  # W is no longer CLIP's, or B is not all there is beside it
-        self.merges = merge is not Merge.none or len(set(self.ranks)) > 1
+        self.merges = merge is not Merge.none or len(set(self.dealt)) > 1
         self.goes_on = not self.merges and options.train is not Train.alternate
         shared, frozen = options.share.value, options.train is Train.B
         specs = []
@@ -110,7 +110,7 @@ class LoRA(InsideAttention):
         """Return FedAvg's server, or one that takes the two factors apart or their products."""
         start, merge = template[layout.num_private :], self.options.merge
         if self.merges:
-            return merging_server(self, layout, start, seed, server, merge, self.ranks)
+            return merging_server(self, layout, start, seed, server, merge, self.dealt)
         if self.goes_on or not layout.num_shared:
             return super().exchange(layout, template, seed, server)
         is_b = torch.zeros(1, layout.num_shared, dtype=torch.bool)
@@ -128,6 +128,6 @@ class LoRA(InsideAttention):
 
     def num_trained(self, layout: Layout) -> int:
         """Return how many numbers a client trains, in the mean over the ranks that are dealt."""
-        if len(set(self.ranks)) == 1:
+        if len(set(self.dealt)) == 1:
             return super().num_trained(layout)
-        return DealtRanks(self.ranks, directions(layout)).mean_size()
+        return DealtRanks(self.dealt, directions(layout)).mean_size()

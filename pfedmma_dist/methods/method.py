@@ -82,10 +82,11 @@ class Method:
     images: Kinds = FINAL
     """What is read of an image; of a tuple of kinds `logits` is handed a tuple, in that order."""
     goes_on: bool = True
-    """Whether clients start from the mean of all that was sent; what corrects that mean in training
-    fits nothing else."""
+    """Whether clients start from the mean of what was sent: what corrections of it fit alone."""
     counts: bool = False
     """Whether a round takes no step: `statistics` of a client's images stand in its place."""
+    dealt: tuple[int, ...] = (0,)
+    """What client k has entry k mod n of, where not all begin with the same: a rank, a length."""
     most_images: ClassVar[int | None] = None
     """Training images of all clients that the sums of `statistics` hold, if there is a limit."""
 

@@ -192,9 +192,10 @@ class World:
             self.roster.say_leaving()
 
     def close(self) -> None:
-        """Leave the process group."""
+        """Leave the process group, and the port where the ranks met."""
         if self.size > 1 and dist.is_initialized() and not self.broken:
             dist.destroy_process_group()  # which would wait for a sum that was left
+            self.roster = None  # the store listens for as long as anybody holds it
 
     def _all_reduce(self, x: Tensor) -> None:
         """Sum `x` over all ranks in place; meanwhile signals are heard and missing ranks named."""

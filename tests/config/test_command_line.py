@@ -156,7 +156,8 @@ def test_interpolation_reaches_any_section(write) -> None:
          "federation.drop_last=true"),
         (["optim.lr=fast"], "optim.lr: 'fast' is not a number"),
         (["optim.lr=nan"], "optim.lr: 'nan' is not a number"),
-        (["clip.dtype=fp16"], "clip.dtype: 'fp16' is not one of float32, tfloat32, bfloat16; for example"),
+        (["clip.dtype=fp16"], "clip.dtype: 'fp16' is not one of float32, tfloat32, bfloat16; for "
+         "example"),
         (["data.name=null"], "data.name: 'null' is not text"),
         (["federation.cohort_size=auto"], "'auto' is not a whole number, or null"),
         (["optim.lr=${nowhere}"], "optim.lr: Interpolation key 'nowhere' not found"),

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from driver import MISHAPS, arrange
+from ports import free_port
 from runs import PLACE, Ended
 
 from pfedmma_dist import command, rounds, train
@@ -50,9 +50,7 @@ class Ranks:
         main: Main = train.main,
     ) -> None:
         """quick: to name each other, and to leave without one that hangs."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         folder.mkdir(parents=True)
         self.logs = [folder / f"{rank}.log" for rank in range(size)]
         self.processes = [

@@ -107,7 +107,7 @@ def test_queued_run_of_another_configuration_is_refused(
     ("text", "words", "error"),
     [
         ("node: 2\n", [], "unknown key node"),
-        ("ranks_per_node: 9\n", [], "8 shards cannot feed 9 ranks"),
+        ("ranks_per_node: 9\n", ["federation.num_shards=8"], "8 shards cannot feed 9 ranks"),
         ("nodes: 1\n", ["federation.rounds=0"], "row 'run0': federation.rounds: 0 is not 1"),
         ("nodes: 1\n", ["--workers", "2"], "--workers: is for this machine"),
     ],

@@ -94,7 +94,8 @@ def test_statistics_of_its_own_reach_the_features_past_those_kept_for_clips(root
             *("data.num_clients=2", "method.name=zero_shot", *words),
         )
         cfg = read(words, methods=METHODS, sources=SOURCES)
-        cfg.federation.cohort_size, cfg.federation.first_round_all = 1, False
+        cfg.federation.cohort_size, cfg.federation.num_shards = 1, 8
+        cfg.federation.first_round_all = False
         federation = assemble(cfg, World.alone())
         attach_features(federation, silent, training=False)
         rows = federation.task.images.test[:3]
