@@ -132,11 +132,12 @@ def call(words: list[str], *, drawn: bool = False) -> int:
     """
     with alone(), pytest.MonkeyPatch.context() as context:
         for module in () if drawn else (report, pictures):
-            context.setattr(module, "save", _blank)
+            context.setattr(module, "save", blank)
         return train.main(words)
 
 
-def _blank(figure: object, path: Path) -> None:
+def blank(figure: object, path: Path) -> None:
+    """Stand in for what saves a picture."""
     Image.new("RGB", (2, 2)).save(path, "png")
 
 

@@ -82,9 +82,11 @@ class Place:
         (self.path / "another").mkdir()
         return Place(self.path / "another", self.lab, self.private)
 
-    def start(self, words: list[str], size: int = 1, hook: Hook | None = None) -> Ranks:
+    def start(
+        self, words: list[str], size: int = 1, hook: Hook | None = None, drawn: bool = False
+    ) -> Ranks:
         """Start a run."""
-        return Ranks(self.path / "said", words, size, hook, train.main)
+        return Ranks(self.path / "said", words, size, hook, train.main, drawn)
 
     def copy(self, folder: Path, name: str = "run") -> Path:
         """Bring a folder of the base here, links and times as they are."""

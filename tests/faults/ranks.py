@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pfedmma_dist import train
-from tests.runs import PLACE, Ended
+from pfedmma_dist.run import pictures, report
+from tests.runs import PLACE, Ended, blank
 
 Hook = Callable[[int], None]
 """What is done in a rank before it starts; given the rank."""
@@ -30,8 +31,10 @@ class Ranks:
         size: int = 1,
         hook: Hook | None = None,
         main: Callable[[list[str]], int] = train.main,
+        drawn: bool = False,
     ) -> None:
-        """folder: for what the ranks say."""
+        """folder: for what the ranks say. drawn: whether pictures are more than blank files, which
+        takes as long as all the rest of a run."""
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         number = len(list(folder.glob("said-*-0.txt")))
@@ -43,6 +46,8 @@ class Ranks:
         for rank in range(size):
             process = os.fork()
             if process == 0:
+                for module in () if drawn else (report, pictures):
+                    module.save = blank
                 _be_rank(rank, size, port, self.said[rank], words, hook, main)
             self.processes.append(process)
 

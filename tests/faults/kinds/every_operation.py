@@ -34,7 +34,7 @@ def listed(base: Base, size: int, victim: int) -> list[Operation]:
         if rank == victim:
             watch([place.path, SHARED_MEMORY], log_to(log))
 
-    ended = place.start(place.words(**CHANGES), size, arrange).wait()
+    ended = place.start(place.words(**CHANGES), size, arrange, drawn=True).wait()
     assert not any(end.code for end in ended), ended
     return read_log(log)
 
@@ -51,7 +51,7 @@ def kill(
     """Kill a rank there, and go on to the end."""
     words = place.words(**CHANGES)
     arrange = hook(place.path, number, operation.helper, half, victim)
-    before = place.start(words, size, arrange).wait()
+    before = place.start(words, size, arrange, drawn=True).wait()
     name = f"{operation.what} {Path(operation.path).name}" + (", half-way" if half else "")
     if before[victim].code != -9:
         yield Verdict(name, Ending.FAILED, "the suite failed: this operation was not met again")

@@ -64,7 +64,7 @@ def injected(place: Place, what: str, onset: int, size: int, whole: Whole) -> It
     """Train on a disk that fills up, then with room; nothing may be lost but time."""
     part, changes = UNDER[what]
     words, met = place.words(**changes), place.path / "met"
-    first = place.start(words, size, full(part, onset, met)).wait()
+    first = place.start(words, size, full(part, onset, met), drawn=True).wait()
     if not met.exists():
         return  # never full, so nothing was tried
     name = f"{what}, from operation {onset}, {size} ranks"
@@ -77,7 +77,7 @@ def real(place: Place, where: str, size: int, whole: Whole) -> Iterator[Verdict]
     target.mkdir(exist_ok=True)
     assert mount(target, f"{size}k", again=where == "shm")
     words = place.words(**{"run": {}, "cache": DISK, "shm": MEMORY}[where])
-    first = place.start(words).wait()
+    first = place.start(words, drawn=True).wait()
     assert mount(target, "64m", again=True)
     yield from then_with_room(place, f"{where}, {size} KiB", first, words, 1, whole)
 
