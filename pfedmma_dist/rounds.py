@@ -247,8 +247,7 @@ class Rounds:
             log.info("going on after round %d of %d%s", self.done, self.rounds, due)
 
     def _accept(self, loaded: loading.Loaded) -> None:
-        """Take in the state of a checkpoint; ValueError where it cannot be this run's, and where
-        the best round before it has lost its own."""
+        """Take in a checkpoint; ValueError where it is another run's, or its best is lost."""
         self.best.take_back(loaded.metrics)
         unscored = loaded.meta["unscored"]
         self.unscored = None if unscored is None else RoundStats.of(unscored)

@@ -3,8 +3,7 @@
 A cache is one flat file per kind of feature, mapped by all ranks of the host. In RAM it is a tmpfs
 file that loses its name before it is filled, so that a killed run leaves nothing behind; on disk it
 is kept, and reused by the next run with the same key, which checks its digests first. Images are
-encoded in chunks that follow from the shards alone, so a feature has the same bits whatever the
-number of ranks.
+encoded in chunks that follow from the shards alone: any number of ranks makes the same bits.
 """
 
 import logging
