@@ -15,6 +15,7 @@ from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange import Cost
@@ -133,10 +134,13 @@ class Federation(Clientele):
         share = len(chosen) / len(self.seen)
         after = self.corrections.settle(before, self.exchange.shared.double(), sent, share)
         if not bool((after.abs() < LIMIT).all()):
+            name = self.cfg.correction.name
+            also = (
+                "" if name is CorrectionName.none else f", or change correction.name={name.value}"
+            )
             raise ValueError(
-                f"correction.name: {self.cfg.correction.name.value} drove the shared numbers to "
-                f"values that are not finite or not below {LIMIT:g}; lower optim.lr, or change the "
-                "correction"
+                f"optim.lr: {self.cfg.optim.lr} drove the shared numbers to values that are not "
+                f"finite or not below {LIMIT:g}; lower optim.lr{also}"
             )
         self.exchange.shared = after.float()
         return loss, num_samples, stops

@@ -51,6 +51,13 @@ def test_round_has_one_collective_of_the_shared_numbers_and_three() -> None:
     assert stats.rank_bytes == federation.world.bytes_reduced == (NUM_SHARED + 3) * 8
 
 
+def test_mean_that_runs_away_is_blamed_on_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    federation = tiny_federation(PFedMMA)
+    monkeypatch.setattr(federation.corrections, "settle", lambda _, after, *__: after / 0)
+    with pytest.raises(ValueError, match=r"^optim\.lr: .* not finite .*; lower optim\.lr$"):
+        federation.round(0)
+
+
 def test_round_counts_participants_and_images() -> None:
     stats = tiny_federation(PFedMMA).round(0)
     assert stats.num_participants == 6
