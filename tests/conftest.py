@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 
 import open_clip
@@ -15,12 +14,6 @@ from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.run.logs import SAME_EVERYWHERE, SPEAKERS
 
 torch.set_num_threads(1)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One worker more than cores: many tests wait for processes that they have started."""
-    return len(os.sched_getaffinity(0)) + 1
 
 
 class ReducedTokenizer:
