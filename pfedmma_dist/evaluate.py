@@ -21,7 +21,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.federation.evaluate import Sitting
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
-from pfedmma_dist.federation.search import Choice, choose, search
+from pfedmma_dist.federation.search import Choice, choose, search, searched
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.searched import Searched
 from pfedmma_dist.quantities.sampled import sample_lines
@@ -122,7 +122,9 @@ def _refuse_search(cfg: Config) -> None:
 def _searched(federation: Federation, progress: Progress) -> Choice:
     """Choose options on validation images, and let the federation score with them."""
     tried, points = federation.method.grid, math.prod(map(len, federation.method.grid.values()))
-    with progress.step(f"searching {points:,} points: clients", len(federation.seen)) as advance:
+    with progress.step(
+        f"searching {points:,} points: clients", len(searched(federation))
+    ) as advance:
         choice = search(federation, tried, advance)
     if not choice.num_images:
         raise TogetherError(

@@ -71,7 +71,7 @@ def search(
     own = {name: (getattr(method.options, name),) for name in grid}
     points = list(product(*grid.values()))
     total = torch.zeros(len(points) + 3, dtype=torch.int64)
-    for cohort in federation.cohorts(federation.seen):
+    for cohort in federation.cohorts(searched(federation)):
         for client in cohort.clients:
             total += _counted(federation, int(client), [grid, own])
             advance(1)
@@ -89,6 +89,11 @@ def search(
         num_images=num_images,
         num_clients=num_clients,
     )
+
+
+def searched(federation: Federation) -> np.ndarray:
+    """Return the clients whose validation images are asked: those that train and are scored."""
+    return np.intersect1d(federation.seen, federation.scored)
 
 
 def choose(federation: Federation, choice: Choice) -> None:

@@ -49,6 +49,12 @@ def test_it_finds_what_a_loop_over_all_points_finds(name: str) -> None:
     assert again == pytest.approx(found.percent, abs=1e-6)
 
 
+def test_only_clients_that_are_scored_are_asked() -> None:
+    federation = trained("tip_adapter")
+    federation.scored = federation.scored[:2]  # as evaluate.clients=2 may draw; no more is encoded
+    assert search(federation, GRID).num_clients <= 2
+
+
 def test_ranks_find_the_same() -> None:
     alone = search(trained("tip_adapter"), GRID)
     assert on_ranks(2, lambda world: search(trained("tip_adapter", world), GRID)) == [alone] * 2
