@@ -141,15 +141,22 @@ def tiny_federation(
     server: ServerConfig | None = None,
     correction: CorrectionConfig | None = None,
     evaluate: Mapping[str, object] | None = None,
+    sections: Mapping[str, object] | None = None,
     **federation: object,
 ) -> Federation:
-    """Return a federation of a method with its default options on the tiny task."""
+    """Return a federation of a method with its default options on the tiny task.
+
+    sections: of the configuration, in place of those by default.
+    """
     clip = tiny_clip()
     built = method.build(options or method.Options(), clip.dims, NUM_BASE, max(SIZES))
     cfg = tiny_config(**federation)
     cfg.optim, cfg.server = optim or cfg.optim, server or cfg.server
     cfg.correction = correction or cfg.correction
     cfg.evaluate = replace(cfg.evaluate, **(evaluate or {}))
+    for name, section in (sections or {}).items():
+        assert hasattr(cfg, name)
+        setattr(cfg, name, section)
     made = Federation(cfg, task or tiny_task(), built, clip, world or World.alone())
     features = NoiseFeatures(clip)
     made.sources = Sources(train=features, test=features)

@@ -37,6 +37,8 @@ class Exchange(Protocol):
 
     uniform: bool
     """Whether every client is handed the same numbers for scoring."""
+    staged: bool
+    """Whether the mean of rows [S] is all that crosses the network, as stages of an uplink need."""
     shared: Tensor
     """What a client starts from that has no other [S] float32."""
 

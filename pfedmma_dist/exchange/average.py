@@ -1,6 +1,6 @@
 """Average: the weighted mean of what clients send, exact to the bit in any order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,10 @@ class Average:
     server makes of it."""
 
     uniform = True
+    staged = True
+    closing: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    """(mean [S] float64, riders, shared part before [S]) -> the mean that the server's rule takes;
+    see `Uplink.close`."""
 
     def __init__(self, template: Tensor, server: Server | None = None) -> None:
         """template: shared part [S] float32 that every client starts from. server: None hands out
@@ -43,7 +47,8 @@ class Average:
         """Return the round's mean [S] float64 and the sum of the riders, over all ranks."""
         total = world.exact_sum(torch.cat([self.total, riders]))
         self.total.zero_()
-        return from_fixed(total[: len(self.total)]), total[len(self.total) :]
+        mean, riders = from_fixed(total[: len(self.total)]), total[len(self.total) :]
+        return mean if self.closing is None else self.closing(mean, riders, self.shared), riders
 
     def state(self) -> dict[str, Tensor]:
         """Return the shared part, and what the server remembers."""

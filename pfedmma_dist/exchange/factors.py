@@ -22,6 +22,8 @@ from pfedmma_dist.world import LIMIT, World, to_fixed
 class _Counting(Average):
     """An average that counts rounds."""
 
+    staged = False
+
     def __init__(self, template: Tensor, server: Server | None) -> None:
         refuse_server(server)
         super().__init__(template)

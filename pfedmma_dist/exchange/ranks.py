@@ -61,6 +61,8 @@ class Handed:
 class Ranked(Gathered):
     """Factors that are averaged by a rule of their own, and cut to each client's rank."""
 
+    staged = False
+
     def __init__(
         self,
         template: Tensor,

@@ -20,6 +20,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange import Cost
 from pfedmma_dist.exchange.server import Server
+from pfedmma_dist.exchange.uplink import Parcel
 from pfedmma_dist.federation.clientele import Clientele
 from pfedmma_dist.federation.clients import ClientStore, ShardState
 from pfedmma_dist.federation.cohort import Cohort
@@ -29,6 +30,7 @@ from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.grouping import those_to_score
 from pfedmma_dist.federation.softmax import training_columns
+from pfedmma_dist.federation.stages import uplink_of
 from pfedmma_dist.federation.tally import RoundStats, Tally
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
 from pfedmma_dist.methods.method import Method
@@ -65,13 +67,14 @@ class Federation(Clientele):
         rule, size = cfg.server, self.layout.num_shared
         server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
+        self.uplink = uplink_of(cfg, self.exchange, self.layout)
         self.corrections = corrections_of(cfg, method, self.layout)
         check_finetuning(cfg.evaluate, self.layout)
         self.scored = np.union1d(those_to_score(self), self.unseen)
         self.sources: Sources | None = None  # set once the features are there
         private = template[: self.layout.num_private]
         self.clients = ClientStore(
-            torch.cat([private, torch.zeros(self.trainer.num_memory)]),
+            torch.cat([private, torch.zeros(self.trainer.num_memory + self.uplink.num_memory)]),
             {shard: self.shards[shard] for shard in self.hosted},
             clip.device,
             cfg.federation.client_memory * GIB / world.host_size,
@@ -99,37 +102,56 @@ class Federation(Clientele):
         started, reduced = time.perf_counter(), self.world.bytes_reduced
         chosen = self.participants(round_index)
         tally = Tally(self.sizes, self.num_seen, chosen, self.corrections)
+        self.uplink.open(round_index)
         for cohort in self.cohorts(chosen):
-            self._keep(cohort, self._train(cohort, round_index), tally)
+            start, result = self._train(cohort, round_index)
+            kept = self._send(cohort, start, result, tally)
+            self._keep(cohort, result, kept)
             self.on_cohort(len(cohort.clients))
         loss, num_samples, stops = self._meet(chosen, tally, stop())
         spent, sent = time.perf_counter() - started, self.world.bytes_reduced - reduced
         return RoundStats(loss, len(chosen), num_samples, sent, spent, stops)
 
-    def _train(self, cohort: Cohort, round_index: int) -> LocalResult:
-        """Return what these clients' training of a round leaves behind."""
+    def _train(self, cohort: Cohort, round_index: int) -> tuple[Tensor, LocalResult]:
+        """Return the rows [G, P + S] that these clients start from, and what their training of a
+        round leaves behind."""
         cfg, clients = self.cfg, cohort.clients
+        held = self.start(clients, training=True)
         result = train_epochs(
-            self, self.trainer, clients, self.start(clients, training=True), self.memory(clients),
+            self, self.trainer, clients, held, self.memory(clients),
             cfg.federation.local_epochs, round_index=round_index, pace=round_index,
         )  # fmt: skip
         check_finite(result, clients, f"in round {round_index}", cfg.optim)
-        return result
+        return held[0], result
 
-    def _keep(self, cohort: Cohort, result: LocalResult, tally: Tally) -> None:
-        """Keep what is a client's own, send what is shared, and count both."""
-        clients, widths = cohort.clients, [self.layout.num_private, self.layout.num_shared]
-        private, shared = result.theta.split(widths, dim=1)
-        self.clients.scatter(clients, torch.cat([private, result.memory], dim=1))
-        sent = shared if result.sums is None else result.sums
-        self.exchange.upload(clients, sent, tally.of_mean(clients))
+    def _send(self, cohort: Cohort, start: Tensor, result: LocalResult, tally: Tally) -> Tensor:
+        """Send what is shared, and count; return what clients keep of their uplink [G, U]."""
+        clients, weight = cohort.clients, tally.of_mean(cohort.clients)
+        shared, kept = result.theta[:, self.layout.num_private :], self._of_uplink(clients)
         tally.add(clients, result)
+        if not self.uplink.stages:
+            sent = shared if result.sums is None else result.sums
+            self.exchange.upload(clients, sent, weight)
+            return kept
+        before = start[:, self.layout.num_private :]
+        rows = (before, shared, weight, kept, result.loss)
+        parcel = Parcel(clients, self.uplink.round_index, *(x.detach().cpu() for x in rows))
+        parcel = self.uplink.send(parcel)
+        self.exchange.upload(clients, parcel.rows, parcel.weight)
+        return parcel.memory.to(kept.device)
+
+    def _keep(self, cohort: Cohort, result: LocalResult, kept: Tensor) -> None:
+        """Keep what is a client's own."""
+        private = result.theta[:, : self.layout.num_private]
+        own = torch.cat([private, result.memory, kept], dim=1)
+        self.clients.scatter(cohort.clients, own)
 
     def _meet(self, chosen: np.ndarray, tally: Tally, stop: bool) -> tuple[float, int, bool]:
         """Let all ranks' uploads become what clients start from next; return loss, image passes
         and whether to stop."""
         before = self.exchange.shared.double()
-        riders = self.exchange.sync(self.world, tally.riders(stop), chosen)  # the only collective
+        riders = tally.riders(stop, self.uplink.counts)
+        riders = self.exchange.sync(self.world, riders, chosen)  # the only collective
         loss, num_samples, stops, sent = tally.read(riders)
         share = len(chosen) / len(self.seen)
         after = self.corrections.settle(before, self.exchange.shared.double(), sent, share)
@@ -149,7 +171,7 @@ class Federation(Clientele):
         """Return the traffic of one client and round: the mean over all that train, or over those
         that took part in one round, of which some had sent before, where they do so once."""
         chosen = self.seen if round_index is None else self.participants(round_index)
-        cost, sent = self.exchange.cost_among(chosen), self.corrections.num_sent
+        cost, sent = self.uplink.cost(self.exchange.cost_among(chosen)), self.corrections.num_sent
         up = cost.up + sent
         if cost.once and round_index is not None:
             up = up * len(np.setdiff1d(chosen, self.trained(round_index))) // len(chosen)
@@ -192,8 +214,15 @@ class Federation(Clientele):
         return theta, download.extra
 
     def memory(self, clients: np.ndarray) -> Tensor:
-        """Return what these clients keep beside their private part [G, M]."""
-        return self.clients.gather(clients)[:, self.layout.num_private :]
+        """Return what these clients keep of their training beside their private part [G, M]."""
+        begin = self.layout.num_private
+        return self.clients.gather(clients)[:, begin : begin + self.trainer.num_memory]
+
+    def _of_uplink(self, clients: np.ndarray) -> Tensor:
+        """Return what these clients keep of what they send [G, U]."""
+        if not self.uplink.num_memory:
+            return torch.zeros(len(clients), 0, device=self.clip.device)
+        return self.clients.gather(clients)[:, self.layout.num_private + self.trainer.num_memory :]
 
     @property
     def uniform(self) -> bool:
@@ -209,7 +238,7 @@ class Federation(Clientele):
     def state(self) -> tuple[dict[int, ShardState], dict[str, Tensor]]:
         """Return (state by hosted shard, server state) at a round boundary; a shard's is read when
         it is asked for."""
-        server = self.exchange.state() | self.corrections.state()
+        server = self.exchange.state() | self.corrections.state() | self.uplink.state()
         return {s: self.clients.state(s) for s in self.hosted}, server
 
     def load(
@@ -227,4 +256,4 @@ class Federation(Clientele):
         trained = self.trained(num_rounds)
         for shard, state in shards.items():
             self.clients.load(shard, state, trained[self.shard_of[trained] == shard])
-        self.exchange.load(self.corrections.load(server), trained)
+        self.exchange.load(self.uplink.load(self.corrections.load(server)), trained)

@@ -65,12 +65,14 @@ class Tally:
         self.sent += to_fixed(result.sent.cpu().double() * share[:, None]).sum(dim=0)
         self.num_samples += result.num_samples
 
-    def riders(self, stop: bool) -> Tensor:
-        """Return the sums [3 + Q] int64; stop: whether this rank was asked to."""
-        return torch.cat([torch.tensor([int(self.loss), self.num_samples, int(stop)]), self.sent])
+    def riders(self, stop: bool, counts: Tensor) -> Tensor:
+        """Return the sums [3 + Q + R] int64; stop: whether this rank was asked to. counts: of the
+        uplink [R]."""
+        own = torch.tensor([int(self.loss), self.num_samples, int(stop)])
+        return torch.cat([own, self.sent, counts])
 
-    @staticmethod
-    def read(riders: Tensor) -> tuple[float, int, bool, Tensor]:
+    def read(self, riders: Tensor) -> tuple[float, int, bool, Tensor]:
         """Return the mean loss, image passes, whether to stop, and what was sent [Q] float64."""
         _, num_samples, stop = riders[:3].tolist()
-        return float(from_fixed(riders[0])), num_samples, bool(stop), from_fixed(riders[3:])
+        sent = from_fixed(riders[3 : 3 + len(self.sent)])
+        return float(from_fixed(riders[0])), num_samples, bool(stop), sent

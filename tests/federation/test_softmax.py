@@ -37,7 +37,7 @@ def test_client_of_one_class_has_nothing_to_learn() -> None:
     [single] = np.flatnonzero(tiny_task().client_classes.sizes() == 1)
     one = federation(Softmax.own, PromptFL, cohort_size=1, num_shards=6)
     [cohort] = one.cohorts(np.array([single]))
-    result = one._train(cohort, 0)
+    _, result = one._train(cohort, 0)
     assert result.loss.tolist() == [0.0]
     assert torch.equal(result.theta[0], one.exchange.shared)
 
