@@ -27,8 +27,9 @@ from pfedmma_dist import command
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.config.command_line import resolve_method, with_default
 from pfedmma_dist.config.keys import Config
-from pfedmma_dist.exchange import BYTES, Cost
+from pfedmma_dist.exchange import Cost
 from pfedmma_dist.federation.corrections.registry import corrections_of
+from pfedmma_dist.federation.stages import uplink_of
 from pfedmma_dist.measure import measure
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
@@ -72,7 +73,7 @@ def report(cfg: Config, world: World, *, measured: bool = False) -> int:
         except ValueError as error:
             log.warning("%s is left out: %s", name, error)
             continue
-        up, down = size(BYTES * cost.up), size(BYTES * cost.down)
+        up, down = size(cost.bytes_up), size(cost.bytes_down)
         received = f"{cost.down:,}" + (f"\n+ {cost.start:,}" if cost.start else "")
         table.add_row(
             name, f"{trained:,}", f"{cost.up:,}{' once' * cost.once}", received, up, down,
@@ -85,13 +86,20 @@ def report(cfg: Config, world: World, *, measured: bool = False) -> int:
 def count(method: Method, cfg: Config) -> tuple[int, Cost]:
     """Return (numbers a client trains, numbers that cross the network per client and round).
 
-    ValueError where the configured correction does not fit the method.
+    ValueError where a configured correction, or stage of the uplink, does not fit the method.
     """
     layout = Layout(method.specs)
-    cost = method.exchange(layout, layout.template(0), 0).cost()
+    exchange = method.exchange(layout, layout.template(0), 0)
+    num_clients = cfg.data.num_clients or 0
+    if cfg.exchange.secure and not num_clients:
+        raise ValueError(
+            "data.num_clients: null, and secure sums cost by the number of clients; set one"
+        )
+    in_round = max(int(cfg.federation.fraction * num_clients), 1)
+    cost = uplink_of(cfg, exchange, layout, num_clients or 1).cost(exchange.cost(), in_round)
     corrections = corrections_of(cfg, method, layout)
-    trained, sent = method.num_trained(layout) + corrections.num_trained, corrections.num_sent
-    return trained, replace(cost, up=cost.up + sent, down=cost.down + sent)
+    trained = method.num_trained(layout) + corrections.num_trained
+    return trained, cost.beside(corrections.num_sent)
 
 
 def _rounds(name: str, cfg: Config) -> tuple[str, ...]:

@@ -126,6 +126,8 @@ def test_columns_and_tags_of_metrics_are_as_ever() -> None:
         "local_mean_percent": "accuracy/local",
         "local_worst_decile_percent": "accuracy/local_worst_decile",
         "local_std_percent": "accuracy/local_std",
+        "local_jain": "fairness/local_jain",
+        "local_gini": "fairness/local_gini",
         "own_mean_percent": "accuracy/own",
         "base_mean_percent": "accuracy/base",
         "novel_mean_percent": "accuracy/novel",

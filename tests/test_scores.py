@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pfedmma_dist.quantities.fairness import gini, jain
 from pfedmma_dist.quantities.quantity import heading
 from pfedmma_dist.quantities.scores import harmonic_mean, summary
 
@@ -13,6 +14,8 @@ def test_numbers_of_four_clients_by_hand() -> None:
         "local_mean": 90.0,
         "local_worst_decile": 80.0,
         "local_std": pytest.approx(50**0.5),
+        "local_jain": pytest.approx(360**2 / (4 * 32_600)),
+        "local_gini": pytest.approx(120 / (2 * 16 * 90)),  # of 16 pairs, 120 points apart together
     }
 
 
@@ -59,8 +62,17 @@ def test_domain_nobody_was_scored_on_has_no_key() -> None:
         "local_mean",
         "local_worst_decile",
         "local_std",
+        "local_jain",
+        "local_gini",
     }
     assert summary({}, domains) == {}
+
+
+def test_clients_are_alike_where_all_or_none_have_something() -> None:
+    for equal in (np.full(5, 40.0), np.zeros(3), np.array([7.0])):
+        assert (jain(equal), gini(equal)) == (pytest.approx(1.0), pytest.approx(0.0))
+    one = np.array([0.0, 0.0, np.nan, 30.0, 0.0])
+    assert (jain(one), gini(one)) == (pytest.approx(1 / 4), pytest.approx(3 / 4))
 
 
 def test_headings_are_words() -> None:

@@ -116,6 +116,14 @@ class ServerRule(Enum):
     geometric_median = "geometric_median"
 
 
+class Fairness(Enum):
+    """Whose word weighs more in the mean of a round than its images say."""
+
+    none = "none"
+    qffl = "qffl"
+    afl = "afl"
+
+
 class Softmax(Enum):
     """Which classes take part in the loss of local training."""
 

@@ -22,6 +22,7 @@ from pfedmma_dist.config.choices import (
     Statistics,
 )
 from pfedmma_dist.config.evaluating import EvaluateConfig
+from pfedmma_dist.config.exchanging import ExchangeConfig
 from pfedmma_dist.config.learning import ControlConfig, CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.config.limits import (
     AT_LEAST_1,
@@ -229,6 +230,7 @@ class Config:
     """Method name and its own options; `--help` lists the options of every method."""
     federation: FederationConfig = field(default_factory=FederationConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    exchange: ExchangeConfig = field(default_factory=ExchangeConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     correction: CorrectionConfig = field(default_factory=CorrectionConfig)
     control: ControlConfig = field(default_factory=ControlConfig)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from pfedmma_dist.config.choices import (
     CorrectionName,
+    Fairness,
     Optimiser,
     Order,
     Schedule,
@@ -86,6 +87,15 @@ class ServerConfig:
     """What is kept of the running square."""
     tau: float = key(1e-3, limit=POSITIVE, since=1, only=SQUARED)
     """How little Delta counts as nothing; v begins at tau squared."""
+    fair: Fairness = key(Fairness.none, since=1, heading="Fairness")
+    """Weights of the mean: `none` is each client's share of the round's images; `qffl` lets clients
+    of high loss weigh more (q-FedAvg, Li et al., ICLR 2020); `afl` learns one weight per client,
+    whatever its images, that climbs with its loss (Mohri et al., ICML 2019). Losses are means over
+    a round's steps."""
+    q: float = key(1.0, limit=NOT_NEGATIVE, since=1, only={"server.fair": ("qffl",)})
+    """How much fairer: 0 is the plain mean; Li et al. choose among 0.001 to 5."""
+    fair_rate: float = key(0.1, limit=POSITIVE, since=1, only={"server.fair": ("afl",)})
+    """Rate at which afl's weights climb; Mohri et al. choose among 0.0001 to 1."""
 
 
 @dataclass(kw_only=True)

@@ -1,6 +1,6 @@
 """What crosses the network at a round boundary, and what it costs a client."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +22,30 @@ class Cost:
     """Numbers received to start from, where the method's paper counts them apart from `down`."""
     once: bool = False
     """Whether a client sends `up` in the first of these rounds alone."""
+    up_bytes: int | None = None
+    """What `up` takes on the network; None: BYTES for each number."""
+    down_bytes: int | None = None
+    """What `down` takes, likewise."""
+
+    @property
+    def bytes_up(self) -> int:
+        """Return the bytes that a client sends in a round."""
+        return BYTES * self.up if self.up_bytes is None else self.up_bytes
+
+    @property
+    def bytes_down(self) -> int:
+        """Return the bytes that a client receives in a round, those of `start` left out."""
+        return BYTES * self.down if self.down_bytes is None else self.down_bytes
+
+    def beside(self, numbers: int) -> "Cost":
+        """Return the cost where so many numbers go up, and come down, beside these."""
+        return replace(
+            self,
+            up=self.up + numbers,
+            down=self.down + numbers,
+            up_bytes=None if self.up_bytes is None else self.up_bytes + BYTES * numbers,
+            down_bytes=None if self.down_bytes is None else self.down_bytes + BYTES * numbers,
+        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.exchange import Cost, Download
+from pfedmma_dist.exchange.secure import Masking
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.world import World, from_fixed, to_fixed
 
@@ -20,6 +21,8 @@ class Average:
     closing: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     """(mean [S] float64, riders, shared part before [S]) -> the mean that the server's rule takes;
     see `Uplink.close`."""
+    masking: Masking | None = None
+    """Masks under which rows leave a client; None: they are summed as they are."""
 
     def __init__(self, template: Tensor, server: Server | None = None) -> None:
         """template: shared part [S] float32 that every client starts from. server: None hands out
@@ -34,8 +37,9 @@ class Average:
 
     def upload(self, clients: np.ndarray, shared: Tensor, weight: Tensor) -> None:
         """Add weighted rows in fixed point, exactly, so in any order."""
-        rows = shared.detach().to("cpu", torch.float64)
-        self.total += to_fixed(rows * weight[:, None]).sum(dim=0)
+        rows = to_fixed(shared.detach().to("cpu", torch.float64) * weight[:, None])
+        sent = rows if self.masking is None else self.masking.mask(clients, rows)
+        self.total += sent.sum(dim=0)
 
     def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
         """All-reduce the [S] sums, and the riders behind them, in one buffer."""
@@ -47,7 +51,8 @@ class Average:
         """Return the round's mean [S] float64 and the sum of the riders, over all ranks."""
         total = world.exact_sum(torch.cat([self.total, riders]))
         self.total.zero_()
-        mean, riders = from_fixed(total[: len(self.total)]), total[len(self.total) :]
+        total, riders = total[: len(self.total)], total[len(self.total) :]
+        mean = from_fixed(total if self.masking is None else self.masking.unmask(total))
         return mean if self.closing is None else self.closing(mean, riders, self.shared), riders
 
     def state(self) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pfedmma_dist.exchange import Cost
 from pfedmma_dist.exchange.average import demand
+from pfedmma_dist.exchange.secure import Masking
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ class Stage:
 class Uplink:
     """The stages of one federation, in the order in which a row goes through them."""
 
-    def __init__(self, stages: tuple[Stage, ...] = ()) -> None:
-        self.stages = stages
+    def __init__(self, stages: tuple[Stage, ...] = (), masking: Masking | None = None) -> None:
+        """masking: under which rows leave their clients, behind the last stage."""
+        self.stages, self.masking = stages, masking
         self.round_index = 0  # the open round
         self.counts = torch.zeros(self.num_counts, dtype=torch.int64)  # of it, on this rank
 
@@ -82,9 +84,11 @@ class Uplink:
         """Whole numbers that travel behind the riders of a round."""
         return sum(each.num_counts for each in self.stages)
 
-    def open(self, round_index: int) -> None:
-        """Begin a round."""
+    def open(self, round_index: int, clients: np.ndarray) -> None:
+        """Begin a round of clients [n], over all ranks."""
         self.round_index, self.counts = round_index, torch.zeros_like(self.counts)
+        if self.masking is not None:
+            self.masking.open(round_index, clients, clients)
 
     def send(self, parcel: Parcel) -> Parcel:
         """Return what reaches the exchange, and what the clients keep."""
@@ -111,11 +115,11 @@ class Uplink:
             mean = each.close(mean, mine, before.double(), self.round_index)
         return mean
 
-    def cost(self, cost: Cost) -> Cost:
-        """Return the traffic of a client and round; cost: the exchange's own."""
+    def cost(self, cost: Cost, num_clients: int) -> Cost:
+        """Return the traffic of a client in a round of so many; cost: the exchange's own."""
         for each in self.stages:
             cost = each.cost(cost)
-        return cost
+        return cost if self.masking is None else self.masking.cost(cost, num_clients)
 
     def state(self) -> dict[str, Tensor]:
         """Return the server's numbers."""

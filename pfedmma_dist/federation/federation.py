@@ -67,7 +67,7 @@ class Federation(Clientele):
         rule, size = cfg.server, self.layout.num_shared
         server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
-        self.uplink = uplink_of(cfg, self.exchange, self.layout)
+        self.uplink = uplink_of(cfg, self.exchange, self.layout, task.num_clients)
         self.corrections = corrections_of(cfg, method, self.layout)
         check_finetuning(cfg.evaluate, self.layout)
         self.scored = np.union1d(those_to_score(self), self.unseen)
@@ -102,7 +102,7 @@ class Federation(Clientele):
         started, reduced = time.perf_counter(), self.world.bytes_reduced
         chosen = self.participants(round_index)
         tally = Tally(self.sizes, self.num_seen, chosen, self.corrections)
-        self.uplink.open(round_index)
+        self.uplink.open(round_index, chosen)
         for cohort in self.cohorts(chosen):
             start, result = self._train(cohort, round_index)
             kept = self._send(cohort, start, result, tally)
@@ -171,11 +171,14 @@ class Federation(Clientele):
         """Return the traffic of one client and round: the mean over all that train, or over those
         that took part in one round, of which some had sent before, where they do so once."""
         chosen = self.seen if round_index is None else self.participants(round_index)
-        cost, sent = self.uplink.cost(self.exchange.cost_among(chosen)), self.corrections.num_sent
-        up = cost.up + sent
+        last = self.cfg.federation.rounds - 1 if round_index is None else round_index
+        num_clients = len(self.participants(max(last, 0)))
+        cost = self.uplink.cost(self.exchange.cost_among(chosen), num_clients)
+        cost = cost.beside(self.corrections.num_sent)
         if cost.once and round_index is not None:
-            up = up * len(np.setdiff1d(chosen, self.trained(round_index))) // len(chosen)
-        return replace(cost, up=up, down=cost.down + sent)
+            first = len(np.setdiff1d(chosen, self.trained(round_index)))
+            cost = replace(cost, up=cost.up * first // len(chosen))
+        return cost
 
     def evaluate(self, full: bool, sitting: Sitting | None = None) -> Scores:
         """Score every client with its own numbers: on its own images, if `full` on all test

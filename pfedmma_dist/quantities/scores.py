@@ -8,6 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
+from pfedmma_dist.quantities.fairness import ascending, deviation, gini, jain, worst_decile
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source
 
 LOCAL = "local"
@@ -31,18 +32,7 @@ HEADLINE = Place.TABLES | Place.STATUS | Place.RUN_FIGURE
 
 def mean(values: np.ndarray) -> float:
     """Return the mean over the clients that were scored."""
-    return float(_ascending(values).mean())
-
-
-def worst_decile(values: np.ndarray) -> float:
-    """Return the mean of the lowest tenth of the clients, one client at least."""
-    ascending = _ascending(values)
-    return float(ascending[: max(1, len(ascending) // 10)].mean())
-
-
-def deviation(values: np.ndarray) -> float:
-    """Return the standard deviation of the clients themselves (divided by K)."""
-    return float(_ascending(values).std())
+    return float(ascending(values).mean())
 
 
 def mean_in_domain(values: np.ndarray) -> float:
@@ -77,6 +67,16 @@ LOCAL_DEVIATION = Quantity(
     key=f"{LOCAL}_std", unit="percent", heading="Local, deviation", of=(LOCAL,), make=deviation,
     meaning="Local, standard deviation over clients",
     column=f"{LOCAL}_std_percent", tag=f"accuracy/{LOCAL}_std", axis="Local, deviation (points)",
+)  # fmt: skip
+LOCAL_JAIN = Quantity(
+    key=f"{LOCAL}_jain", unit="ratio", heading="Jain", of=(LOCAL,), make=jain,
+    meaning="Jain's index of Local over clients, 1 where all fare alike",
+    column=f"{LOCAL}_jain", tag=f"fairness/{LOCAL}_jain", axis="Jain's index of Local",
+)  # fmt: skip
+LOCAL_GINI = Quantity(
+    key=f"{LOCAL}_gini", unit="ratio", heading="Gini", of=(LOCAL,), make=gini,
+    meaning="Gini coefficient of Local over clients, 0 where all fare alike",
+    column=f"{LOCAL}_gini", tag=f"fairness/{LOCAL}_gini", axis="Gini coefficient of Local",
 )  # fmt: skip
 OWN_MEAN = Quantity(
     key=f"{OWN}_mean", unit="percent", heading="Own", of=(OWN,), make=mean,
@@ -172,6 +172,8 @@ SCORES: tuple[Quantity, ...] = (
     LOCAL_MEAN,
     LOCAL_WORST_DECILE,
     LOCAL_DEVIATION,
+    LOCAL_JAIN,
+    LOCAL_GINI,
     OWN_MEAN,
     OWN_WORST_DECILE,
     OWN_DEVIATION,
@@ -242,7 +244,3 @@ def summary(
         if not any(np.isnan(array).all() for array in arrays):
             result[quantity.key] = quantity.make(*arrays)
     return result
-
-
-def _ascending(values: np.ndarray) -> np.ndarray:
-    return np.sort(values[~np.isnan(values)])

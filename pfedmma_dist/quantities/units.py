@@ -26,6 +26,11 @@ def loss(value: float) -> str:
     return f"{value:.4f}"
 
 
+def ratio(value: float) -> str:
+    """Return a number between 0 and 1 as tables show it."""
+    return f"{value:.3f}"
+
+
 def size(num_bytes: float) -> str:
     """Return bytes as people read them: 12288 -> 12 KiB, 1536 -> 1.5 KiB."""
     units = ["B", "KiB", "MiB", "GiB", "TiB"]
@@ -52,5 +57,6 @@ UNITS: dict[str, Callable[[float], str]] = {
     "seconds": seconds,
     "MiB": number,
     "nats": loss,
+    "ratio": ratio,
     "samples/s": number,
 }

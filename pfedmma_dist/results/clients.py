@@ -1,8 +1,11 @@
 """Clients of two runs side by side: the scores of those of the same number, and who has none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from pfedmma_dist.quantities.scores import LOCAL
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.run.folder import RunFolder
@@ -48,6 +51,14 @@ def read_clients(run: Outcome) -> Clients:
         raise Unreadable(path, words, REMEDY)
     facts = [tuple(row.get(name, "") for name in NO_SCOPES[1:]) for row in rows]
     return Clients(scores, dict(zip(numbers, facts, strict=True)))
+
+
+def ascending_local(runs: Iterable[Outcome]) -> np.ndarray:
+    """Return Local of all clients of finished runs [n] percent, the lowest first; Unreadable where
+    a clients.csv is not to be had."""
+    finished = [run for run in runs if run.result is not None]
+    found = [read_clients(run).scores.get(LOCAL, {}).values() for run in finished]
+    return np.sort([score for scores in found for score in scores if score is not None])
 
 
 def side_by_side(

@@ -54,13 +54,16 @@ def over_rounds(
 ) -> "Figure":
     """Draw a quantity over the rounds."""
 
-    def draw(axes: "Axes", line: Line, found: Curve, name: str, style: Look) -> None:
+    def draw(axes: "Axes", line: Line, name: str, style: Look) -> None:
+        found = curve(line, quantity)
+        if found is None:
+            return
         x = found.rounds + 1
         axes.plot(x, found.mean, label=legend_label(name), markevery=_some(len(x)), **style.line)
         _band(axes, x, found, style)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
-    return _panelled(title, panels, look, draw, "rounds trained", quantity)
+    return panelled(title, panels, look, draw, "rounds trained", quantity)
 
 
 def over_bytes(
@@ -75,7 +78,10 @@ def over_bytes(
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    def draw(axes: "Axes", line: Line, found: Curve, name: str, style: Look) -> None:
+    def draw(axes: "Axes", line: Line, name: str, style: Look) -> None:
+        found = curve(line, quantity)
+        if found is None:
+            return
         if found.sent[-1] == 0:
             axes.axhline(
                 found.mean[-1], color=style.colour, linestyle=style.dashes, linewidth=1.0,
@@ -92,7 +98,24 @@ def over_bytes(
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
 
-    return _panelled(title, panels, look, draw, "traffic per client so far", quantity)
+    return panelled(title, panels, look, draw, "traffic per client so far", quantity)
+
+
+def over_clients(
+    title: str,
+    panels: Mapping[str, Sequence[Line]],
+    look: Callable[[Line], tuple[str, Look]],
+    ascending: Callable[[Line], np.ndarray],  # line -> [n] percent, of its clients
+) -> "Figure":
+    """Draw Local of each line's clients, the lowest first, over the share of them below."""
+
+    def draw(axes: "Axes", line: Line, name: str, style: Look) -> None:
+        found = ascending(line)
+        if len(found):
+            x = 100 * (np.arange(len(found)) + 0.5) / len(found)
+            axes.plot(x, found, label=legend_label(name), markevery=_some(len(x)), **style.line)
+
+    return panelled(title, panels, look, draw, "clients, the lowest first (%)", LOCAL_MEAN)
 
 
 def _scored(run: Outcome, quantity: Quantity) -> dict[int, tuple[float, float]]:
@@ -106,11 +129,11 @@ def _scored(run: Outcome, quantity: Quantity) -> dict[int, tuple[float, float]]:
     return {int(index): (value, sent) for index, value, sent in rows if not np.isnan(value)}
 
 
-def _panelled(
+def panelled(
     title: str,
     panels: Mapping[str, Sequence[Line]],
     look: Callable[[Line], tuple[str, Look]],
-    draw: Callable[["Axes", Line, Curve, str, Look], None],
+    draw: Callable[["Axes", Line, str, Look], None],
     x: str,
     quantity: Quantity,
 ) -> "Figure":
@@ -121,9 +144,7 @@ def _panelled(
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat
     for axes, (setting, lines) in zip(grid, panels.items(), strict=False):
         for line in lines:
-            found = curve(line, quantity)
-            if found is not None:
-                draw(axes, line, found, *look(line))
+            draw(axes, line, *look(line))
         for name, value in _references(lines, quantity).items():
             across_all = {"color": "black", "linewidth": 0.9, "dashes": (10, 5)}
             axes.axhline(value, label=legend_label(name), **across_all)

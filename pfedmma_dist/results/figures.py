@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pfedmma_dist.quantities.catalogue import over_rounds as over_rounds_quantities
 from pfedmma_dist.quantities.costs import RESIDENT_MIB, ROUND_SECONDS, TOTAL_BYTES
 from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN
+from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.results.cells import Column, Table
+from pfedmma_dist.results.clients import ascending_local
 from pfedmma_dist.results.comparisons import everywhere, radar, row_label, scaling, trade_off
-from pfedmma_dist.results.curves import curve, over_bytes, over_rounds
+from pfedmma_dist.results.curves import curve, over_bytes, over_clients, over_rounds
 from pfedmma_dist.results.lines import CLIENTS, Line, data_names, head, lines
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.published import AVERAGE, COST
@@ -85,6 +89,25 @@ def _curves(
         reason = "nothing was sent"
     draw = partial(over_bytes, words, panels, look)
     yield Picture(f"bytes_to_accuracy-{end}", None if reason else draw, reason)
+    yield _sorted_clients(words, f"accuracy_per_client-{end}", trained, styles)
+
+
+def _sorted_clients(
+    words: str, name: str, trained: Sequence[Line], styles: Mapping[str, Look]
+) -> Picture:
+    """Return Local of each client, sorted, methods beside each other."""
+    several = [line for line in trained if not line.is_alone]
+    found: dict[tuple[str, ...], np.ndarray] = {}
+    for line in several:
+        try:
+            found[line.names] = ascending_local(line.seeds().values())
+        except Unreadable as error:
+            return Picture(name, reason=str(error))
+    several = [line for line in several if len(found[line.names])]
+    panels, look, reason = _arranged(several, styles)
+    reason = "no run of several clients has finished" if not several else reason
+    draw = partial(over_clients, words, panels, look, lambda line: found[line.names])
+    return Picture(name, None if reason else draw, reason)
 
 
 def _arranged(

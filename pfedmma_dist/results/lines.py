@@ -7,8 +7,9 @@ from typing import Any
 
 from pfedmma_dist.config.identity import counted, meaning
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.quantities.fairness import SPREADS
 from pfedmma_dist.quantities.quantity import Quantity
-from pfedmma_dist.quantities.scores import OWN, deviation, worst_decile
+from pfedmma_dist.quantities.scores import OWN
 from pfedmma_dist.results.cells import Cell, Column, Row, Table
 from pfedmma_dist.results.outcome import Outcome
 
@@ -53,7 +54,7 @@ class Line:
     def lacks(self, quantity: Quantity) -> bool:
         """Whether a quantity says something else of these runs than of others: of a single client
         with all data, whose own classes are all classes, and who spreads over nobody."""
-        return self.is_alone and (OWN in quantity.of or quantity.make in (deviation, worst_decile))
+        return self.is_alone and (OWN in quantity.of or quantity.make in SPREADS)
 
     def seeds(self, data: tuple[str, str] | None = None, **config: Any) -> dict[Any, Outcome]:
         """Return the run of each seed, of several the first that has finished.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pfedmma_dist.exchange import BYTES, Cost
+from pfedmma_dist.exchange import Cost
 
 DRAWN_CLIENTS = 200
 """Clients at most whose class counts are kept for the picture: rows beyond cannot be told apart."""
@@ -105,15 +105,14 @@ class MethodResult:
         peeking: float | None = None,
     ) -> "MethodResult":
         """Return the row of a method of this cost."""
-        up, down = cost.up, cost.down
         return cls(
             name=name,
             scores=scores,
             trained=trained,
-            up_numbers=up,
-            down_numbers=down,
-            up_bytes=BYTES * up,
-            down_bytes=BYTES * down,
+            up_numbers=cost.up,
+            down_numbers=cost.down,
+            up_bytes=cost.bytes_up,
+            down_bytes=cost.bytes_down,
             start_numbers=cost.start,
             seconds=seconds,
             peeking=peeking,

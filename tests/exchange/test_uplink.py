@@ -9,6 +9,7 @@ from tiny import on_ranks, same_state, tiny_federation
 from torch import Tensor
 
 from pfedmma_dist.config.choices import ServerRule
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.learning import ServerConfig
 from pfedmma_dist.exchange.uplink import Parcel, Stage
 from pfedmma_dist.federation import stages
@@ -16,6 +17,7 @@ from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.gda import GDA
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.tip_adapter import TipAdapter
+from pfedmma_dist.params import Layout
 from pfedmma_dist.world import World
 
 
@@ -52,11 +54,17 @@ class Doubled(Stage):
         return before + 2 * (mean - before)
 
 
+def both(cfg: Config, layout: Layout, num_clients: int) -> dict[str, Stage]:
+    return {"a.key": Late(layout.num_shared), "b.key": Doubled()}
+
+
 @pytest.fixture
 def staged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Federations made in this test send through both stages."""
     monkeypatch.setattr(
-        stages, "named", lambda cfg, layout: {"a.key": Late(layout.num_shared), "b.key": Doubled()}
+        stages,
+        "named",
+        lambda cfg, layout, count: {"a.key": Late(layout.num_shared), "b.key": Doubled()},
     )
 
 
@@ -85,7 +93,6 @@ def test_half_sent_twice_as_far_is_the_mean_and_the_rest_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plain, begun = rounds(1), rounds(0).exchange.shared
-    both = lambda cfg, layout: {"a": Late(layout.num_shared), "b": Doubled()}  # noqa: E731
     monkeypatch.setattr(stages, "named", both)
     ours = rounds(1)
     torch.testing.assert_close(ours.exchange.shared, plain.exchange.shared, rtol=0, atol=1e-6)

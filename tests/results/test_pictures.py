@@ -103,10 +103,25 @@ def test_what_is_not_there_is_skipped_with_the_reason(tmp_path: Path) -> None:
     assert skipped(pictures(runs(tmp_path))) == {
         "accuracy_over_rounds-glyphs-label_shift": "no round was scored",
         "bytes_to_accuracy-glyphs-label_shift": "no round was scored",
+        "accuracy_per_client-glyphs-label_shift": f"{tmp_path / 'a' / 'clients.csv'} is missing; "
+        "restore it from a copy",
         "trade_off-glyphs-label_shift": "Local and one more score need columns of their own",
         "scaling-glyphs-label_shift": "all runs have one number of clients",
         "radar-label_shift": "1 of the 3 data sets it takes",
     }
+
+
+def test_clients_of_all_seeds_stand_in_order_of_their_scores(methods: Path) -> None:
+    for folder in methods.iterdir():
+        first = 10 * int(folder.name[-1])
+        rows = [f"{client},,5,5,{first + 7 * client % 9}\n" for client in range(3)]
+        head = "client,domain,train_images,classes,local_percent\n"
+        (folder / "clients.csv").write_text("".join([head, *rows, "3,,5,5,\n"]))
+    figure = drawn(methods)["accuracy_per_client-glyphs-base_to_novel"]
+    assert legend(figure) == ["alone", "shared", ZERO_SHOT]
+    line = figure.axes[0].get_lines()[0]
+    assert line.get_ydata().tolist() == [10.0, 15.0, 17.0, 20.0, 25.0, 27.0]
+    assert line.get_xdata() == pytest.approx([100 * (i + 0.5) / 6 for i in range(6)])
 
 
 def test_one_scored_round_is_no_curve_over_rounds(tmp_path: Path) -> None:
