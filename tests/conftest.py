@@ -1,19 +1,19 @@
 """Fixtures for all tests; the tiny CLIP and the tiny federations are functions, in tiny.py."""
 
 import json
-import logging
 from collections.abc import Iterator
 
 import open_clip
 import pytest
 import torch
+from restored import Process
 from tiny import golden
 
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.run.logs import SAME_EVERYWHERE, SPEAKERS
 
 torch.set_num_threads(1)
+BEFORE = Process.now()
 
 
 class ReducedTokenizer:
@@ -66,14 +66,7 @@ def golden_clip(request: pytest.FixtureRequest, golden_module: torch.nn.Module) 
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """Undo what a run in this process did to our loggers, so that caplog hears them again."""
+def process_as_it_was() -> Iterator[None]:
+    """Leave the process to the next test as it was before the first."""
     yield
-    for name in SPEAKERS:
-        logger = logging.getLogger(name)
-        logger.propagate = True
-        for handler in logger.handlers[:]:
-            logger.removeHandler(handler)
-            handler.close()
-    for name in SAME_EVERYWHERE:
-        logging.getLogger(name).setLevel(logging.NOTSET)
+    BEFORE.restore()
