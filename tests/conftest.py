@@ -1,11 +1,13 @@
 """Fixtures for all tests; the tiny CLIP and the tiny federations are functions, in tiny.py."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 
 import open_clip
 import pytest
 import torch
+from heavy import rank
 from restored import Process
 from tiny import golden
 
@@ -14,6 +16,16 @@ from pfedmma_dist.clip.model import FrozenCLIP
 
 torch.set_num_threads(1)
 BEFORE = Process.now()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the heaviest files first, then those of most tests; a file's own tests keep their order.
+
+    Workers take files in this order.
+    """
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (rank(item.path), -sizes[item.path]))
 
 
 class ReducedTokenizer:
