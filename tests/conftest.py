@@ -1,19 +1,31 @@
 """Fixtures for all tests; the tiny CLIP and the tiny federations are functions, in tiny.py."""
 
 import json
-import logging
+from collections import Counter
 from collections.abc import Iterator
 
 import open_clip
 import pytest
 import torch
+from heavy import rank
+from restored import Process
 from tiny import golden
 
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.run.logs import SAME_EVERYWHERE, SPEAKERS
 
 torch.set_num_threads(1)
+BEFORE = Process.now()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the heaviest files first, then those of most tests; a file's own tests keep their order.
+
+    Workers take files in this order.
+    """
+    sizes = Counter(item.path for item in items)
+    items.sort(key=lambda item: (rank(item.path), -sizes[item.path]))
 
 
 class ReducedTokenizer:
@@ -66,14 +78,7 @@ def golden_clip(request: pytest.FixtureRequest, golden_module: torch.nn.Module) 
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """Undo what a run in this process did to our loggers, so that caplog hears them again."""
+def process_as_it_was() -> Iterator[None]:
+    """Leave the process to the next test as it was before the first."""
     yield
-    for name in SPEAKERS:
-        logger = logging.getLogger(name)
-        logger.propagate = True
-        for handler in logger.handlers[:]:
-            logger.removeHandler(handler)
-            handler.close()
-    for name in SAME_EVERYWHERE:
-        logging.getLogger(name).setLevel(logging.NOTSET)
+    BEFORE.restore()

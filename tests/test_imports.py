@@ -1,6 +1,7 @@
 """Imports run downwards: the floors of the package, and who may speak to the outside."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,12 +76,22 @@ OUTSIDE = {
 
 FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
 OURS = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in FILES}
-TREES = {path: ast.parse(path.read_text()) for path in (*FILES, *(ROOT / "launch").rglob("*.py"))}
+EVERYWHERE = (*FILES, *sorted((ROOT / "launch").rglob("*.py")))
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted name of every module that a file imports, anywhere in it."""
-    for node in ast.walk(TREES[path]):
+@functools.cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
+    """Return the dotted name of every module that a file imports, anywhere in it."""
+    return frozenset(names(path))
+
+
+def names(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -154,16 +165,16 @@ def test_commands_are_imported_by_nobody() -> None:
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_outside_has_one_door(name: str) -> None:
     home = (ROOT / PACKAGE / OUTSIDE[name]).resolve()
-    for path in TREES:
+    for path in EVERYWHERE:
         if path != home and home not in path.parents:
             assert not {found for found in imported(path) if is_within(found, name)}, path
 
 
 def test_no_code_knows_a_method_by_name() -> None:
-    for path, tree in TREES.items():
+    for path in EVERYWHERE:
         if path in FILES and room_of(path) in ("methods", "config"):
             continue
-        words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        words = {node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant)}
         assert not words & METHODS.keys(), path
 
 

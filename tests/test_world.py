@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -291,21 +291,11 @@ def test_unknown_device_is_named(join: Join) -> None:
         join({}, device="tpu")
 
 
-@pytest.fixture
-def torch_settings() -> Iterator[None]:
-    threads, filled = torch.get_num_threads(), torch.utils.deterministic.fill_uninitialized_memory
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-    torch.utils.deterministic.fill_uninitialized_memory = filled
-
-
 @pytest.mark.parametrize(
     ("threads", "host_size", "expected"),
     [(3, 2, 3), (None, 1, 8), (None, 3, 2), (None, 9, 1)],
     ids=["asked for", "alone", "shared", "more ranks than cores"],
 )
-@pytest.mark.usefixtures("torch_settings")
 def test_ranks_share_the_cores(
     monkeypatch: pytest.MonkeyPatch, threads: int | None, host_size: int, expected: int
 ) -> None:
@@ -315,7 +305,6 @@ def test_ranks_share_the_cores(
     assert torch.get_num_threads() == expected
 
 
-@pytest.mark.usefixtures("torch_settings")
 def test_a_rank_that_is_a_slurm_task_takes_the_cores_of_its_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -326,7 +315,6 @@ def test_a_rank_that_is_a_slurm_task_takes_the_cores_of_its_task(
     assert limit_threads(None, world) == 3
 
 
-@pytest.mark.usefixtures("torch_settings")
 def test_deterministic_kernels_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     make_deterministic()

@@ -1,7 +1,5 @@
 """What a start settles by the device: arithmetic, kernels and shards."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -13,16 +11,6 @@ from pfedmma_dist.start import resolve
 from pfedmma_dist.world import World, allow_tf32
 
 GPU = World(0, 1, torch.device("cuda", 0))
-
-
-@pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
-    units = torch.backends.cuda.matmul, torch.backends.cudnn.conv
-    before = [unit.fp32_precision for unit in units], torch.are_deterministic_algorithms_enabled()
-    yield
-    for unit, precision in zip(units, before[0], strict=True):
-        unit.fp32_precision = precision
-    torch.use_deterministic_algorithms(before[1])
 
 
 def config(*words: str) -> Config:

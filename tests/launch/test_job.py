@@ -16,21 +16,15 @@ from launch.job import Run, main, submit
 from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.run.signals import SIGNALS
 
 RANK = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @pytest.fixture(autouse=True)
-def restored(monkeypatch: pytest.MonkeyPatch):
-    """Give back the variables and the signals that a run in this process takes."""
+def outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be no rank yet."""
     for name in RANK:
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -46,11 +46,12 @@ def choices(name: str) -> Iterator[dict[str, Enum]]:
             yield from ({field.name: m} for m in type(field.default) if m is not field.default)
 
 
-CASES = {
-    "-".join([name, *(member.name for member in chosen.values())]): (name, chosen)
-    for name in KINDS
-    for chosen in choices(name)
-}
+def title(name: str, chosen: dict[str, Enum]) -> str:
+    """Return the name of a case."""
+    return "-".join([name, *(member.name for member in chosen.values())])
+
+
+CASES = {title(name, chosen): (name, chosen) for name in KINDS for chosen in choices(name)}
 
 
 FORWARD = [case for case, (_, chosen) in CASES.items() if "share" not in chosen]
@@ -62,6 +63,15 @@ def frozen_inputs(dtype: torch.dtype, plain: bool) -> tuple[ClassText, NoiseFeat
     """Return what no method changes: the class names and images of a form of the tiny CLIP."""
     clip = tiny_clip(dtype, plain=plain)
     return class_text(clip, CLASSES[:NUM_BASE], "a photo of a {}."), NoiseFeatures(clip)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What a case makes of its own rows and steps; a test changes something, and compares."""
+
+    logits: Tensor
+    gradient: Tensor | None  # where it trains something
+    trained: LocalResult | None
 
 
 @dataclass
@@ -97,6 +107,10 @@ class Setting:
         self.exchange.sync(World.alone(), torch.zeros(0, dtype=torch.int64), EVERYBODY)
 
     @property
+    def usual(self) -> Usual:
+        return usual(title(self.name, self.chosen))
+
+    @property
     def trainer(self) -> LocalTrainer:
         return LocalTrainer(
             self.method, self.layout, self.text, self.features, LABELS.__getitem__, OPTIM
@@ -130,6 +144,17 @@ class Setting:
         self, theta: Tensor, steps: list[Batch], clients: np.ndarray = CLIENTS
     ) -> LocalResult:
         return self.trainer.train(theta, theta[:, :0], self.prepared(clients), steps)
+
+
+@functools.cache
+def usual(case: str) -> Usual:
+    """Compute it, once for all tests of a case."""
+    setting = Setting(*CASES[case])
+    logits = setting.logits(setting.theta, STEPS[0].rows)
+    if not setting.layout.num_trained:
+        return Usual(logits, None, None)
+    gradient = setting.gradient(setting.theta, STEPS[0])
+    return Usual(logits, gradient, setting.train(setting.theta, STEPS))
 
 
 TRAINED = [

@@ -15,11 +15,11 @@ import pytest
 import torch.utils.tensorboard
 from dealt import dealt
 from PIL import Image
-from runs import call, make_lab
+from runs import blank, call, make_lab
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from pfedmma_dist.run import drawing, figures, report
+from pfedmma_dist.run import drawing, figures, pictures, report
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.optional import optional
 from pfedmma_dist.run.pictures import draw_missing
@@ -34,6 +34,13 @@ RESULT = MethodResult(
     name="tuned", scores={"local_mean": 80.0}, trained=1, up_numbers=1, down_numbers=1, up_bytes=4,
     down_bytes=4,
 )  # fmt: skip
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave blank files for pictures, which take most of the time where something else is tried."""
+    for module in (report, pictures):
+        monkeypatch.setattr(module, "save", blank)
 
 
 def full(*_: object, **__: object) -> None:
@@ -89,6 +96,7 @@ def test_interruption_is_no_failure_of_what_is_optional() -> None:
         raise KeyboardInterrupt
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_result_is_there_before_anything_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +114,7 @@ def test_result_is_there_before_anything_is_drawn(
     assert there == [True]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_failing_picture_is_a_warning_and_the_others_are_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +155,7 @@ def test_disk_that_fills_while_drawing_leaves_no_half_picture(
     assert "No space left on device" in caplog.text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tensorboard_that_is_missing_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -157,6 +167,7 @@ def test_tensorboard_that_is_missing_is_told_once(
     assert len(list((tmp_path / "figures").iterdir())) == 3
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_tensorboard_that_cannot_open_its_file_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -168,6 +179,7 @@ def test_tensorboard_that_cannot_open_its_file_is_told_once(
     assert "TensorBoard (OSError: [Errno 28] No space left" in caplog.text
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("deed", ["write", "flush"])
 def test_tensorboards_thread_may_fail_in_the_middle_of_a_run(
@@ -194,6 +206,7 @@ def test_odd_names_stand_in_every_report(tmp_path: Path, caplog: pytest.LogCaptu
     assert len(list((tmp_path / "figures").iterdir())) == 4
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_picture_is_in_tensorboard_twice_after_a_kill_while_finishing(tmp_path: Path) -> None:
     with open_report(tmp_path) as report:
         play(report)
@@ -208,6 +221,7 @@ def test_no_picture_is_in_tensorboard_twice_after_a_kill_while_finishing(tmp_pat
     assert [event.step for event in events.Scalars("accuracy/local")] == [0, 1]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_picture_is_there_twice_where_nothing_is_trained(tmp_path: Path) -> None:
     for _ in range(2):
         with open_report(tmp_path) as report:
@@ -268,6 +282,7 @@ def test_same_command_draws_what_a_finished_run_lacks(
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_clock_that_was_set_back_between_two_starts_loses_no_point(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

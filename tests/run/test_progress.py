@@ -2,7 +2,6 @@
 
 import io
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from rich.console import Console
 
 from pfedmma_dist.run import progress as progress_module
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.logs import SPEAKERS, begin_log, configure_logging
+from pfedmma_dist.run.logs import begin_log, configure_logging
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import RoundRecord
 from pfedmma_dist.world import World
@@ -21,15 +20,6 @@ RECORD = RoundRecord(
     round_index=2, loss=0.5, samples=64, train_seconds=2.0, client_up_bytes=1,
     client_down_bytes=1, rank_bytes=1, scores={"local": np.array([90.0, 100.0])},
 )  # fmt: skip
-
-
-@pytest.fixture
-def speakers() -> Iterator[None]:
-    yield
-    for name in SPEAKERS:
-        logging.getLogger(name).handlers.clear()
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    logging.captureWarnings(False)
 
 
 def run(world: World, console: Console) -> None:
@@ -89,7 +79,7 @@ def test_bars_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "loss 0.5000, local 95.00 %, 32 samples/s" in shown
 
 
-def test_first_rank_writes_the_log_file(tmp_path: Path, speakers: None) -> None:
+def test_first_rank_writes_the_log_file(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     for _ in range(2):  # a second call replaces the first
         configure_logging(World.alone(), folder)
@@ -99,7 +89,7 @@ def test_first_rank_writes_the_log_file(tmp_path: Path, speakers: None) -> None:
 
 
 def test_other_ranks_only_warn_and_say_who_they_are(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, speakers: None
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     folder = RunFolder(tmp_path)
     configure_logging(OTHER, folder)

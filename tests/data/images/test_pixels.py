@@ -1,5 +1,4 @@
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,14 +52,6 @@ def loader(tmp_path: Path) -> PixelLoader:
     rows = np.arange(12)
     images = Images(Files(tmp_path, paths), np.zeros(12, np.int64), ("a",), rows, rows[:0])
     return PixelLoader(images, 8, MEAN, STD, seed=3)
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """Give torch its number of threads back."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("width, height", SIZES)
@@ -147,7 +138,7 @@ def test_view_is_a_function_of_seed_row_and_number(loader):
     assert torch.equal(one(loader, 5, 0), one(other, 5, 0))
 
 
-def test_batch_keeps_the_order_and_is_equal_at_any_number_of_threads(loader, threads):
+def test_batch_keeps_the_order_and_is_equal_at_any_number_of_threads(loader):
     rows, views = np.array([7, 0, 7, 11, 3, 3]), np.array([0, 1, 2, 0, 1, 1])
     expected = torch.stack([one(loader, row, view) for row, view in zip(rows, views, strict=True)])
     for count in (1, 2, 5):
@@ -161,7 +152,7 @@ def test_rows_are_opened_as_many_at_once_as_the_store_asks_for():
     assert store.opened == [4, 4, 2]
 
 
-def test_pixels_depend_neither_on_the_span_nor_on_the_order(threads):
+def test_pixels_depend_neither_on_the_span_nor_on_the_order():
     rows, views = np.arange(20), np.arange(20) % 3
     order = np.random.default_rng(0).permutation(20)
     expected = drawn(Drawn(span=1)).batch(rows, views)

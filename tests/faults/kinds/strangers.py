@@ -117,7 +117,8 @@ def foreigners(base: Base) -> Iterator[Trial]:
     base.stopped()
     for how in HOW:
         for name, changes in OTHERS.items():
-            base.stopped(**changes)
+            if not base.quick:  # once for the trials of all three ways; a sample makes its own
+                base.stopped(**changes)
             play = partial(foreign, name=name, how=how, base=base, whole=whole)
             yield Trial(f"{how} {name}", play)
 
