@@ -54,7 +54,8 @@ class PlainText(ClassText):
 
     def context_bytes(self, num_context: int) -> int:
         """Estimate what `with_context` keeps for the gradient of one context."""
-        return self.clip.text.kept_bytes(len(self.names) * len(self.clip.embed_text.position))
+        length = len(self.clip.embed_text.position)
+        return self.clip.text.kept_bytes(len(self.names) * length, length)
 
     def _encode(
         self,

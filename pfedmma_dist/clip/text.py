@@ -114,7 +114,8 @@ class ClassText:
 
     def context_bytes(self, num_context: int) -> int:
         """Estimate what `with_context` keeps for the gradient of one context."""
-        return self.clip.text.kept_bytes(len(self._trees.prompt(num_context).ids))
+        num_tokens = len(self._trees.prompt(num_context).ids)
+        return self.clip.text.kept_bytes(num_tokens, num_tokens)
 
     @torch.no_grad()
     def placeholder(self, num_context: int) -> Tensor:

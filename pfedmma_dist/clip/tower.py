@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pfedmma_dist.clip.attention import attend, keeps_weights
 from pfedmma_dist.clip.low_rank import Inside, LowRank, nothing_inside
 
 Branch = Callable[[int, Tensor], Tensor]
@@ -90,15 +91,18 @@ class Tower:
         """W."""
         return self.blocks[0].out_bias.numel()
 
-    def kept_bytes(self, num_tokens: int) -> int:
+    def kept_bytes(self, num_tokens: int, num_read: int) -> int:
         """Estimate what all blocks over this many tokens keep for the backward pass.
 
         By token and block: the inputs of two norms; queries, keys, values, their mix and the hidden
-        units, which are four times as wide. Attention weights are not kept by fused kernels.
+        units, which are four times as wide; and of each head, where attention keeps its weights,
+        one for each of the `num_read` tokens of a sequence.
         """
         wide = torch.promote_types(self.dtype, torch.float32)
-        per_number = 2 * wide.itemsize + 8 * self.dtype.itemsize
-        return num_tokens * self.depth * self.width * per_number
+        per_token = self.width * (2 * wide.itemsize + 8 * self.dtype.itemsize)
+        if keeps_weights(self.dtype, self.blocks[0].out_bias.device, num_read):
+            per_token += self.num_heads * num_read * self.dtype.itemsize
+        return num_tokens * self.depth * per_token
 
     def fold_quick_gelu(self) -> None:
         """Turn QuickGELU into SiLU by folding its factor into the matrices around it."""
@@ -212,7 +216,7 @@ class Tower:
         else:
             (q,) = self._maps(own, weight[:width], bias[:width], "q", terms)
             k, v = self._maps(h, weight[width:], bias[width:], "kv", terms)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        mixed = attend(q, k, v, mask)
         return self._merge(block, mixed.transpose(1, 2).flatten(2), terms)
 
     def _maps(

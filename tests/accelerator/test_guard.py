@@ -12,6 +12,7 @@ import torch
 from life import Form, Life, live
 from pretend import CPU, CUDA, pretended
 
+from pfedmma_dist.clip import attention
 from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.learning import CorrectionConfig
 from pfedmma_dist.methods import METHODS
@@ -19,6 +20,12 @@ from pfedmma_dist.methods import METHODS
 FORMS = [Form(*choice) for choice in product((torch.float32, torch.bfloat16), *[(False, True)] * 2)]
 PAIRS = [(FORMS[i], FORMS[-1 - i]) for i in range(len(FORMS) // 2)]
 CASES = [(name, form) for i, name in enumerate(METHODS) for form in PAIRS[i % len(PAIRS)]]
+
+
+@pytest.fixture(autouse=True)
+def one_kernel_of_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the CPU attend as a GPU does, in bfloat16 too."""
+    monkeypatch.setattr(attention, "LONGEST", 0)
 
 
 @pytest.mark.parametrize(("name", "form"), CASES, ids=str)
