@@ -169,6 +169,7 @@ class Rounds:
     def _due(self, count: int) -> tuple[bool, bool]:
         """Return whether the state after so many rounds is scored, and whether on all test sets."""
         due = self.federation.cfg.evaluate
+        assert due.every is not None  # train decides what null leaves open
         full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
         return full or bool(due.every and count % due.every == 0), full
 
