@@ -40,8 +40,8 @@ class Cadence:
         when = "in the last round alone" if self.only_last else f"every {self.every} rounds"
         return (
             f"evaluate.every: scores Local {when}, since in each round the scores of "
-            f"{self.clients:,} clients would take {self.share:.1f} times the image passes of "
-            f"training, and at most {SHARE:g} of them are to be spent; evaluate.every=1 scores each"
+            f"{self.clients:,} clients would take {100 * self.share:,.0f} % of the image passes "
+            f"of training, and {100 * SHARE:g} % are to suffice; evaluate.every=1 scores each"
         )
 
 
