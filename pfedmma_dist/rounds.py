@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pfedmma_dist.best import Best
@@ -93,7 +93,9 @@ class Rounds:
             return False
         for index in range(self.done, self.rounds):
             with self.progress.round(index, len(federation.local_participants(index))) as advance:
-                federation.on_cohort = self._heard(advance, index)
+                federation.on_cohort = advance
+                words = f"in round {index + 1}, which is not kept"
+                federation.on_step = partial(self.stop.hurry, words)
                 stats = federation.round(index, self.stop)
             self.done = index + 1
             due = self.done % every == 0 or self.done == self.rounds
@@ -107,15 +109,6 @@ class Rounds:
             if due and self.saved != self.done:
                 self.saving.state(self.done, None)
         return True
-
-    def _heard(self, advance: Callable[[int], None], index: int) -> Callable[[int], None]:
-        """Return what is told of each cohort of a round, and gives up a long one after a signal."""
-
-        def after_cohort(num_clients: int) -> None:
-            advance(num_clients)
-            self.stop.hurry(f"in round {index + 1}, which is not kept")
-
-        return after_cohort
 
     def finish(self, caches: list[dict[str, Any]]) -> bool:
         """Score everything once more where that is missing, and write the result; return False

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pfedmma_dist.federation.classify import Classifier, Group
+from pfedmma_dist.federation.classify import Classifier, Count, Group
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.grouping import those_to_score
 
@@ -67,7 +67,7 @@ def _seconds_of_one(federation: "Federation", classifier: Classifier, images: in
     def timed() -> tuple[float, float, int]:
         """Return the seconds of the first and the second batch, and the images of the latter."""
         seen: list[int] = []
-        work = small.count(Group(client), held, seen.append)
+        work = Count(small, Group(client), held, small.fresh(1)).run(seen.append)
         marks = [time.perf_counter()]
         for _ in range(2):
             next(work)
