@@ -15,6 +15,7 @@ from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.federation.tally import RoundStats
+from pfedmma_dist.foretold import Foretold
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.catalogue import of_rounds
 from pfedmma_dist.quantities.quantity import Source
@@ -79,6 +80,7 @@ class Rounds:
             )  # fmt: skip
         self.reference = zero_shot(federation)
         self.scores: Scores | None = None
+        self.foretold = Foretold(federation) if self.world.first else None
 
     @property
     def saved(self) -> int:
@@ -88,6 +90,7 @@ class Rounds:
     def go_on(self) -> bool:
         """Run what is left of the rounds; return False where a signal cut them short."""
         self.stop.wait_for_round()
+        self._foretell(self.foretold.words() if self.foretold else "")
         federation, every = self.federation, self.federation.cfg.run.checkpoint_every
         if self.unscored is not None and not self._record(self.done - 1, self.unscored):
             return False
@@ -183,6 +186,8 @@ class Rounds:
             self.scores = self.scoring.of(full, saved, lambda: self.saving.state(count, stats))
             if not self.scores.is_whole:
                 return False
+            if self.foretold is not None and count < self.rounds:
+                self._foretell(self.foretold.after(count, full, self.scores))
         cost, percent = federation.cost(index), self.scores.percent if self.scores else {}
         record = RoundRecord(
             round_index=index,
@@ -207,6 +212,10 @@ class Rounds:
         elif stop:
             self.saving.state(count, None)
         return not stop
+
+    def _foretell(self, words: str) -> None:
+        if words:
+            log.warning("%s", words)
 
     def _load(self) -> None:
         federation = self.federation

@@ -26,7 +26,6 @@ from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.cadence import cadence
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.idle import idle
-from pfedmma_dist.foretold import foretold
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.sampled import sample_lines
@@ -103,9 +102,6 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
                 folder.stay(False)
                 raise
             run = Rounds(federation, owner, rounds, progress, stop)
-            words = foretold(federation) if world.first else ""
-            if words:
-                log.warning("%s", words)
             try:
                 facts = [{"place": cache.place, "bytes": cache.num_bytes} for cache in caches]
                 if not (run.go_on() and run.finish(facts)):

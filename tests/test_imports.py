@@ -41,7 +41,8 @@ ROOMS = {
     "scoring": "federation run",
     "foretold": "federation quantities",
     "saving": "best federation ownership run",
-    "rounds": "best build config exchange federation ownership quantities run saving scoring",
+    "rounds": "best build config exchange federation foretold ownership quantities run saving "
+    "scoring",
     "trained": "best build config federation methods ownership run start world",
     "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",

@@ -8,6 +8,7 @@ import numpy as np
 from pfedmma_dist.config.choices import Select
 from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.examiner import Examiner
+from pfedmma_dist.federation.foresight import TRAINED
 from pfedmma_dist.federation.grouping import PARTICIPANTS, those_to_score
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ EACH_ROUND = 200
 
 SHARE = 0.1
 """Of the image passes of all training, what scores on the way may take beyond."""
-
-TRAINED = 3
-"""Forward passes that a trained image costs: one there, and one back that costs two."""
 
 
 @dataclass(frozen=True)

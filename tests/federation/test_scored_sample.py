@@ -9,10 +9,8 @@ from recorded import record
 from runs import call, make_lab
 from tiny import tiny_federation, tiny_task
 
-from pfedmma_dist import foretold as foretelling
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.data.tasks.sample import thinned
-from pfedmma_dist.federation import foresight
 from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
@@ -115,22 +113,3 @@ def test_run_says_everywhere_that_its_scores_are_of_a_part(
 def test_table_of_whole_runs_has_no_word_on_samples(tmp_path: Path) -> None:
     run = read_outcome(record(tmp_path / "run", {"local_mean": 50.0}))
     assert tables([run])[0].remarks == ()
-
-
-def test_long_last_scoring_is_told_with_the_key_that_shortens_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    federation = tiny_federation(PFedMMA, **SOME)
-    assert foretelling.foretold(federation) == ""  # too few images to look
-    monkeypatch.setattr(foresight, "UNTIMED", 0)
-    distinct = 1 + len(federation.trained(2))
-    found = foresight.foresee(federation)
-    assert (found.rows, found.images, found.common) == (distinct, 24, 24)
-    assert foretelling.foretold(federation) == ""  # it takes no time
-    monkeypatch.setattr(foretelling, "SPOKEN_SECONDS", 0.0)
-    monkeypatch.setattr(foretelling, "FEWER_CLIENTS", 2)
-    told = foretelling.foretold(federation)
-    assert f"for {distinct} clients with numbers of their own on 24 images each" in told
-    assert "evaluate.clients=2 makes it about" in told
-    assert "base_novel_images" not in told
-    assert foresight.foresee(tiny_federation(PromptFL, **SOME)).rows == 1
