@@ -1,5 +1,7 @@
 """A part of the clients, or of the images, is scored where a key asks, and is called a part."""
 
+import csv
+import io
 from math import sqrt
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from recorded import record
 from runs import call, make_lab
 from tiny import tiny_federation, tiny_task
 
+from launch import state
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.data.tasks.sample import thinned
 from pfedmma_dist.federation.grouping import sample_of
@@ -16,6 +19,8 @@ from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.quantities.sampled import Sample
 from pfedmma_dist.quantities.student import t_quantile
+from pfedmma_dist.results.comma_separated import comma_separated
+from pfedmma_dist.results.latex import latex
 from pfedmma_dist.results.outcome import read_outcome
 from pfedmma_dist.results.tables import tables
 from pfedmma_dist.run import result
@@ -108,8 +113,14 @@ def test_run_says_everywhere_that_its_scores_are_of_a_part(
     [table, *_] = tables([read_outcome(folder.path)])
     assert any(of in remark and "Local ±" in remark for remark in table.remarks)
     assert table.title.endswith(", sampled")
+    assert f"% Scored on a sample, pfedmma: {of}; 95" in latex([table])
+    rows = list(csv.DictReader(io.StringIO(comma_separated([table]))))
+    assert all(f": {of}; 95 %" in row["sample"] for row in rows)
+    assert state.outcome(folder.path).endswith(f"  scored on {of}")
 
 
 def test_table_of_whole_runs_has_no_word_on_samples(tmp_path: Path) -> None:
     run = read_outcome(record(tmp_path / "run", {"local_mean": 50.0}))
     assert tables([run])[0].remarks == ()
+    assert "sample" not in comma_separated(tables([run])).splitlines()[0].split(",")
+    assert "scored on" not in state.outcome(tmp_path / "run")
