@@ -89,7 +89,7 @@ class Classifier:
             _, part = np.unique(so_far[left, :2].numpy(), axis=0, return_inverse=True)
             return [replace(group, clients=left[part == n]) for n in range(part.max() + 1)]
         whole = replace(group, clients=left)
-        if self._are_abreast(whole, so_far[left].numpy()):
+        if len(left) == 1 or self._are_abreast(whole, so_far[left].numpy()):
             return [whole]
         return [replace(group, clients=left[n : n + 1]) for n in range(len(left))]
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tiny import tiny_federation, tiny_task
 from launch import state
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.data.tasks.sample import thinned
-from pfedmma_dist.federation.grouping import sample_of
+from pfedmma_dist.federation.grouping import sample_of, those_to_score
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.quantities.sampled import Sample
@@ -44,6 +45,17 @@ def test_number_of_clients_have_the_scores_that_they_have_among_all(method: type
     some.round(1)  # the same clients in every round
     again = some.evaluate(full=False).percent["local"]
     np.testing.assert_array_equal(np.isnan(again), np.isnan(found["local"]))
+
+
+def test_reference_classifies_the_images_of_those_alone_that_are_scored() -> None:
+    task = tiny_task()
+    own = replace(task, scopes=task.scopes[:2])  # no test set that all share
+    for clients, count in (("all", 6), ("1", 1)):
+        federation = tiny_federation(PFedMMA, evaluate={"clients": clients}, task=own, **SOME)
+        scored = those_to_score(federation)
+        assert len(scored) == count
+        wanted = np.unique(np.concatenate([own.scopes[0].rows_of(client) for client in scored]))
+        assert zero_shot(federation).num_images == len(wanted)
 
 
 def test_participants_are_those_that_have_trained_by_then() -> None:
