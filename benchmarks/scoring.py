@@ -3,9 +3,10 @@
     python benchmarks/scoring.py configs/data/glyphs_label_shift.yaml data.num_clients=1000 \
         data.partition=iid federation.fraction=0.01 federation.first_round_all=false
 
-The rounds are trained first (`--rounds`). Local is scored in both ways in turn, all test sets
-together alone; one by one they are scored of `--sampled` clients and scaled. Process CPU seconds,
-one thread; the scores of both ways are compared.
+The rounds are trained first (`--rounds`), Local scored after each: what that costs in every round,
+and in those alone that evaluate.every=null chooses. Then Local is scored in both ways in turn, all
+test sets together alone, beside what was foreseen of it; one by one they are scored of `--sampled`
+clients and scaled. Process CPU seconds, one thread; the scores of both ways are compared.
 """
 
 import argparse
@@ -18,10 +19,12 @@ import numpy as np
 from pfedmma_dist.build import assemble, attach_features
 from pfedmma_dist.config.command_line import read
 from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.federation.cadence import cadence
 from pfedmma_dist.federation.classify import Group
 from pfedmma_dist.federation.evaluate import Scores, score
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.foresight import foresee
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.start import resolve
@@ -59,7 +62,12 @@ def main() -> None:
     )
     for name, all_of_it in seconds.items():
         print(f"Local {name}: {min(all_of_it):.2f} CPU s")
-    spent, _ = used(lambda: federation.evaluate(full=True))
+    foreseen = foresee(federation)
+    spent, whole = used(lambda: federation.evaluate(full=True))
+    if foreseen is not None:
+        print(
+            f"full: {foreseen.seconds:.1f} s foreseen, {whole.seconds:.1f} s took it (wall clock)"
+        )
     part, _ = used(one_by_one(federation, asked.sampled, full=True))
     scaled = part * len(federation.seen) / asked.sampled
     print(
@@ -69,7 +77,7 @@ def main() -> None:
 
 
 def trained(words: list[str], rounds: int) -> Federation:
-    """Return a federation after so many rounds, and say what a round took."""
+    """Return a federation after so many rounds, and say what these and their scores took."""
     cfg = read([*words, f"federation.rounds={rounds}"], methods=METHODS, sources=SOURCES)
     world = World.alone()
     resolve(cfg, world)
@@ -77,8 +85,18 @@ def trained(words: list[str], rounds: int) -> Federation:
     federation = assemble(cfg, world)
     with Progress(world, None, rounds) as progress:
         attach_features(federation, progress.step)
-    spent = [used(lambda index=index: federation.round(index))[0] for index in range(rounds)]
-    print(f"a round: {min(spent):.2f} CPU s")
+    training, scoring = [], []
+    for index in range(rounds):
+        training.append(used(lambda index=index: federation.round(index))[0])
+        scoring.append(used(lambda: federation.evaluate(full=False))[0])
+    print(f"a round: {min(training):.2f} CPU s")
+    every = cadence(federation).every
+    for words, costs in (
+        ("in every round", scoring[:-1]),
+        (f"by default, every {every} rounds", scoring[:-1][every - 1 :: every]),
+    ):
+        share = sum(costs) / sum(training)
+        print(f"Local {words}: {sum(costs):.2f} CPU s, {share:.1%} of training, the last left out")
     return federation
 
 

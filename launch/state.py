@@ -11,6 +11,7 @@ from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
 from launch.slurm import Queued, queued
 from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.quantities.quantity import Place
+from pfedmma_dist.quantities.sampled import sample_words
 from pfedmma_dist.quantities.scores import scored
 from pfedmma_dist.quantities.units import UNITS, duration
 from pfedmma_dist.reading import Unreadable
@@ -130,7 +131,10 @@ def outcome(folder: Path) -> str:
         for quantity in scored(scores)
         if Place.STATUS in quantity.places
     ]
-    return "  ".join([*shown, *(f"damaged: {near(str(path))} {what}" for path, what in damaged)])
+    facts = result.get("scored")  # None where all are scored on everything
+    sample = [f"scored on {sample_words(facts)}"] if facts else []
+    told = (f"damaged: {near(str(path))} {what}" for path, what in damaged)
+    return "  ".join([*shown, *sample, *told])
 
 
 def _rounds(config: str) -> int:

@@ -2,9 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from pfedmma_dist.best import Best
@@ -17,6 +15,7 @@ from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.federation.tally import RoundStats
+from pfedmma_dist.foretold import Foretold
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.catalogue import of_rounds
 from pfedmma_dist.quantities.quantity import Source
@@ -29,6 +28,7 @@ from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
 from pfedmma_dist.run.signals import StopSignal
+from pfedmma_dist.saving import Saving
 from pfedmma_dist.scoring import Scoring
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,8 @@ class Rounds:
         self.rank_bytes: int | None = None  # of one round
         self.best = Best(federation, owner.folder)
         self.scoring = Scoring(federation, owner.folder, progress, stop)
-        self.done = self.saved = 0
+        self.saving = Saving(owner, self.best, self._seconds, lambda: self.report.metrics_text())
+        self.done = 0
         self.saved_metrics: str | None = None
         self._load()
         if self.world.first:
@@ -79,36 +80,38 @@ class Rounds:
             )  # fmt: skip
         self.reference = zero_shot(federation)
         self.scores: Scores | None = None
+        self.foretold = Foretold(federation) if self.world.first else None
+
+    @property
+    def saved(self) -> int:
+        """The round of the newest checkpoint."""
+        return self.saving.saved
 
     def go_on(self) -> bool:
         """Run what is left of the rounds; return False where a signal cut them short."""
         self.stop.wait_for_round()
+        self._foretell(self.foretold.words() if self.foretold else "")
         federation, every = self.federation, self.federation.cfg.run.checkpoint_every
         if self.unscored is not None and not self._record(self.done - 1, self.unscored):
             return False
         for index in range(self.done, self.rounds):
             with self.progress.round(index, len(federation.local_participants(index))) as advance:
-                federation.on_cohort = self._heard(advance, index)
+                federation.on_cohort = advance
+                words = f"in round {index + 1}, which is not kept"
+                federation.on_step = partial(self.stop.hurry, words)
                 stats = federation.round(index, self.stop)
             self.done = index + 1
             due = self.done % every == 0 or self.done == self.rounds
             if stats.stop or (due and any(self._due(self.done))):
-                self._save(stats)  # before its scores, which may outlast a time limit
+                self.saving.state(
+                    self.done, stats
+                )  # before its scores, which may outlast a time limit
             if stats.stop or not self._record(index, stats):
                 self.report.close()
                 return False
             if due and self.saved != self.done:
-                self._save(None)
+                self.saving.state(self.done, None)
         return True
-
-    def _heard(self, advance: Callable[[int], None], index: int) -> Callable[[int], None]:
-        """Return what is told of each cohort of a round, and gives up a long one after a signal."""
-
-        def after_cohort(num_clients: int) -> None:
-            advance(num_clients)
-            self.stop.hurry(f"in round {index + 1}, which is not kept")
-
-        return after_cohort
 
     def finish(self, caches: list[dict[str, Any]]) -> bool:
         """Score everything once more where that is missing, and write the result; return False
@@ -169,6 +172,7 @@ class Rounds:
     def _due(self, count: int) -> tuple[bool, bool]:
         """Return whether the state after so many rounds is scored, and whether on all test sets."""
         due = self.federation.cfg.evaluate
+        assert due.every is not None  # train decides what null leaves open
         full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
         return full or bool(due.every and count % due.every == 0), full
 
@@ -179,9 +183,11 @@ class Rounds:
         self.scores, (is_due, full) = None, self._due(count)
         if is_due:
             saved = self.folder.checkpoints / f"round_{count:06d}" if self.saved == count else None
-            self.scores = self.scoring.of(full, saved, lambda: self._save(stats))
+            self.scores = self.scoring.of(full, saved, lambda: self.saving.state(count, stats))
             if not self.scores.is_whole:
                 return False
+            if self.foretold is not None and count < self.rounds:
+                self._foretell(self.foretold.after(count, full, self.scores))
         cost, percent = federation.cost(index), self.scores.percent if self.scores else {}
         record = RoundRecord(
             round_index=index,
@@ -199,37 +205,17 @@ class Rounds:
             self.report.round(record)
         self.progress.round_done(record)
         if self.scores is not None and self.best.add(count, self.scores.percent):
-            self._write(self.folder.best, count, None, keep=None)
+            self.saving.best_round(count)
         stop = self.scores is not None and self.scores.stop
-        if stop or self.saved == count:  # that checkpoint says that scores are due
-            self._save(None)
+        if self.saved == count:  # that checkpoint says that scores are due
+            self.saving.scored(count)
+        elif stop:
+            self.saving.state(count, None)
         return not stop
 
-    def _save(self, unscored: RoundStats | None) -> Path:
-        folder, keep = self.folder, self.federation.cfg.run.keep_checkpoints
-        path = self._write(folder.checkpoints, self.done, unscored, keep)
-        self.saved = self.done
-        if self.world.first:
-            self.best.prune()
-        return path
-
-    def _write(
-        self, folder: Path, done: int, unscored: RoundStats | None, keep: int | None
-    ) -> Path:
-        """Write the state after so many rounds; return its checkpoint."""
-        self.world.entering("saving")
-        federation, cfg = self.federation, self.federation.cfg
-        shards, server = federation.state()
-        meta = {
-            "fingerprint": federation.layout.fingerprint(),
-            "num_shards": cfg.federation.num_shards,
-            "seconds": self._seconds(),
-            "unscored": None if unscored is None else asdict(unscored),
-            **self.owner.facts,
-        }
-        with writing(self.folder.path):
-            metrics = self.report.metrics_text()
-        return checkpoint.save(folder, self.world, done, shards, server, meta, keep, metrics)
+    def _foretell(self, words: str) -> None:
+        if words:
+            log.warning("%s", words)
 
     def _load(self) -> None:
         federation = self.federation
@@ -252,7 +238,7 @@ class Rounds:
         unscored = loaded.meta["unscored"]
         self.unscored = None if unscored is None else RoundStats.of(unscored)
         self.federation.load(loaded.shards, loaded.server, loaded.round_index)
-        self.done = self.saved = loaded.round_index
+        self.done = self.saving.saved = loaded.round_index
         self.earlier_seconds = loaded.meta["seconds"]
         self.saved_metrics = loaded.metrics
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from pfedmma_dist.federation.evaluate import Scores, Sitting
@@ -57,6 +58,8 @@ class Scoring:
             if kept_at is None or time.monotonic() - kept_at > KEEP_SECONDS:
                 write()
 
+        # epochs before a client is scored may be long, and no meeting is in them
+        self.federation.on_step = partial(self.stop.hurry, "in epochs before scores, kept so far")
         sitting = Sitting(self.stop, keep, self.progress.part, tables)
         scores = self.federation.evaluate(full, sitting)
         if not scores.is_whole or kept_at is not None:  # the result may be long in coming, too

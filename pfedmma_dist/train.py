@@ -23,8 +23,9 @@ from pfedmma_dist.config.tuned import untuned
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.federation.cadence import cadence
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.idle import idle
-from pfedmma_dist.foretold import foretold
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.sampled import sample_lines
@@ -86,6 +87,7 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
             for words in idle(cfg, federation.method, federation.layout):
                 log.warning("%s", words)
             _account(federation.task.images)
+        _decide(federation)
         sizes = federation.sizes
         log.info("%d clients with %d to %d training images", len(sizes), sizes.min(), sizes.max())
         owner = Owner(federation, folder)
@@ -100,9 +102,6 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
                 folder.stay(False)
                 raise
             run = Rounds(federation, owner, rounds, progress, stop)
-            words = foretold(federation) if world.first else ""
-            if words:
-                log.warning("%s", words)
             try:
                 facts = [{"place": cache.place, "bytes": cache.num_bytes} for cache in caches]
                 if not (run.go_on() and run.finish(facts)):
@@ -140,6 +139,16 @@ def _account(images: Images) -> None:
     found = account(images, seconds=PATIENCE)
     if found is not None:
         log.log(logging.INFO if found.is_quiet else logging.WARNING, "%s", found.line())
+
+
+def _decide(federation: Federation) -> None:
+    """Fill the open keys whose value follows from the task."""
+    due = federation.cfg.evaluate
+    if due.every is None:
+        found = cadence(federation)
+        due.every = found.every
+        if found.words:
+            log.info("%s", found.words)
 
 
 def _begin(cfg: Config, owner: Owner, world: World) -> None:

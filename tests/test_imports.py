@@ -41,7 +41,9 @@ ROOMS = {
     "ownership": "build config data federation reading run",
     "scoring": "federation run",
     "foretold": "federation quantities",
-    "rounds": "best build config exchange federation ownership quantities run scoring",
+    "saving": "best federation ownership run",
+    "rounds": "best build config exchange federation foretold ownership quantities run saving "
+    "scoring",
     "trained": "best build config federation methods ownership run start world",
     "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",

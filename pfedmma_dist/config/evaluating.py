@@ -22,14 +22,23 @@ class EvaluateConfig:
     mean score on validation images (data.validation), the first one of several: `best_val`. The
     published code saves the best round by Local on test images; what that would gain is printed,
     and never reported as a score."""
-    every: int = key(
-        1, role=Role.REPORT, decides_at={"evaluate.select": ("best_val",)}, limit=NOT_NEGATIVE
+    every: int | None = key(
+        None,
+        role=Role.REPORT,
+        is_open=True,
+        was=1,
+        counts_as={1: None},
+        decides_at={"evaluate.select": ("best_val",)},
+        limit=NOT_NEGATIVE,
     )
     """Rounds between scores on the clients' own test images (Local) and validation images; 0 scores
-    only at the end."""
+    only at the end. null means each round where at most 200 clients are scored, or best_val
+    chooses among the rounds; else the fewest rounds that keep the image passes of these scores
+    within a tenth of training's (an image scored is one pass, one trained on three; clients that
+    hold the same numbers are scored once)."""
     full_every: int = key(0, role=Role.REPORT, limit=NOT_NEGATIVE)
-    """Rounds between scores on all test sets (Base and Novel too); 0 scores them only at the
-    end."""
+    """Rounds between scores on all test sets (Base and Novel too), which take far longer than
+    Local; 0 scores them only at the end, and nothing else is ever chosen by itself."""
     clients: str = key("all", limit=SCORED, since=1, heading="Clients scored")
     """Who is scored: `all`, the `participants` (those that have trained by then), or a number of
     them, drawn once by the seed. Means over a number come with their 95 % confidence interval; a

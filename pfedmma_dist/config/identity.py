@@ -47,7 +47,7 @@ def meaning(key: str) -> Meaning:
 
 def counted(key: str, value: Any) -> Any:
     """Return what a value counts as."""
-    return meaning(key).counts_as.get(value, value) if isinstance(value, str) else value
+    return meaning(key).counts_as.get(value, value) if isinstance(value, str | int) else value
 
 
 def identity(config: Config) -> dict[str, Any]:
@@ -110,10 +110,10 @@ def differences(saved: Flat, wanted: Flat, usual: Flat) -> list[tuple[str, Any, 
     found = []
     for key in dict.fromkeys([*saved, *wanted]):
         told = meaning(key)
-        was, now = (counted(key, one.get(key, usual.get(key))) for one in (saved, wanted))
+        was, now = (one.get(key, usual.get(key)) for one in (saved, wanted))
         left_open = told.is_open and now is None
         decides = told.decides(wanted) and not told.by_content
-        if decides and was != now and not left_open:
+        if decides and counted(key, was) != counted(key, now) and not left_open:
             found.append((key, was, now))
     return found
 

@@ -67,7 +67,7 @@ def check(config: Any, sources: Collection[str]) -> None:
 
 def _refuse_blind_choice(config: Any) -> None:
     """Refuse to choose a round by what is not known of it."""
-    if not config.evaluate.every:
+    if config.evaluate.every == 0:
         raise ValueError(
             "evaluate.select: best_val chooses among the rounds that are scored, and "
             "evaluate.every=0 scores none before the last; set evaluate.every=1"

@@ -35,7 +35,7 @@ class Meaning:
     """Null leaves the choice to the program, at a later start to what the run began with."""
     by_content: bool = False
     """A place: what lies there is compared in its stead, so that it may move."""
-    counts_as: Mapping[str, str] = field(default_factory=dict)
+    counts_as: Mapping[str | int, str | None] = field(default_factory=dict)
     """Values that differ in no number, and the one that they all count as."""
     only: Where = field(default_factory=dict)
     """Another key -> the values of it, all keys alike, at which this key is read."""

@@ -1,8 +1,13 @@
-"""Classify: what the numbers of some clients make of the images that these are scored on."""
+"""Classify: what the numbers of some clients make of the images that these are scored on.
+
+Images come in streams, one for each class set, in ascending rows. How far clients are is a row of
+[2 + 2 S] int64 each: streams that are done, the image row up to which the next one is, and for each
+of S test sets how many images a client has right, of how many.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,8 +18,12 @@ from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.data.tasks.task import Scope, Task
+from pfedmma_dist.federation.pairs import Pairs
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
+
+STREAMS, ROW = 0, 1
+"""Columns of how far a client is: streams that are done, and the image row that comes next."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +33,10 @@ class Group:
     clients: np.ndarray  # [G]
     alike: bool = False  # they hold the same numbers: one answer serves all of them
 
-    def without(self, done: np.ndarray) -> "Group":
-        """Return the group without the clients that are done [K] bool."""
-        return replace(self, clients=self.clients[~done[self.clients]])
+    @property
+    def answering(self) -> np.ndarray:
+        """The clients whose numbers answer."""
+        return self.clients[:1] if self.alike else self.clients
 
 
 def rows_of(scopes: Iterable[Scope], clients: np.ndarray) -> np.ndarray:
@@ -34,39 +44,8 @@ def rows_of(scopes: Iterable[Scope], clients: np.ndarray) -> np.ndarray:
     rows = [np.empty(0, np.int64)]
     for scope in scopes:
         rows.append(scope.rows_of_all(clients))
-    return np.unique(np.concatenate(rows))
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Images that are told apart among their client's own classes, besides: n pairs of both."""
-
-    clients: np.ndarray  # [n] places among G clients
-    held: np.ndarray  # [n] places on the first axis of logits: whose numbers answer
-    places: np.ndarray  # [n] ascending places among the images that are classified there
-    columns: np.ndarray  # [G, C] bool, of the softmax: the client's own classes
-
-    @classmethod
-    def of(cls, task: Task, scope: Scope, clients: np.ndarray, wanted: list[np.ndarray]) -> "Asked":
-        """wanted: sorted image rows by client, or of all clients, which hold the same numbers."""
-        alike = len(wanted) < len(clients)
-        of_client = np.repeat(np.arange(len(clients)), scope.rows.sizes(clients))
-        held = np.zeros_like(of_client) if alike else of_client
-        each = [clients] if alike else clients[:, None]
-        rows = [scope.rows_of_all(own) for own in each]
-        found = np.concatenate(list(map(np.searchsorted, wanted, rows)))
-        order = np.argsort(found, kind="stable")
-        columns = task.own_columns(scope.class_set, clients)
-        return cls(of_client[order], held[order], found[order], columns)
-
-    def right(self, logits: Tensor, labels: np.ndarray, begin: int) -> np.ndarray:
-        """Return the client [m] of every answer that is right, of logits [G, B, C] of the images
-        from place `begin` on."""
-        part = slice(*np.searchsorted(self.places, [begin, begin + logits.shape[1]]))
-        held, images, clients = self.held[part], self.places[part] - begin, self.clients[part]
-        others = torch.from_numpy(~self.columns[clients]).to(logits.device)
-        left = logits[held, images].masked_fill(others, -torch.inf)
-        return clients[left.argmax(dim=1).cpu().numpy() == labels[held, images]]
+    found = np.sort(np.concatenate(rows))  # np.unique looks numbers up: 20 times as long
+    return found[np.diff(found, prepend=-1) > 0]
 
 
 @dataclass(frozen=True)
@@ -81,113 +60,159 @@ class Classifier:
     features: Features
     batch_size: int
 
-    def count(
-        self, group: Group, held: tuple[Tensor, Any], advance: Callable[[int], None]
-    ) -> Iterator[Tensor | None]:
-        """Yield None after each batch of images, then how many images of each test set each client
-        has right, of how many: [G, S, 2] int64.
+    @cached_property
+    def streams(self) -> list[tuple[str, dict[int, Scope]]]:
+        """The class sets with test sets of theirs, by place."""
+        due = {
+            name: {place: one for place, one in enumerate(self.scopes) if one.class_set == name}
+            for name in self.texts
+        }
+        return [(name, scopes) for name, scopes in due.items() if scopes]
 
-        held: numbers (theta, further download) of each client, or of one where all are alike.
-        advance: told how many images were classified. An image that is scored among all classes and
-        among a client's own is classified once, and so is one of several test sets.
+    def fresh(self, num_clients: int) -> Tensor:
+        """Return how far clients are of whom nothing is scored."""
+        return torch.zeros(num_clients, 2 + 2 * len(self.scopes), dtype=torch.int64)
+
+    def done(self, so_far: Tensor) -> np.ndarray:
+        """Return which clients are scored [K] bool; so_far: how far they are."""
+        return (so_far[:, STREAMS] == len(self.streams)).numpy()
+
+    def parts(self, group: Group, so_far: Tensor) -> list[Group]:
+        """Return the clients of a group that are left, those together that are equally far.
+
+        An earlier start may have scored them in other groups, if it had other ranks.
         """
-        clients = group.clients
-        counts = torch.zeros(len(clients), len(self.scopes), 2, dtype=torch.int64)
-        for name, due in self._due():
-            scopes = list(due.values())
-            wanted = _wanted(scopes, group)
-            asked = _asked(self.task, scopes, clients, wanted)
-            label_of = partial(self.task.labels, name)
-            answers = self._answers(held, self.texts[name], wanted, asked, label_of)
-            sizes = np.array(list(map(len, wanted)))
-            hits, right = [np.zeros((len(wanted), 0), bool)], [np.empty(0, np.int64)]
-            for hit, own in answers:
-                hits.append(hit)
-                right.append(own)
-                advance(int(sizes.clip(max=hit.shape[1]).sum()))
-                sizes = (sizes - hit.shape[1]).clip(min=0)
-                yield None
-            correct = np.concatenate(hits, axis=1)
-            among_all = [row[: len(rows)] for row, rows in zip(correct, wanted, strict=True)]
-            for place, scope in due.items():
-                if scope.own_classes:
-                    of_each = [np.concatenate(right), asked.clients]
-                    found = [np.bincount(who, minlength=len(clients)) for who in of_each]
-                    counts[:, place] = torch.from_numpy(np.stack(found, axis=1))
-                else:
-                    counts[:, place] = _found(scope, clients, wanted, among_all)
-        yield counts
+        left = group.clients[~self.done(so_far)[group.clients]]
+        if not len(left):
+            return []
+        if group.alike:
+            _, part = np.unique(so_far[left, :2].numpy(), axis=0, return_inverse=True)
+            return [replace(group, clients=left[part == n]) for n in range(part.max() + 1)]
+        whole = replace(group, clients=left)
+        if len(left) == 1 or self._are_abreast(whole, so_far[left].numpy()):
+            return [whole]
+        return [replace(group, clients=left[n : n + 1]) for n in range(len(left))]
 
-    def num_images(self, group: Group) -> int:
-        """Return how many images `count` classifies."""
-        wanted = (_wanted(list(due.values()), group) for _, due in self._due())
-        return sum(sum(map(len, each)) for each in wanted)
+    def _are_abreast(self, group: Group, before: np.ndarray) -> bool:
+        """Whether the clients of a group have come to the same place in the same stream; those with
+        fewer images have no more."""
+        if (before[:, STREAMS] != before[0, STREAMS]).any():
+            return False
+        wanted = self.wanted(int(before[0, STREAMS]), group)
+        places = _places(wanted, before[:, ROW])
+        return bool((places == np.minimum(places.max(), list(map(len, wanted)))).all())
 
-    def _due(self) -> Iterator[tuple[str, dict[int, Scope]]]:
-        """Yield the class sets with test sets of theirs, by place."""
-        for name in self.texts:
-            due = {place: one for place, one in enumerate(self.scopes) if one.class_set == name}
-            if due:
-                yield name, due
+    def num_images(self, group: Group, so_far: Tensor | None = None) -> int:
+        """Return how many images are classified for a group that is left of so many clients."""
+        before = self.fresh(len(group.clients)) if so_far is None else so_far[group.clients]
+        first, total = int(before[0, STREAMS]), 0
+        for index in range(first, len(self.streams)):
+            wanted = self.wanted(index, group)
+            total += sum(map(len, wanted))
+            if index == first:
+                total -= int(_places(wanted, before[: len(wanted), ROW].numpy()).sum())
+        return total
+
+    def wanted(self, stream: int, group: Group) -> list[np.ndarray]:
+        """Return the sorted image rows that a stream has for each client [G], or for all at
+        once."""
+        _, scopes = self.streams[stream]
+        clients = [group.clients] if group.alike else group.clients[:, None]
+        return [rows_of(scopes.values(), own) for own in clients]
+
+
+class Count:
+    """A group on its way through the images; what it has right so far."""
+
+    def __init__(
+        self, classifier: Classifier, group: Group, held: tuple[Tensor, Any], before: Tensor
+    ) -> None:
+        """held: numbers (theta, further download) of the clients that answer. before: how far they
+        all are [G, 2 + 2 S]."""
+        self.classifier, self.group, self.held = classifier, group, held
+        self.now = before.clone()
+        self._right: dict[int, np.ndarray] = {}  # of the stream in hand
+        self._rows = before[:, ROW].numpy()
+
+    def run(self, advance: Callable[[int], None]) -> Iterator[None]:
+        """Classify what is left; yield after each batch of images. advance: told how many.
+
+        An image that is scored among all classes and among a client's own is classified once, and
+        so is one of several test sets.
+        """
+        own = self.classifier
+        for index in range(int(self.now[0, STREAMS]), len(own.streams)):
+            name, scopes = own.streams[index]
+            wanted = own.wanted(index, self.group)
+            pairs = {
+                place: Pairs.of(own.task, scope, self.group.clients, wanted)
+                for place, scope in scopes.items()
+            }
+            self._right = {
+                place: np.zeros(len(one.sizes), np.int64) for place, one in pairs.items()
+            }
+            begin = int(_places(wanted, self._rows[: len(wanted)]).max())
+            lengths = np.array(list(map(len, wanted)))
+            for hits, labels, logits in self._answers(name, wanted, begin):
+                for place, one in pairs.items():
+                    self._right[place] += one.right(logits, hits, labels, begin)
+                advance(int((lengths - begin).clip(0, hits.shape[1]).sum()))
+                begin += hits.shape[1]
+                self._rows = self._next(wanted, begin)
+                yield
+            self.now = self.so_far
+            for place, one in pairs.items():
+                self.now[:, 3 + 2 * place] = torch.from_numpy(one.sizes)
+            self._right, self._rows = {}, np.zeros_like(self._rows)
+            self.now[:, STREAMS] += 1
+            self.now[:, ROW] = 0
+
+    @property
+    def so_far(self) -> Tensor:
+        """How far its clients are [G, 2 + 2 S]."""
+        found = self.now.clone()
+        found[:, ROW] = torch.from_numpy(self._rows)
+        for place, right in self._right.items():
+            found[:, 2 + 2 * place] += torch.from_numpy(right)
+        return found
+
+    def _next(self, wanted: list[np.ndarray], begin: int) -> np.ndarray:
+        """Return the image row that comes next, of each or of all, where `begin` are done."""
+        ends = (own[-1] + 1 if len(own) else 0 for own in wanted)
+        rows = [
+            own[begin] if begin < len(own) else end for own, end in zip(wanted, ends, strict=True)
+        ]
+        return np.array(rows, np.int64)
 
     @torch.no_grad()
     def _answers(
-        self,
-        held: tuple[Tensor, Any],
-        text: ClassText,
-        wanted: list[np.ndarray],  # [G] sorted image rows of each client
-        asked: Asked | None,
-        label_of: Callable[[np.ndarray], np.ndarray],
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield, batch by batch, whether each image is classified right [G, B] bool, padding of
-        shorter clients included; and the client [m] of every right answer among own classes."""
-        theta, extra = held
-        params = self.layout.views(theta)
-        prepared = self.method.prepare(extra, text)
-        classes = self.method.classes(params, prepared, text)  # once per client
+        self, name: str, wanted: list[np.ndarray], begin: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, Tensor]]:
+        """Yield, batch by batch from place `begin` on, whether each image is classified right
+        [G, B] bool, padding of shorter clients included; its label; and the logits [G, B, C]."""
+        own, (theta, extra) = self.classifier, self.held
+        text, method = own.texts[name], own.method
+        params = own.layout.views(theta)
+        prepared = method.prepare(extra, text)
+        classes = method.classes(params, prepared, text)  # once per client
         longest = max(wanted, key=len)
         padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])
         same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
-        for begin in range(0, len(longest), self.batch_size):
-            rows = padded[:, begin : begin + self.batch_size]
+        for at in range(begin, len(longest), own.batch_size):
+            rows = padded[:, at : at + own.batch_size]
             answered = rows[:1] if same else rows  # read once for all clients of the group
             views = answered.reshape(-1), np.zeros(answered.size, np.int64)
             dealt = partial(_dealt, shape=answered.shape, num_clients=len(rows))
-            images = mapped(self.features.rows(self.method.images, views), dealt)
-            logits = self.method.logits(params, classes, images, text.clip)
-            labels = label_of(rows)
-            own = np.empty(0, np.int64) if asked is None else asked.right(logits, labels, begin)
-            yield logits.argmax(dim=2).cpu().numpy() == labels, own
+            images = mapped(own.features.rows(method.images, views), dealt)
+            logits = method.logits(params, classes, images, text.clip)
+            labels = own.task.labels(name, rows)
+            yield logits.argmax(dim=2).cpu().numpy() == labels, labels, logits
 
 
-def _wanted(scopes: list[Scope], group: Group) -> list[np.ndarray]:
-    """Return the sorted image rows to classify for each client [G], or for all of them at once."""
-    clients = [group.clients] if group.alike else group.clients[:, None]
-    return [rows_of(scopes, own) for own in clients]
-
-
-def _asked(
-    task: Task, scopes: list[Scope], clients: np.ndarray, wanted: list[np.ndarray]
-) -> Asked | None:
-    """Return what is asked among own classes, if anything is."""
-    own = next((scope for scope in scopes if scope.own_classes), None)
-    return None if own is None else Asked.of(task, own, clients, wanted)
-
-
-def _found(
-    scope: Scope, clients: np.ndarray, wanted: list[np.ndarray], correct: list[np.ndarray]
-) -> Tensor:
-    """Return how many images of its test set each client has right, of how many: [G, 2] int64,
-    or [1, 2] where one answer serves all."""
-    found = []
-    for own, rows, hits in zip(
-        [clients] if len(wanted) < len(clients) else clients[:, None], wanted, correct, strict=True
-    ):
-        hit = hits[np.searchsorted(rows, scope.rows_of_all(own))]
-        sizes = np.full(1, len(hit)) if scope.common else scope.rows.sizes(own)
-        of_each = np.repeat(np.arange(len(sizes)), sizes)
-        found.append(np.stack([np.bincount(of_each[hit], minlength=len(sizes)), sizes], axis=1))
-    return torch.from_numpy(np.concatenate(found))
+def _places(wanted: list[np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """Return how many of the sorted image rows of each come before a row of its own."""
+    pairs = zip(wanted, rows, strict=True)
+    return np.array([np.searchsorted(own, row) for own, row in pairs])
 
 
 def _dealt(found: Tensor, shape: tuple[int, int], num_clients: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Accuracy of every client on every test set due; each image is classified once per client.
 
 Scoring may take longer than a time limit. So the ranks meet every few seconds, where they hear of a
-signal and put together what is scored so far; a later start goes on from there.
+signal and put together what is scored so far, in the midst of a client's images, too; a later start
+goes on from there.
 """
 
 import time
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.federation.classify import Classifier, Group
+from pfedmma_dist.federation.classify import Classifier, Count, Group
 from pfedmma_dist.world import World
 
 Start = Callable[[np.ndarray], tuple[Tensor, Any]]
@@ -62,8 +63,8 @@ class Sitting:
     keep: Callable[[], None] = lambda: None  # called on all ranks there, if it goes on
     bar: Callable[[str, int], AbstractContextManager[Advance]] = _no_bar  # images of this rank
     so_far: dict[str, Tensor] = field(default_factory=dict)
-    """Names of scopes -> [K, 1 + 2 S] int64 over all ranks: whether a client is scored, and for
-    each scope how many images it has right, of how many."""
+    """Names of scopes -> [K, 2 + 2 S] int64 over all ranks: how far every client is, as classify.py
+    counts."""
     seconds: float = 0.0  # that earlier starts have spent
 
 
@@ -81,34 +82,34 @@ def score(
     sitting = sitting or Sitting()
     began = time.perf_counter()
     names = [scope.name for scope in classifier.scopes]
-    key, shape = " ".join(names), (classifier.task.num_clients, 1 + 2 * len(names))
-    before = sitting.so_far.get(key, torch.zeros(shape, dtype=torch.int64))
-    left = [group.without(before[:, 0].bool().numpy()) for group in groups]
-    left = [group for group in left if len(group.clients)]
-    pending = sum(len(group.clients) for group in left)
-    mine, num_images = torch.zeros_like(before), 0
+    key = " ".join(names)
+    before = sitting.so_far.get(key)
+    before = classifier.fresh(classifier.task.num_clients) if before is None else before
+    left = [part for group in groups for part in classifier.parts(group, before)]
+    mine = np.concatenate([np.empty(0, np.int64), *(group.clients for group in left)])
+    now, num_images = before.clone(), 0
 
     def advance(count: int) -> None:
         nonlocal num_images
         num_images += count
         shown(count)
 
-    due = sum(map(classifier.num_images, left))
+    due = sum(classifier.num_images(group, before) for group in left)
     with sitting.bar(f"scores on {', '.join(names)}: images", due) as shown:
-        work = _work(classifier, start, left, mine, advance)
+        work = _Work(classifier, start, left, now, advance)
         while True:
             world.entering("scoring")
-            _piece(work)
-            missing = pending - int(mine[:, 0].sum())
+            work.go_on()
+            missing = int((~classifier.done(now)[mine]).sum())
             riders = torch.tensor([num_images, missing, int(sitting.stop())])
-            total = world.exact_sum(torch.cat([mine.flatten(), riders]))
-            table = before + total[:-3].view(shape)
+            total = world.exact_sum(torch.cat([(now - before).flatten(), riders]))
+            table = before + total[:-3].view(before.shape)
             sitting.so_far[key] = table
             is_whole, stop = not total[-2], bool(total[-1])
             if is_whole or stop:
                 break
             sitting.keep()
-    right, of = table[:, 1:].view(shape[0], len(names), 2).double().unbind(dim=2)
+    right, of = table[:, 2:].view(len(table), len(names), 2).double().unbind(dim=2)
     percent = (100 * right / of).numpy()  # 0 / 0 is nan: no image
     return Scores(
         percent={name: percent[:, place] for place, name in enumerate(names)} if is_whole else {},
@@ -119,23 +120,38 @@ def score(
     )
 
 
-def _work(
-    classifier: Classifier, start: Start, groups: list[Group], table: Tensor, advance: Advance
-) -> Iterator[None]:
-    """Score group by group into a table, of this rank alone; yield after each batch of images."""
-    for group in groups:
-        held = start(group.clients[:1] if group.alike else group.clients)
-        for counts in classifier.count(group, held, advance):
-            if counts is None:
-                yield
-            else:
-                table[group.clients, 0] = 1
-                table[group.clients, 1:] = counts.flatten(1)
+class _Work:
+    """What this rank has to score, group by group."""
 
+    def __init__(
+        self,
+        classifier: Classifier,
+        start: Start,
+        groups: list[Group],
+        now: Tensor,  # [K, 2 + 2 S] how far clients are; kept up to date
+        advance: Advance,
+    ) -> None:
+        self.classifier, self.start, self.groups = classifier, start, groups
+        self.now, self.advance = now, advance
+        self.count: Count | None = None  # of the group in hand
+        self.steps = self._steps()
 
-def _piece(work: Iterator[None]) -> None:
-    """Go on with the work for PIECE_SECONDS, or to its end."""
-    ends = time.monotonic() + PIECE_SECONDS
-    for _ in work:
-        if time.monotonic() >= ends:
-            return
+    def go_on(self) -> None:
+        """Go on for PIECE_SECONDS, or to the end."""
+        ends = time.monotonic() + PIECE_SECONDS
+        for _ in self.steps:
+            if time.monotonic() >= ends:
+                break
+        self._note()
+
+    def _steps(self) -> Iterator[None]:
+        for group in self.groups:
+            held = self.start(group.answering)
+            self.count = Count(self.classifier, group, held, self.now[group.clients])
+            yield from self.count.run(self.advance)
+            self._note()
+        self.count = None
+
+    def _note(self) -> None:
+        if self.count is not None:
+            self.now[self.count.group.clients] = self.count.so_far

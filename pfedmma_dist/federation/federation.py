@@ -57,6 +57,7 @@ class Federation(Clientele):
         super().__init__(cfg, task, world)
         self.method, self.clip = method, clip
         self.on_cohort: Callable[[int], None] = lambda num_clients: None  # told of progress
+        self.on_step: Callable[[], None] = lambda: None  # may raise, to leave in the midst of it
         self.texts = {
             name: class_text(clip, classes.names, cfg.data.template, name == task.train_classes)
             for name, classes in task.class_sets.items()
@@ -192,7 +193,7 @@ class Federation(Clientele):
         return LocalTrainer(
             self.method, self.layout, self.train_text, self.sources and self.sources.train,
             self.label_of, cfg.optim, self.corrections,
-            training_columns(cfg.federation.softmax, self.task),
+            training_columns(cfg.federation.softmax, self.task), self.on_step,
         )  # fmt: skip
 
     def label_of(self, rows: np.ndarray) -> np.ndarray:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pfedmma_dist.federation.classify import Classifier, Group
+from pfedmma_dist.data.tasks.task import Scope
+from pfedmma_dist.federation.classify import Classifier, Count, Group
 from pfedmma_dist.federation.examiner import Examiner
-from pfedmma_dist.federation.grouping import those_to_score
+from pfedmma_dist.federation.grouping import PARTICIPANTS, those_to_score
 
 if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
@@ -16,65 +17,129 @@ if TYPE_CHECKING:
 UNTIMED = 2_000
 """Images up to which the last scoring is not worth a look at its speed."""
 
-TIMED_BATCH = 32
-"""Images of a batch by which the speed is measured."""
+FIRST_LOOK = 8
+"""Images of a batch by which speed is measured first; then in batches of scoring's own size, whose
+images may be far faster, where four of them take LOOK_SECONDS at most."""
+
+LOOK_SECONDS = 3.0
+
+TRAINED = 3
+"""Forward passes that a trained image costs: one there, and one back that costs two."""
+
+ASKED = 16
+"""Clients whose images are counted; the others' are taken to be as many on average."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Scoring of one state: rows of different numbers, and image passes."""
+
+    own: int  # clients with numbers of their own
+    images: float  # that one of them is scored on, on average; epochs before that counted in
+    shared: int  # other rows: what clients begin with that never trained, or what all have
+    shared_images: int  # that these are scored on, together
+
+    @property
+    def rows(self) -> int:
+        return self.own + self.shared
+
+    @property
+    def passes(self) -> int:
+        """Image passes in all, on one rank."""
+        return round(self.own * self.images) + self.shared_images
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What scoring costs, in seconds."""
+
+    row: float  # the class side of one row of numbers
+    image: float
+
+    def seconds(self, work: Workload, ranks: int) -> float:
+        """Return what work takes on so many ranks; each of them has its shared rows to score."""
+        own = work.own * self.row + work.own * work.images * self.image
+        return own / ranks + work.shared * self.row + work.shared_images * self.image
+
+    def corrected(self, factor: float) -> "Speed":
+        """Return the speed of scoring that takes so many times as long."""
+        return Speed(factor * self.row, factor * self.image)
 
 
 @dataclass(frozen=True)
 class Foreseen:
     """The last scoring of the clients that train."""
 
-    rows: int  # of different numbers: clients, those that never trained being one
-    images: int  # that one of them is scored on, about
-    common: int  # of these, in test sets that all clients share
+    work: Workload
+    common: int  # images in test sets that all clients share
+    speed: Speed
     seconds: float  # on each of the ranks
 
 
 def foresee(federation: "Federation") -> Foreseen | None:
-    """Return what the last scoring will take by the speed of two batches of it; None where it is
+    """Return what the last scoring will take by the speed of a few batches of it; None where it is
     short in any case. Needs no other rank."""
-    examiner = Examiner(federation)
-    classifier = examiner.classifier(federation.method, list(federation.task.scopes))
-    rows, of_one = _rows(federation, examiner), those_to_score(federation)[:1]
-    images = classifier.num_images(Group(of_one))
-    if rows * images <= UNTIMED:
+    rounds, scopes = federation.cfg.federation.rounds, list(federation.task.scopes)
+    work = workload(federation, rounds, scopes)
+    if work.passes <= UNTIMED:
         return None
-    seconds = rows * _seconds_of_one(federation, classifier, images) / federation.world.size
-    common = sum(len(scope.rows) for scope in federation.task.scopes if scope.common)
-    return Foreseen(rows, images, common, seconds)
+    speed = _speed(federation, Examiner(federation).classifier(federation.method, scopes))
+    common = sum(len(scope.rows) for scope in scopes if scope.common)
+    return Foreseen(work, common, speed, speed.seconds(work, federation.world.size))
 
 
-def _rows(federation: "Federation", examiner: Examiner) -> int:
-    """Return how many different rows of numbers there will be to score."""
+def workload(federation: "Federation", num_rounds: int, scopes: list[Scope]) -> Workload:
+    """Return what scoring the state after so many rounds on these test sets has to do, as
+    grouping.py will find it."""
+    examiner, cfg = Examiner(federation), federation.cfg.evaluate
+    classifier = examiner.classifier(federation.method, scopes)
     clients = those_to_score(federation)
+    trained = np.isin(clients, federation.trained(num_rounds))
+    if cfg.clients == PARTICIPANTS and federation.layout.num_trained:
+        clients, trained = clients[trained], trained[trained]
+    own, alike = clients[trained], [clients[~trained]]
     if examiner.tunes:
-        return len(clients)
-    if federation.uniform:
-        return 1
-    trained = np.isin(clients, federation.trained(federation.cfg.federation.rounds))
-    return int(trained.sum()) + int(not trained.all())
+        own, alike = clients, []
+    elif federation.uniform:
+        own, alike = clients[:0], [clients]
+    elif alike:
+        dealt = np.array(federation.method.dealt)[alike[0] % len(federation.method.dealt)]
+        alike = [alike[0][dealt == each] for each in np.unique(dealt)]
+    some = own[np.linspace(0, len(own) - 1, min(len(own), ASKED)).astype(int)]
+    images = [classifier.num_images(Group(np.array([client]))) for client in some]
+    each = float(np.mean(images)) if images else 0.0
+    if examiner.tunes and len(own):
+        each += TRAINED * cfg.finetune_epochs * float(federation.sizes[own].mean())
+    groups = [Group(own, alike=True) for own in alike if len(own)]
+    return Workload(len(own), each, len(groups), sum(map(classifier.num_images, groups)))
 
 
-def _seconds_of_one(federation: "Federation", classifier: Classifier, images: int) -> float:
-    """Return what one client will take: its class side, and so many images."""
+def _speed(federation: "Federation", classifier: Classifier) -> Speed:
+    """Return what a client's class sides, and an image, take."""
     here = next((shard for shard in federation.hosted if len(federation.shards[shard])), None)
     if here is None:
-        return 0.0
+        return Speed(0.0, 0.0)
     client = federation.shards[here][:1]
     held = federation.start(client, training=False)
-    small = replace(classifier, batch_size=TIMED_BATCH)
 
-    def timed() -> tuple[float, float, int]:
-        """Return the seconds of the first and the second batch, and the images of the latter."""
-        seen: list[int] = []
-        work = small.count(Group(client), held, seen.append)
+    def timed(batch_size: int) -> Speed:
+        """Return the speed of the first two batches of this size."""
+        small, seen = replace(classifier, batch_size=batch_size), []
+        work = Count(small, Group(client), held, small.fresh(1)).run(seen.append)
         marks = [time.perf_counter()]
         for _ in range(2):
-            next(work)
+            next(work, None)
             marks.append(time.perf_counter())
-        return marks[1] - marks[0], marks[2] - marks[1], seen[-1] if len(seen) > 1 else 0
+        first, second = marks[1] - marks[0], marks[2] - marks[1]
+        if len(seen) < 2 or not seen[1]:
+            return Speed(0.0, first / max(sum(seen), 1))
+        image = second / seen[1]
+        return Speed(len(small.streams) * max(first - seen[0] * image, 0.0), image)
 
-    timed()  # the first pass of anything is slow
-    first, second, count = timed()
-    each = second / count if count else first / TIMED_BATCH
-    return max(first - second, 0.0) + images * each
+    timed(FIRST_LOOK)  # the first pass of anything is slow
+    found = timed(FIRST_LOOK)
+    size = classifier.batch_size
+    if size > FIRST_LOOK and 4 * size * found.image <= LOOK_SECONDS:
+        timed(size)
+        found = timed(size)
+    return found

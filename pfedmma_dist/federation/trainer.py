@@ -52,10 +52,12 @@ class LocalTrainer:
         optim: OptimConfig,
         corrections: Sequence[Correction] = (),
         columns_of: Columns | None = None,  # of the softmax; None: all take part in every loss
+        on_step: Callable[[], None] = lambda: None,  # called before each step
     ) -> None:
         self.method, self.layout, self.text = method, layout, text
         self.features, self.label_of = features, label_of
         self.optim, self.corrections, self.columns_of = optim, corrections, columns_of
+        self.on_step = on_step
         self.rule = rule_of(optim)
         self.num_rows = 1 + sum(each.is_personal for each in corrections)
         numbers = self.num_rows * layout.num_trained
@@ -66,7 +68,7 @@ class LocalTrainer:
         """Return the same with other corrections."""
         return LocalTrainer(
             self.method, self.layout, self.text, self.features, self.label_of, self.optim,
-            corrections, self.columns_of,
+            corrections, self.columns_of, self.on_step,
         )  # fmt: skip
 
     @property
@@ -126,7 +128,9 @@ class LocalTrainer:
         """Yield steps beside the rows theta [G, P + S], each with what the method reads of it."""
         pace = pace or Pace.steady(self.optim.lr, len(theta))
         sources = Sources(self.features, self.method.images, self.label_of, self.columns_of)
-        return lay(batches, theta, pace, sources)
+        for step in lay(batches, theta, pace, sources):
+            self.on_step()
+            yield step
 
     def gradient(
         self, theta: Tensor, prepared: Any, step: Laid | Batch, terms: Sequence[Term] = ()

@@ -9,6 +9,9 @@ from pfedmma_dist.quantities.quantity import Quantity
 from pfedmma_dist.quantities.units import DECIMALS
 from pfedmma_dist.results.noise import is_above
 
+SAMPLED = "Scored on a sample"
+"""Beginning of the remarks that say whose scores are of some clients or images."""
+
 
 @dataclass(frozen=True)
 class Column:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.quantities.sampled import interval_words, sample_words
 from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN, SCOPE_MEAN, harmonic_mean
-from pfedmma_dist.results.cells import Cell, Column, Table
+from pfedmma_dist.results.cells import SAMPLED, Cell, Column, Table
 from pfedmma_dist.results.columns import chosen_columns, line_cells, numbers, score_columns
 from pfedmma_dist.results.costs import cost_table, scaling_table
 from pfedmma_dist.results.lines import (
@@ -100,7 +100,7 @@ def _naming_samples(one: Table, runs: Iterable[Outcome]) -> Table:
     if not widths:
         return one
     told = [
-        "; ".join(filter(None, (f"Scored on a sample, {words}", interval_words(own))))
+        "; ".join(filter(None, (f"{SAMPLED}, {words}", interval_words(own))))
         for words, own in widths.items()
     ]
     return replace(one, title=f"{one.title}, sampled", remarks=(*one.remarks, *told))

@@ -86,6 +86,21 @@ def save(
     return final
 
 
+def settle(
+    folder: Path, world: World, round_index: int, meta: dict[str, Any], metrics: str
+) -> bool:
+    """Give the checkpoint of `round_index` other facts and another table of the rounds; return
+    whether it could be done.
+
+    What holds its state is not written again: a new folder has links to it, and takes its name as
+    that of any save does. Where there are no links, or it cannot be read, nothing has changed.
+    Collective.
+    """
+    final = folder / f"round_{round_index:06d}"
+    done = torch.tensor([int(_settled(final, round_index, meta, metrics)) if world.first else 0])
+    return bool(world.exact_sum(done))
+
+
 def tidy(folder: Path) -> None:
     """Clear away what a crash left behind, and give a checkpoint that it cut short its name back.
 
@@ -133,6 +148,22 @@ def _write(
     if world.first:
         table[num_shards] = manifest.write_tensors(temporary / manifest.SERVER, server)
     return table
+
+
+def _settled(final: Path, round_index: int, meta: dict[str, Any], metrics: str) -> bool:
+    temporary = final.with_name(f".{final.name}.tmp")
+    try:
+        record = Manifest(round_index, manifest.read(final).files, meta)
+        _prepare(final.parent, temporary)
+        for path in final.iterdir():
+            if path.name not in (manifest.METRICS, manifest.MANIFEST):
+                os.link(path, temporary / path.name)
+        record.files.update(manifest.write_metrics(temporary, metrics))
+        _publish(temporary, final, record)
+    except DAMAGE:  # told by the save that follows, if that meets it, too
+        _remove(temporary)
+        return False
+    return True
 
 
 def _publish(temporary: Path, final: Path, record: Manifest) -> None:

@@ -29,7 +29,7 @@ class Unfinished:
     """Scores so far, over all ranks."""
 
     state: str  # whose they are, of `manifest.state_of`
-    tables: dict[str, Tensor]  # names of scopes -> [K, 1 + 2 S] int64
+    tables: dict[str, Tensor]  # names of scopes -> [K, 2 + 2 S] int64, how far clients are
     seconds: float  # spent on them
 
 
@@ -61,7 +61,7 @@ def read(path: Path, state: str, num_clients: int) -> Unfinished | None:
         log.warning("%s is not as it was written; all clients are scored anew", path)
         return None
     fits = all(
-        table.dtype == torch.int64 and table.shape == (num_clients, 1 + 2 * len(name.split()))
+        table.dtype == torch.int64 and table.shape == _shape(name, num_clients)
         for name, table in tables.items()
     )
     return found if found.state == state and fits else None
@@ -75,7 +75,7 @@ def shared(world: World, found: Unfinished | None, num_clients: int) -> dict[str
         name: world.exact_sum(
             own[name].clone()
             if name in own
-            else torch.zeros(num_clients, 1 + 2 * len(name.split()), dtype=torch.int64)
+            else torch.zeros(_shape(name, num_clients), dtype=torch.int64)
         )
         for name in names
     }
@@ -84,6 +84,10 @@ def shared(world: World, found: Unfinished | None, num_clients: int) -> dict[str
 def remove(path: Path) -> None:
     """Remove the file, as nobody has to go on from it."""
     path.unlink(missing_ok=True)
+
+
+def _shape(names: str, num_clients: int) -> tuple[int, int]:
+    return num_clients, 2 + 2 * len(names.split())
 
 
 def _digest(tables: dict[str, Tensor]) -> str:

@@ -81,7 +81,7 @@ def test_place_names_a_run_but_its_content_is_compared() -> None:
 def test_wanted_null_of_an_open_key_is_no_difference() -> None:
     assert set(open_keys()) == {
         "federation.first_round_all", "federation.num_shards", "federation.cohort_size",
-        "run.threads",
+        "run.threads", "evaluate.every",
     }  # fmt: skip
     assert found(config("federation.cohort_size=8"), config()) == []
     assert found(config(), config("federation.cohort_size=8")) != []

@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ranks import run
@@ -247,21 +248,21 @@ def finished_but_for_its_result(lab: Lab, name: str) -> Path:
 def test_scoring_that_needs_five_time_limits_ends_after_five_starts(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each start is asked to stop after some pieces of a batch each."""
-    words, codes = lab.words("limits", evaluate__batch_size=4), []
-    whole = lab.words("limitless", evaluate__batch_size=4)
-    assert call(whole) == 0
+    """Each start is asked to stop after some batches, fewer than any group of clients has."""
+    short = {"evaluate__batch_size": 4, "federation__rounds": 1}
+    words, codes = lab.words("limits", **short), []
+    assert call(lab.words("limitless", **short)) == 0
     monkeypatch.setattr(evaluate, "PIECE_SECONDS", 0.0)
-    piece = evaluate._piece
+    go_on = evaluate._Work.go_on
     while 0 not in codes and len(codes) < 15:
-        pieces = iter(range(15))  # seven of them for zero-shot
+        pieces = iter(range(10))  # seven of them for zero-shot
 
-        def counted(work: Iterator[None], pieces: Iterator[int] = pieces) -> None:
-            piece(work)
-            if next(pieces, None) is None and work.gi_frame is not None:
+        def counted(work: Any, pieces: Iterator[int] = pieces) -> None:
+            go_on(work)
+            if next(pieces, None) is None and work.steps.gi_frame is not None:
                 send(signal.SIGTERM)()
 
-        monkeypatch.setattr(evaluate, "_piece", counted)
+        monkeypatch.setattr(evaluate._Work, "go_on", counted)
         codes.append(call(words))
     assert codes[-1] == 0
     assert len(codes) >= 5, codes

@@ -37,6 +37,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 PHASES = {
     ("checkpoint.py", "_prune"): "pruning",
     ("checkpoint.py", "save"): "saving",
+    ("checkpoint.py", "settle"): "saving",
     ("report.py", "finish"): "finishing",
     ("cache.py", "build"): "encoding",
 }

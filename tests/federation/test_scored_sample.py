@@ -1,5 +1,8 @@
 """A part of the clients, or of the images, is scored where a key asks, and is called a part."""
 
+import csv
+import io
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
@@ -9,15 +12,16 @@ from recorded import record
 from runs import call, make_lab
 from tiny import tiny_federation, tiny_task
 
-from pfedmma_dist import foretold as foretelling
+from launch import state
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.data.tasks.sample import thinned
-from pfedmma_dist.federation import foresight
-from pfedmma_dist.federation.grouping import sample_of
+from pfedmma_dist.federation.grouping import sample_of, those_to_score
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.quantities.sampled import Sample
 from pfedmma_dist.quantities.student import t_quantile
+from pfedmma_dist.results.comma_separated import comma_separated
+from pfedmma_dist.results.latex import latex
 from pfedmma_dist.results.outcome import read_outcome
 from pfedmma_dist.results.tables import tables
 from pfedmma_dist.run import result
@@ -41,6 +45,17 @@ def test_number_of_clients_have_the_scores_that_they_have_among_all(method: type
     some.round(1)  # the same clients in every round
     again = some.evaluate(full=False).percent["local"]
     np.testing.assert_array_equal(np.isnan(again), np.isnan(found["local"]))
+
+
+def test_reference_classifies_the_images_of_those_alone_that_are_scored() -> None:
+    task = tiny_task()
+    own = replace(task, scopes=task.scopes[:2])  # no test set that all share
+    for clients, count in (("all", 6), ("1", 1)):
+        federation = tiny_federation(PFedMMA, evaluate={"clients": clients}, task=own, **SOME)
+        scored = those_to_score(federation)
+        assert len(scored) == count
+        wanted = np.unique(np.concatenate([own.scopes[0].rows_of(client) for client in scored]))
+        assert zero_shot(federation).num_images == len(wanted)
 
 
 def test_participants_are_those_that_have_trained_by_then() -> None:
@@ -110,27 +125,14 @@ def test_run_says_everywhere_that_its_scores_are_of_a_part(
     [table, *_] = tables([read_outcome(folder.path)])
     assert any(of in remark and "Local ±" in remark for remark in table.remarks)
     assert table.title.endswith(", sampled")
+    assert f"% Scored on a sample, pfedmma: {of}; 95" in latex([table])
+    rows = list(csv.DictReader(io.StringIO(comma_separated([table]))))
+    assert all(f": {of}; 95 %" in row["sample"] for row in rows)
+    assert state.outcome(folder.path).endswith(f"  scored on {of}")
 
 
 def test_table_of_whole_runs_has_no_word_on_samples(tmp_path: Path) -> None:
     run = read_outcome(record(tmp_path / "run", {"local_mean": 50.0}))
     assert tables([run])[0].remarks == ()
-
-
-def test_long_last_scoring_is_told_with_the_key_that_shortens_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    federation = tiny_federation(PFedMMA, **SOME)
-    assert foretelling.foretold(federation) == ""  # too few images to look
-    monkeypatch.setattr(foresight, "UNTIMED", 0)
-    distinct = 1 + len(federation.trained(2))
-    found = foresight.foresee(federation)
-    assert (found.rows, found.images, found.common) == (distinct, 24, 24)
-    assert foretelling.foretold(federation) == ""  # it takes no time
-    monkeypatch.setattr(foretelling, "SPOKEN_SECONDS", 0.0)
-    monkeypatch.setattr(foretelling, "FEWER_CLIENTS", 2)
-    told = foretelling.foretold(federation)
-    assert f"for {distinct} clients with numbers of their own on 24 images each" in told
-    assert "evaluate.clients=2 makes it about" in told
-    assert "base_novel_images" not in told
-    assert foresight.foresee(tiny_federation(PromptFL, **SOME)).rows == 1
+    assert "sample" not in comma_separated(tables([run])).splitlines()[0].split(",")
+    assert "scored on" not in state.outcome(tmp_path / "run")

@@ -5,14 +5,17 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors import SafetensorError
 
 from pfedmma_dist.run import manifest
-from pfedmma_dist.run.checkpoint import CheckpointError, save
+from pfedmma_dist.run.checkpoint import CheckpointError, save, settle
 from pfedmma_dist.run.loading import Loaded, load
 from pfedmma_dist.world import World
 
@@ -28,13 +31,19 @@ META = {
 TABLE = "round,loss\n0,1.5\n"
 
 
-def keep(folder: Path, round_index: int, num_kept: int = 2, value: float | None = None) -> Path:
+def keep(
+    folder: Path,
+    round_index: int,
+    num_kept: int = 2,
+    value: float | None = None,
+    meta: dict[str, Any] = META,
+) -> Path:
     """Save shard 0 with two clients, shard 1 with none; numbers tell the round."""
     number = round_index if value is None else value
     shard = {"ids": torch.tensor([4, 7]), "rows": torch.full((2, 3), float(number))}
     server = {"shared": torch.tensor([float(number)])}
     return save(
-        folder, World.alone(), round_index, {0: shard, 1: {}}, server, META, num_kept, TABLE
+        folder, World.alone(), round_index, {0: shard, 1: {}}, server, meta, num_kept, TABLE
     )
 
 
@@ -226,3 +235,80 @@ def test_numbers_that_json_lacks_do_not_spoil_the_manifest(tmp_path: Path) -> No
     meta = META | {"unscored": {"loss": float("nan"), "pair": (1, 2)}}
     save(tmp_path, World.alone(), 1, {0: {}, 1: {}}, {}, meta, 2)
     assert read(tmp_path).meta["unscored"]["loss"] is None
+
+
+DUE = {"unscored": {"loss": 1.0}}
+
+
+def settled(folder: Path, round_index: int = 2) -> bool:
+    return settle(folder, World.alone(), round_index, META, TABLE + "1,0.5\n")
+
+
+def due(folder: Path, round_index: int = 2) -> Path:
+    """Save a round whose scores are due, behind one that is done."""
+    keep(folder, round_index - 1)
+    return keep(folder, round_index, meta=META | DUE)
+
+
+def test_scored_round_is_told_so_and_its_state_not_written_again(tmp_path: Path) -> None:
+    path = due(tmp_path)
+    before = {name: (path / name).stat().st_ino for name in names(path)}
+    assert read(tmp_path).meta["unscored"] == DUE["unscored"]
+    assert settled(tmp_path)
+    loaded = read(tmp_path)
+    assert (loaded.round_index, loaded.meta) == (2, META)
+    assert loaded.metrics == TABLE + "1,0.5\n"
+    assert torch.equal(loaded.shards[0]["rows"], torch.full((2, 3), 2.0))
+    same = {name for name, node in before.items() if (path / name).stat().st_ino == node}
+    assert same == {"server.safetensors", "shard_000.safetensors"}
+    assert names(tmp_path) == ["round_000001", "round_000002"]
+
+
+def test_checkpoint_that_cannot_be_linked_or_read_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = due(tmp_path)
+    with monkeypatch.context() as context:
+        context.setattr(os, "link", refuse)
+        assert not settled(tmp_path)
+    assert read(tmp_path).meta["unscored"] == DUE["unscored"]
+    flip(path / "manifest.json", 30)
+    assert not settled(tmp_path)
+    assert read(tmp_path).round_index == 1
+
+
+def refuse(*words: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, "no links here")
+
+
+def test_death_at_any_operation_leaves_the_scores_due_or_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = set()
+    for number in range(40):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        due(folder)
+        left = iter(range(number))
+
+        def dying(*words: object, real: Callable[..., Any], left: Iterator[int] = left) -> Any:
+            if next(left, None) is None:
+                raise Killed
+            return real(*words)
+
+        with monkeypatch.context() as context:
+            for name in ("link", "mkdir", "replace", "fsync"):
+                context.setattr(os, name, partial(dying, real=getattr(os, name)))
+            try:
+                whole = settled(folder)
+            except Killed:
+                whole = False
+        loaded = read(folder)
+        assert loaded.round_index == 2
+        assert torch.equal(loaded.shards[0]["rows"], torch.full((2, 3), 2.0))
+        is_scored = loaded.meta["unscored"] is None
+        assert loaded.metrics == TABLE + "1,0.5\n" * is_scored
+        seen.add((is_scored, whole))
+        if whole:
+            break
+    assert seen == {(False, False), (True, False), (True, True)}
