@@ -98,7 +98,9 @@ def image_bytes(clip: FrozenCLIP, kind: ImageFeatures) -> float:
     read = numbers * (clip.text.dtype.itemsize + clip.wide.itemsize)
     if clip.image is None or (kind.start is None and not clip.plain):
         return read
-    return read + clip.image.kept_bytes(clip.dims.num_patches + 1) / clip.image.depth
+    # of a block: its input and output; queries, keys, values, their mix and the hidden units
+    per_number = 2 * clip.wide.itemsize + 8 * clip.image.dtype.itemsize
+    return read + (clip.dims.num_patches + 1) * clip.image.width * per_number
 
 
 def _in_dtype(dtype: torch.dtype, what: str, num_bytes: float) -> Need:
