@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.carry import brought
 from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.data.tasks.task import Scope, Task
+from pfedmma_dist.federation.laid import placed
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 
@@ -45,9 +47,17 @@ class Asked:
     held: np.ndarray  # [n] places on the first axis of logits: whose numbers answer
     places: np.ndarray  # [n] ascending places among the images that are classified there
     columns: np.ndarray  # [G, C] bool, of the softmax: the client's own classes
+    device: torch.device  # where the answers are told apart
 
     @classmethod
-    def of(cls, task: Task, scope: Scope, clients: np.ndarray, wanted: list[np.ndarray]) -> "Asked":
+    def of(
+        cls,
+        task: Task,
+        scope: Scope,
+        clients: np.ndarray,
+        wanted: list[np.ndarray],
+        device: torch.device,
+    ) -> "Asked":
         """wanted: sorted image rows by client, or of all clients, which hold the same numbers."""
         alike = len(wanted) < len(clients)
         of_client = np.repeat(np.arange(len(clients)), scope.rows.sizes(clients))
@@ -57,16 +67,21 @@ class Asked:
         found = np.concatenate(list(map(np.searchsorted, wanted, rows)))
         order = np.argsort(found, kind="stable")
         columns = task.own_columns(scope.class_set, clients)
-        return cls(of_client[order], held[order], found[order], columns)
+        return cls(of_client[order], held[order], found[order], columns, device)
 
-    def right(self, logits: Tensor, labels: np.ndarray, begin: int) -> np.ndarray:
-        """Return the client [m] of every answer that is right, of logits [G, B, C] of the images
-        from place `begin` on."""
+    @cached_property
+    def there(self) -> tuple[Tensor, ...]:
+        """Clients, whose numbers answer, images, and the classes that are not a client's own."""
+        pairs = placed([self.clients, self.held, self.places], self.device)
+        return *pairs, *placed([~self.columns], self.device)
+
+    def right(self, logits: Tensor, labels: Tensor, begin: int) -> Tensor:
+        """Return whether each pair is answered right [m] bool, of those with one of the images from
+        place `begin` on; these have logits [G, B, C] and labels [G, B]."""
         part = slice(*np.searchsorted(self.places, [begin, begin + logits.shape[1]]))
-        held, images, clients = self.held[part], self.places[part] - begin, self.clients[part]
-        others = torch.from_numpy(~self.columns[clients]).to(logits.device)
-        left = logits[held, images].masked_fill(others, -torch.inf)
-        return clients[left.argmax(dim=1).cpu().numpy() == labels[held, images]]
+        clients, held, images = (each[part] for each in self.there[:3])
+        left = logits[held, images - begin].masked_fill(self.there[3][clients], -torch.inf)
+        return left.argmax(dim=1) == labels[held, images - begin]
 
 
 @dataclass(frozen=True)
@@ -96,14 +111,14 @@ class Classifier:
         for name, due in self._due():
             scopes = list(due.values())
             wanted = _wanted(scopes, group)
-            asked = _asked(self.task, scopes, clients, wanted)
+            asked = _asked(self.task, scopes, clients, wanted, held[0].device)
             label_of = partial(self.task.labels, name)
             answers = self._answers(held, self.texts[name], wanted, asked, label_of)
             sizes = np.array(list(map(len, wanted)))
-            hits, right = [np.zeros((len(wanted), 0), bool)], [np.empty(0, np.int64)]
-            for hit, own in answers:
+            hits, right = [np.zeros((len(wanted), 0), bool)], [np.empty(0, bool)]
+            for hit, *own in brought(answers):
                 hits.append(hit)
-                right.append(own)
+                right.extend(own)
                 advance(int(sizes.clip(max=hit.shape[1]).sum()))
                 sizes = (sizes - hit.shape[1]).clip(min=0)
                 yield None
@@ -111,7 +126,7 @@ class Classifier:
             among_all = [row[: len(rows)] for row, rows in zip(correct, wanted, strict=True)]
             for place, scope in due.items():
                 if scope.own_classes:
-                    of_each = [np.concatenate(right), asked.clients]
+                    of_each = [asked.clients[np.concatenate(right)], asked.clients]
                     found = [np.bincount(who, minlength=len(clients)) for who in of_each]
                     counts[:, place] = torch.from_numpy(np.stack(found, axis=1))
                 else:
@@ -138,9 +153,12 @@ class Classifier:
         wanted: list[np.ndarray],  # [G] sorted image rows of each client
         asked: Asked | None,
         label_of: Callable[[np.ndarray], np.ndarray],
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    ) -> Iterator[list[Tensor]]:
         """Yield, batch by batch, whether each image is classified right [G, B] bool, padding of
-        shorter clients included; and the client [m] of every right answer among own classes."""
+        shorter clients included; and where it is asked, whether each is [m] bool among own classes.
+
+        The device is not waited for: it has the labels, and images come as in training.
+        """
         theta, extra = held
         params = self.layout.views(theta)
         prepared = self.method.prepare(extra, text)
@@ -148,16 +166,17 @@ class Classifier:
         longest = max(wanted, key=len)
         padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])
         same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
-        for begin in range(0, len(longest), self.batch_size):
-            rows = padded[:, begin : begin + self.batch_size]
-            answered = rows[:1] if same else rows  # read once for all clients of the group
-            views = answered.reshape(-1), np.zeros(answered.size, np.int64)
-            dealt = partial(_dealt, shape=answered.shape, num_clients=len(rows))
-            images = mapped(self.features.rows(self.method.images, views), dealt)
-            logits = self.method.logits(params, classes, images, text.clip)
-            labels = label_of(rows)
-            own = np.empty(0, np.int64) if asked is None else asked.right(logits, labels, begin)
-            yield logits.argmax(dim=2).cpu().numpy() == labels, own
+        begins = range(0, len(longest), self.batch_size)
+        batches = [padded[:, begin : begin + self.batch_size] for begin in begins]
+        answered = [rows[:1] if same else rows for rows in batches]  # read once for the whole group
+        views = [(rows.reshape(-1), np.zeros(rows.size, np.int64)) for rows in answered]
+        labelled = placed([label_of(rows) for rows in batches], theta.device)
+        read = self.features.stream(self.method.images, views)
+        for begin, rows, labels, images in zip(begins, answered, labelled, read, strict=True):
+            dealt = partial(_dealt, shape=rows.shape, num_clients=len(padded))
+            logits = self.method.logits(params, classes, mapped(images, dealt), text.clip)
+            own = [] if asked is None else [asked.right(logits, labels, begin)]
+            yield [logits.argmax(dim=2) == labels, *own]
 
 
 def _wanted(scopes: list[Scope], group: Group) -> list[np.ndarray]:
@@ -167,11 +186,15 @@ def _wanted(scopes: list[Scope], group: Group) -> list[np.ndarray]:
 
 
 def _asked(
-    task: Task, scopes: list[Scope], clients: np.ndarray, wanted: list[np.ndarray]
+    task: Task,
+    scopes: list[Scope],
+    clients: np.ndarray,
+    wanted: list[np.ndarray],
+    device: torch.device,
 ) -> Asked | None:
     """Return what is asked among own classes, if anything is."""
     own = next((scope for scope in scopes if scope.own_classes), None)
-    return None if own is None else Asked.of(task, own, clients, wanted)
+    return None if own is None else Asked.of(task, own, clients, wanted, device)
 
 
 def _found(

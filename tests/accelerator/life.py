@@ -2,7 +2,10 @@
 
 import functools
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from unittest import mock
 
 import numpy as np
 import open_clip
@@ -15,6 +18,7 @@ from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.learning import CorrectionConfig
+from pfedmma_dist.federation.classify import Classifier
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.world import World
@@ -39,6 +43,8 @@ class Life:
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     rows: list[torch.Tensor] = field(default_factory=list)
     per_step: Counter[str] = field(default_factory=Counter)  # waits of more steps, beyond one epoch
+    per_batch: Counter[str] = field(default_factory=Counter)  # of scores, but the first of a set
+    num_batches: int = 0  # of which these are
 
 
 @functools.cache
@@ -81,11 +87,30 @@ def live(
         waits.append(Counter() if places is None else places.waits - before)
     if waits:
         lived.per_step = waits[2] - waits[1]
-    lived.scores = federation.evaluate(full=True).percent
+    with nullcontext() if places is None else watched(lived, places):
+        lived.scores = federation.evaluate(full=True).percent
     shards, server = federation.state()
     lived.rows = [shards[shard]["rows"] for shard in sorted(shards)] + [*server.values()]
     federation.load(shards, server, len(waits))
     return lived
+
+
+@contextmanager
+def watched(lived: Life, places: Places) -> Iterator[None]:
+    """Count what waits between two batches of scores of one set of images."""
+    answers = Classifier._answers
+
+    def counted(self: Classifier, *words: object) -> Iterator[object]:
+        before = None
+        for found in answers(self, *words):
+            if before is not None:
+                lived.num_batches += 1
+                lived.per_batch += places.waits - before
+            before = places.waits.copy()
+            yield found
+
+    with mock.patch.object(Classifier, "_answers", counted):
+        yield
 
 
 def born(name: str, form: Form, device: torch.device, cfg: Config) -> Federation:

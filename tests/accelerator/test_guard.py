@@ -44,3 +44,4 @@ def same(there: Life, here: Life) -> None:
     for ours, theirs in zip(there.rows, here.rows, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
     assert not there.per_step, there.per_step
+    assert there.num_batches and not there.per_batch, there.per_batch
