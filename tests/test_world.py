@@ -352,3 +352,11 @@ def test_deterministic_kernels_are_asked_for(monkeypatch: pytest.MonkeyPatch) ->
     make_deterministic()
     assert torch.are_deterministic_algorithms_enabled()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # the user's choice stays
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
+    make_deterministic()  # no matter without a GPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    told = (
+        r"^run\.deterministic: true, and .*CUBLAS_WORKSPACE_CONFIG=:0:0 .*set it to :4096:8 or :16"
+    )
+    with pytest.raises(ValueError, match=told):
+        make_deterministic()
