@@ -61,6 +61,23 @@ def module() -> torch.nn.Module:
         ).eval()
 
 
+def resnet() -> torch.nn.Module:
+    """Return an open_clip CLIP with a narrow ResNet for images."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return open_clip.CLIP(
+            embed_dim=16,
+            vision_cfg={"layers": (1, 1, 1, 1), "width": 8, "image_size": 32, "head_width": 16},
+            text_cfg={
+                "layers": 1,
+                "width": 32,
+                "heads": 2,
+                "context_length": LENGTH,
+                "vocab_size": WORDS,
+            },
+        ).eval()
+
+
 def live(
     name: str,
     form: Form,
@@ -68,8 +85,9 @@ def live(
     places: Places | None = None,
     epochs: tuple[int, ...] = (1, 1, 2),
     correction: CorrectionConfig | None = None,
+    options: dict[str, object] | None = None,
 ) -> Life:
-    """Return what three rounds of a method leave, and everybody's scores.
+    """Return what three rounds of a method with some options leave, and everybody's scores.
 
     places: of a pretended device. The last round has an epoch more than the one before: what waits
     oftener in it waits in every step.
@@ -78,7 +96,7 @@ def live(
     cfg.federation.local_epochs = epochs[0]
     cfg.correction = correction or cfg.correction
     cfg.evaluate.finetune_epochs = 1 if correction else 0
-    federation = born(name, form, device, cfg)
+    federation = born(name, form, device, cfg, options)
     lived, waits = Life(), []
     for index, count in enumerate(epochs if federation.layout.num_trained else ()):
         cfg.federation.local_epochs = count
@@ -113,11 +131,17 @@ def watched(lived: Life, places: Places) -> Iterator[None]:
         yield
 
 
-def born(name: str, form: Form, device: torch.device, cfg: Config) -> Federation:
+def born(
+    name: str,
+    form: Form,
+    device: torch.device,
+    cfg: Config,
+    options: dict[str, object] | None = None,
+) -> Federation:
     """Return a federation with all features of noise images."""
     clip = freeze(module(), tokenize, device, form.dtype, plain=form.is_plain)
     kind = METHODS[name]
-    method = kind.build(kind.Options(), clip.dims, NUM_BASE, max(SIZES))
+    method = kind.build(kind.Options(**(options or {})), clip.dims, NUM_BASE, max(SIZES))
     federation = Federation(cfg, tiny_task(), method, clip, World(0, 1, device))
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.standard_normal((NUM_IMAGES, 3, SIDE, SIDE), np.float32))
