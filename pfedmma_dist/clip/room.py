@@ -38,24 +38,25 @@ class Need:
 
 @contextmanager
 def within_room(
-    device: torch.device, doing: str, needs: Callable[[], Sequence[Need]]
+    device: torch.device, doing: str, needs: Callable[[], Sequence[Need]], also: str = ""
 ) -> Iterator[None]:
     """Raise OutOfRoom where the memory runs out.
 
     needs: what takes the memory, in the order in which its keys are to be changed; asked for once
-    all that was under way has let go of its own.
+    all that was under way has let go of its own. also: what else helps.
     """
     try:
         yield
         return
     except torch.OutOfMemoryError as error:
         traceback.clear_frames(error.__traceback__)  # they hold the tensors of the step
-    raise OutOfRoom(_words(device, doing, list(needs()))) from None
+    raise OutOfRoom(_words(device, doing, list(needs()), also)) from None
 
 
-def _words(device: torch.device, doing: str, needs: list[Need]) -> str:
+def _words(device: torch.device, doing: str, needs: list[Need], also: str) -> str:
     smaller = [f"{need.key}={need.less}" for need in needs if need.less is not None]
     advice = [f"set {' or '.join(smaller)} and another run.folder"] if smaller else []
+    advice += [also] if also else []
     advice.append("make room on the device: what was saved is kept, and the same command goes on")
     key = next((need.key for need in needs if need.less is not None), needs[0].key)
     words = f"{key}: {_size(device)} has no room for {doing} ({'; '.join(map(str, needs))})"

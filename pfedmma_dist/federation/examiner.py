@@ -142,7 +142,8 @@ class Examiner:
         self, classifier: Classifier, start: Start, own: list[Group], sitting: Sitting | None = None
     ) -> Scores:
         federation, needs = self.federation, partial(of_batch, self.federation, classifier, own)
-        with within_room(federation.clip.device, "a batch of scores", needs):
+        also = "give evaluate.batch_size to pfedmma_dist.evaluate, which scores what was saved"
+        with within_room(federation.clip.device, "a batch of scores", needs, also):
             return score(classifier, start, own, federation.world, sitting)
 
     def _joined(self, found: Scores, unseen: dict[str, Scores]) -> Scores:

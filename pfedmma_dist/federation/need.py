@@ -43,11 +43,15 @@ def of_step(
 
     each = kept(2) - kept(1)  # nan where not even these fit
     images = num_images * each
-    return [
-        _halved("federation.cohort_size", num_clients, "in all", kept(1) - each + images),
+    whole = kept(1) - each + images
+    needs = [
+        _halved("federation.cohort_size", num_clients, "in all", whole),
         _halved("federation.batch_size", num_images, "of these for its images", images),
-        *_always(federation),
     ]
+    if federation.clip.plain:
+        what = "of these, as nothing is stored and texts run whole"
+        needs.append(Need("clip.cache", "off", what, whole, "auto"))
+    return needs + _always(federation)
 
 
 def of_batch(

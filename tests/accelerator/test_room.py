@@ -3,6 +3,7 @@
 import re
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,9 +28,9 @@ def full(*words: object, **more: object) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
 
-def federation(name: str = "pfedmma") -> Federation:
+def federation(name: str = "pfedmma", form: Form = FORM) -> Federation:
     """Return one of one cohort of all clients, on a pretended GPU."""
-    return born(name, FORM, CUDA, tiny_config(batch_size=8, num_shards=1, cohort_size=len(SIZES)))
+    return born(name, form, CUDA, tiny_config(batch_size=8, num_shards=1, cohort_size=len(SIZES)))
 
 
 def said(act: Callable[[], object]) -> str:
@@ -63,6 +64,7 @@ def test_batch_of_scores_without_room_names_its_size(monkeypatch: pytest.MonkeyP
     told = r"evaluate\.batch_size: .* a batch of scores \(evaluate\.batch_size=8: about \d+ MiB .*"
     told += r"cohort_size=\d: about \d+ MiB .*; set evaluate\.batch_size=4 or federation\.cohort_"
     assert re.match(told, text), text
+    assert "another run.folder, or give evaluate.batch_size to pfedmma_dist.evaluate, which" in text
 
 
 def test_nothing_is_said_to_fit_where_not_even_one_image_does(
@@ -71,8 +73,9 @@ def test_nothing_is_said_to_fit_where_not_even_one_image_does(
     monkeypatch.setattr(LocalTrainer, "losses", full)
     monkeypatch.setattr(LocalTrainer, "gradient", full)
     with pretended():
-        text = said(lambda: federation().round(0))
+        text = said(lambda: federation(form=replace(FORM, is_plain=True)).round(0))
     assert "federation.cohort_size=6: more than there is in all" in text
+    assert "clip.cache=off: more than there is of these" in text and "clip.cache=auto" in text
 
 
 @pytest.mark.parametrize("name", ["pfedmma", "promptfl", "lora", "pfedmoap"])
