@@ -190,6 +190,7 @@ class Moves(TorchFunctionMode):
             elif rest and (rest[0] is None or isinstance(rest[0], torch.device | str | int)):
                 kwargs["device"] = rest.pop(0)
             named = kwargs.pop("device", None)
+            rest = [] if rest[:1] == [None] else rest  # no type either, as modules say it
             wanted = wanted if named is None else torch.device(named)
         else:
             rest, kwargs = [], {}
