@@ -16,6 +16,7 @@ from tiny import LENGTH, NUM_BASE, NUM_IMAGES, SIDE, SIZES, WORDS, tiny_config, 
 from pfedmma_dist.clip.cache import FeatureCache
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.kinds import listed
+from pfedmma_dist.config.choices import Softmax
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.learning import CorrectionConfig
 from pfedmma_dist.federation.classify import Classifier
@@ -96,6 +97,7 @@ def live(
     cfg.federation.local_epochs = epochs[0]
     cfg.correction = correction or cfg.correction
     cfg.evaluate.finetune_epochs = 1 if correction else 0
+    cfg.federation.softmax = Softmax.own if correction else Softmax.all
     federation = born(name, form, device, cfg, options)
     lived, waits = Life(), []
     for index, count in enumerate(epochs if federation.layout.num_trained else ()):
