@@ -14,6 +14,7 @@ from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.clip.load import check, dims, load
 from pfedmma_dist.clip.model import FINAL, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.names import HUB
+from pfedmma_dist.clip.room import chunk, towers, within_room
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.config.choices import CacheMode, Select
 from pfedmma_dist.config.command_line import resolve_method
@@ -83,7 +84,8 @@ def assemble(cfg: Config, world: World) -> Federation:
         if method.counts:
             num_images = int(federation.sizes[federation.seen].sum())
             check_counting(method, federation.layout, federation.corrections, num_images)
-        federation.rehearse()
+        with within_room(clip.device, "the class names", lambda: [towers(clip)]):
+            federation.rehearse()
         _refuse_blind_choice(federation)
         return federation
 
@@ -131,10 +133,11 @@ def attach_features(
         key = f"{of} {images.identity(np.unique(cache.join(groups)[0]))}"
         key += f" {images.scaling}" if images.scaling else ""
         try:
-            found = cache.build(
-                clip, tuple(kinds), groups, pixels, world, budget, key, steps,
-                f"{cfg.data.name}, {'test' if groups is host_test else 'training'} images",
-            )  # fmt: skip
+            with within_room(clip.device, "encoding", lambda: [chunk(clip, kinds), towers(clip)]):
+                found = cache.build(
+                    clip, tuple(kinds), groups, pixels, world, budget, key, steps,
+                    f"{cfg.data.name}, {'test' if groups is host_test else 'training'} images",
+                )  # fmt: skip
         except OSError as error:
             raise ValueError(
                 f"clip.cache_folder: cannot write the feature cache ({error}); make room there, "

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -38,12 +39,18 @@ def join(monkeypatch: pytest.MonkeyPatch) -> Join:
     )
     monkeypatch.setattr(module, "meet", lambda place: met(place.rank, place.size))
 
-    def connect(env: dict[str, str], gpus: int = 0, device: str = "auto") -> tuple[World, dict]:
+    def connect(
+        env: dict[str, str], gpus: int = 0, device: str = "auto", uuids: tuple[str, ...] = ()
+    ) -> tuple[World, dict]:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+        called = [SimpleNamespace(uuid=name) for name in uuids or range(gpus)]
+        monkeypatch.setattr(
+            torch.cuda, "get_device_properties", lambda device: called[device.index]
+        )
         return World.connect(device), asked
 
     return connect
@@ -59,6 +66,7 @@ def met(rank: int, size: int) -> tuple[dist.Store, Roster]:
     store = dist.HashStore()
     for other in range(size):
         store.set(f"network/{other}", " ".join(Network.own()))
+        store.set(f"gpu/{other}", f"GPU-{other}")
     rosters = [Roster(store, other, size) for other in range(size)]
     rosters[rank].read(store)
     return store, rosters[rank]
@@ -195,6 +203,18 @@ def test_rank_takes_the_gpu_of_its_local_rank(
     assert asked["backend"] == "gloo"  # which lets ranks share a GPU
 
 
+@pytest.mark.parametrize(
+    ("uuids", "sharers"),
+    [(("GPU-5",), 1), (("GPU-2",), 2), (("GPU-0", "GPU-1"), 2)],
+    ids=["each sees its own alone", "sees that of rank 2", "all see two"],
+)
+def test_ranks_share_a_gpu_that_has_one_name_whatever_they_see(
+    join: Join, uuids: tuple[str, ...], sharers: int
+) -> None:
+    world, _ = join(torchrun(5, 8, 5), len(uuids), uuids=uuids)
+    assert (world.host_size, world.sharers) == (8, sharers)
+
+
 def test_rank_without_a_local_rank_takes_the_gpu_of_its_place_on_the_host(join: Join) -> None:
     by_hand = torchrun(2, 4, 0)
     del by_hand["LOCAL_RANK"]
@@ -320,3 +340,11 @@ def test_deterministic_kernels_are_asked_for(monkeypatch: pytest.MonkeyPatch) ->
     make_deterministic()
     assert torch.are_deterministic_algorithms_enabled()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # the user's choice stays
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":0:0")
+    make_deterministic()  # no matter without a GPU
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    told = (
+        r"^run\.deterministic: true, and .*CUBLAS_WORKSPACE_CONFIG=:0:0 .*set it to :4096:8 or :16"
+    )
+    with pytest.raises(ValueError, match=told):
+        make_deterministic()

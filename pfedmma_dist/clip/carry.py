@@ -1,6 +1,6 @@
 """Carry: rows of tables in host memory to the GPU, while it computes on those before them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -49,6 +49,36 @@ def sent(numbers: np.ndarray, device: torch.device) -> Tensor:
         return found
     pinned = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
     return pinned.copy_(found).to(device, non_blocking=True)
+
+
+def brought(found: Iterable[Sequence[Tensor]]) -> Iterator[list[np.ndarray]]:
+    """Yield tensors of a device as arrays, one after another, each while the GPU is at the next."""
+    before = None
+    for tensors in found:
+        leaving = _leaving(tensors)
+        if before is not None:
+            yield _arrived(*before)
+        before = leaving
+    if before is not None:
+        yield _arrived(*before)
+
+
+def _leaving(tensors: Sequence[Tensor]) -> tuple[list[Tensor], torch.cuda.Event | None]:
+    """Return tensors that are on their way to the host's memory, and the event of their arrival."""
+    if all(x.device.type == "cpu" for x in tensors):
+        return [*tensors], None
+    pinned = [torch.empty(x.shape, dtype=x.dtype, pin_memory=True) for x in tensors]
+    for here, there in zip(pinned, tensors, strict=True):
+        here.copy_(there, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+    return pinned, event
+
+
+def _arrived(tensors: list[Tensor], event: torch.cuda.Event | None) -> list[np.ndarray]:
+    if event is not None:
+        event.synchronize()
+    return [x.numpy() for x in tensors]
 
 
 def moved(table: Tensor, index: np.ndarray, device: torch.device) -> Tensor:

@@ -20,6 +20,7 @@ from pfedmma_dist.clip.fit import Misfit, fill
 from pfedmma_dist.clip.freeze import freeze, measure
 from pfedmma_dist.clip.hugging_face import Told
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, Tokenizer
+from pfedmma_dist.clip.room import weights, within_room
 from pfedmma_dist.clip.tokens import restricted, strict
 from pfedmma_dist.clip.weights import (
     holds_half,
@@ -84,7 +85,8 @@ def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
         _warn_of_scaling("model", cfg.model, module.visual.preprocess_cfg)
     module.eval().requires_grad_(False)
     dtype = getattr(torch, cfg.dtype.stored)
-    return freeze(module, words, device, dtype, plain=cfg.cache is CacheMode.off)
+    with within_room(device, "the weights", lambda: [weights(module, dtype)]):
+        return freeze(module, words, device, dtype, plain=cfg.cache is CacheMode.off)
 
 
 def _file(cfg: ClipConfig, *, fetch: bool = True) -> Path | None:

@@ -131,6 +131,14 @@ class FrozenCLIP:
         rows = 1 if kind.start == self.image.depth - 1 else self.dims.num_patches + 1
         return (2, rows, self.image.width)
 
+    def weights(self) -> Iterator[Tensor]:
+        """Yield the tensors of both towers."""
+        for tower in filter(None, (self.text, self.image)):
+            yield from _tensors([tower.blocks, tower.final_norm, tower.projection])
+        yield from _tensors([self.embed_text, self.embed_image])
+        if self.image_module is not None:
+            yield from self.image_module.parameters()
+
     def image_hash(self) -> str:
         """Return a sha256 over the image side: weights, and how they are used."""
         if self.image is None:

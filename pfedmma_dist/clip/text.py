@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.low_rank import Inside
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.text_tree import Tree, Trees
+from pfedmma_dist.clip.text_tree import Filling, Trees
 from pfedmma_dist.clip.tower import Branch
 
 
@@ -60,14 +60,14 @@ class ClassText:
         """
         tower, tree = self.clip.text, self._trees.template
         if branch is None:
-            x = tower.run(self._embed(tree), 0, tower.depth - 1, mask=tree.mask)
-            return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
+            x = tower.run(self._trees.embedded(tree), 0, tower.depth - 1, mask=tree.mask)
+            return tower.head(tower.last_rows(x, tree.rows, mask=tree.rows_mask))
         h, x = (part.expand(num_clients, -1, -1) for part in self._fork(start))
         x = x + branch(start, h)
         if start == tower.depth - 1:
             return tower.head(x[:, tree.rows])
         x = tower.run(x, start + 1, tower.depth - 1, branch, tree.mask)
-        return tower.head(tower.last_rows(x, tree.rows, branch, tree.mask))
+        return tower.head(tower.last_rows(x, tree.rows, branch, tree.rows_mask))
 
     def adapted(self, inside: Inside, start: int, num_clients: int) -> Tensor:
         """Return unit vectors [G, C, D] of the template prompts.
@@ -77,7 +77,7 @@ class ClassText:
         tower, tree = self.clip.text, self._trees.template
         x = self._entry(start).expand(num_clients, -1, -1)
         x = tower.run(x, start, tower.depth - 1, mask=tree.mask, inside=inside)
-        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask, inside=inside))
+        return tower.head(tower.last_rows(x, tree.rows, mask=tree.rows_mask, inside=inside))
 
     def with_context(
         self, context: Tensor, before: int | None = None, *, unit: bool = True
@@ -89,13 +89,13 @@ class ClassText:
         as the tower leaves them.
         """
         before = context.shape[1] if before is None else before
-        tree = self._trees.prompt(before, context.shape[1] - before)
-        return self._run(tree, context, before, unit=unit)
+        prompts = self._trees.filling(before, context.shape[1] - before)
+        return self._run(prompts, context, before, unit=unit)
 
     def without_name(self, context: Tensor) -> Tensor:
         """Return unit vectors [G, D] of "<SOT> context. <EOT>", of contexts [G, n, W]."""
         num_context = context.shape[1]
-        return self._run(self._trees.prompt(num_context, named=False), context, num_context)[:, 0]
+        return self._run(self._trees.filling(num_context, named=False), context, num_context)[:, 0]
 
     def with_class_tokens(self, context: Tensor, tokens: Tensor, start: int) -> Tensor:
         """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>", where block `start` is
@@ -104,13 +104,14 @@ class ClassText:
         context: [G, n, W] learned vectors. tokens: [G, C, n, W], without positions.
         """
         tower, num_context = self.clip.text, context.shape[1]
-        tree = self._trees.prompt(num_context, parts=True)
-        x = tower.run(self._filled(tree, context, num_context), 0, start, mask=tree.mask)
-        tree = tree.parted(num_context)
+        prompts = self._trees.filling(num_context, parts=True)
+        x = prompts.filled(context, num_context)
+        x = tower.run(x, 0, start, mask=prompts.tree.mask)
+        tree = self._trees.parted(num_context)
         tokens = tokens.to(x.dtype).flatten(1, 2)
         x = torch.cat([x[:, :1], tokens, x[:, 1 + num_context :]], dim=1)
         x = tower.run(x, start, tower.depth - 1, mask=tree.mask)
-        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask))
+        return tower.head(tower.last_rows(x, tree.rows, mask=tree.rows_mask))
 
     def context_bytes(self, num_context: int) -> int:
         """Estimate what `with_context` keeps for the gradient of one context."""
@@ -140,27 +141,13 @@ class ClassText:
     def _entry(self, start: int) -> Tensor:
         if start not in self._entries:
             tree = self._trees.template
-            self._entries[start] = self.clip.text.run(self._embed(tree), 0, start, mask=tree.mask)
+            self._entries[start] = self.clip.text.run(
+                self._trees.embedded(tree), 0, start, mask=tree.mask
+            )
         return self._entries[start]
 
-    def _run(self, tree: Tree, context: Tensor, before: int, *, unit: bool = True) -> Tensor:
+    def _run(self, prompts: Filling, context: Tensor, before: int, *, unit: bool = True) -> Tensor:
         """Return vectors [G, C, D] of prompts that hold contexts [G, n, W]."""
-        tower = self.clip.text
-        x = tower.run(self._filled(tree, context, before), 0, tower.depth - 1, mask=tree.mask)
-        return tower.head(tower.last_rows(x, tree.rows, mask=tree.mask), unit=unit)
-
-    def _filled(self, tree: Tree, context: Tensor, before: int) -> Tensor:
-        """Return the tokens of prompts [G, T, W], the vectors [G, n, W] in their places."""
-        behind = torch.arange(before - context.shape[1], 0, device=tree.rows.device) - 1
-        rows = (tree.rows[:, None] + behind).flatten()  # of each class, in front of its "."
-        rows = torch.cat([torch.arange(1, 1 + before, device=rows.device), rows])
-        each = context[:, before:].repeat(1, len(tree.rows), 1)
-        placed = torch.cat([context[:, :before], each], dim=1).to(self.clip.wide)
-        placed = placed + self.clip.embed_text.position[tree.position[rows]]
-        return self._embed(tree).expand(len(context), -1, -1).index_copy(1, rows, placed)
-
-    def _embed(self, tree: Tree) -> Tensor:
-        """Return [1, T, W]."""
-        embedding = self.clip.embed_text
-        x = embedding.token[tree.ids].to(self.clip.wide)
-        return (x + embedding.position[tree.position])[None]
+        tower, tree = self.clip.text, prompts.tree
+        x = tower.run(prompts.filled(context, before), 0, tower.depth - 1, mask=tree.mask)
+        return tower.head(tower.last_rows(x, tree.rows, mask=tree.rows_mask), unit=unit)

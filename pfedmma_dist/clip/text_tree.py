@@ -1,6 +1,6 @@
 """Tree: token sequences with a common prefix, packed into one; and the prompts of classes so."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -23,6 +23,7 @@ class Tree:
     owner: Tensor  # [T] the sequence of each token, -1 where it is of all
     mask: Tensor  # [T, T] bool: a token reads those before it in its own sequence
     rows: Tensor  # [C] where the EOT of each sequence stands
+    rows_mask: Tensor  # [C, T] theirs
 
     @classmethod
     def grow(cls, ids: Tensor, eot: Tensor, most: Tensor | None = None) -> "Tree":
@@ -40,13 +41,14 @@ class Tree:
         shared = place[:prefix]
         owner = torch.cat([torch.full_like(shared, -1), owner])
         position = torch.cat([shared, position])
-        return cls(
-            ids=torch.cat([ids[0, :prefix], ids[kept]]),
-            position=position,
-            owner=owner,
-            mask=_mask(owner, position),
-            rows=prefix + kept.sum(dim=1).cumsum(dim=0) - 1,
-        )
+        rows = prefix + kept.sum(dim=1).cumsum(dim=0) - 1
+        return cls._of(torch.cat([ids[0, :prefix], ids[kept]]), position, owner, rows)
+
+    @classmethod
+    def _of(cls, ids: Tensor, position: Tensor, owner: Tensor, rows: Tensor) -> "Tree":
+        related = (owner == -1) | (owner == owner[:, None])
+        mask = related & (position <= position[:, None])
+        return cls(ids, position, owner, mask, rows, mask[rows])
 
     def parted(self, num_tokens: int) -> "Tree":
         """Return the tree in which every sequence has tokens 1 .. num_tokens for itself.
@@ -58,17 +60,34 @@ class Tree:
         own = torch.arange(count, device=device).repeat_interleave(num_tokens)
         owner = torch.cat([self.owner[:1], own, self.owner[end:]])
         position = torch.cat([self.position[:1], place, self.position[end:]])
-        return Tree(
-            ids=torch.cat([self.ids[:1], self.ids[place], self.ids[end:]]),
-            position=position,
-            owner=owner,
-            mask=_mask(owner, position),
-            rows=self.rows + (count - 1) * num_tokens,
-        )
+        ids = torch.cat([self.ids[:1], self.ids[place], self.ids[end:]])
+        return Tree._of(ids, position, owner, self.rows + (count - 1) * num_tokens)
 
-    def to(self, device: torch.device) -> "Tree":
-        """Return the tree on a device."""
-        return Tree(**{name: value.to(device) for name, value in vars(self).items()})
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Tree":
+        """Return the tree on a device; on a GPU with masks of a type, as attention adds them."""
+        moved = Tree(**{name: value.to(device) for name, value in vars(self).items()})
+        if device.type == "cpu":
+            return moved
+        masks = {name: barred(getattr(moved, name), dtype) for name in ("mask", "rows_mask")}
+        return replace(moved, **masks)
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What is frozen of prompts with learned vectors in a tree."""
+
+    tree: Tree
+    places: Tensor  # [R] where the vectors stand
+    position: Tensor  # [R, W] what is added to them
+    tokens: Tensor  # [1, T, W], with whatever in these places
+
+    def filled(self, context: Tensor, before: int) -> Tensor:
+        """Return the tokens [G, T, W] with vectors [G, n, W] in their places; `before` of them
+        stand before the name, the others behind that of every class."""
+        each = context[:, before:].repeat(1, len(self.tree.rows), 1)
+        placed = torch.cat([context[:, :before], each], dim=1).to(self.tokens.dtype)
+        tokens = self.tokens.expand(len(context), -1, -1)
+        return tokens.index_copy(1, self.places, placed + self.position)
 
 
 class Trees:
@@ -78,12 +97,14 @@ class Trees:
         """template: prompt of the fixed-text methods, `{}` standing for the name."""
         self._clip, self._names, self._template = clip, names, template
         self._prompts: dict[tuple[int | bool, ...], Tree] = {}
+        self._fillings: dict[tuple[int | bool, ...], Filling] = {}
+        self._parted: dict[int, Tree] = {}
 
     @cached_property
     def template(self) -> Tree:
         """The template with each name in it."""
         ids, eot = self._read([self._template.format(name) for name in self._names])
-        return Tree.grow(ids, eot).to(self._clip.device)
+        return self._placed(Tree.grow(ids, eot))
 
     def prompt(
         self, before: int, behind: int = 0, *, named: bool = True, parts: bool = False
@@ -97,8 +118,35 @@ class Trees:
             ids, eot = self._read(self.texts(before, behind, named=named))
             most = eot - (1 + behind if behind else 0)
             most = torch.full_like(eot, 1 + before) if parts else most
-            self._prompts[key] = Tree.grow(ids, eot, most).to(self._clip.device)
+            self._prompts[key] = self._placed(Tree.grow(ids, eot, most))
         return self._prompts[key]
+
+    def parted(self, num_context: int) -> Tree:
+        """Return the tree of prompts in which every class has so many vectors of its own."""
+        if num_context not in self._parted:
+            tree = self.prompt(num_context, parts=True).parted(num_context)
+            self._parted[num_context] = self._placed(tree)
+        return self._parted[num_context]
+
+    def filling(
+        self, before: int, behind: int = 0, *, named: bool = True, parts: bool = False
+    ) -> Filling:
+        """Return what is frozen of the prompts that `prompt` packs."""
+        key = before, behind, named, parts
+        if key not in self._fillings:
+            tree = self.prompt(before, behind, named=named, parts=parts)
+            ends = torch.arange(-behind, 0, device=tree.rows.device) - 1  # of each, before its "."
+            places = torch.arange(1, 1 + before, device=ends.device)
+            places = torch.cat([places, (tree.rows[:, None] + ends).flatten()])
+            position = self._clip.embed_text.position[tree.position[places]]
+            self._fillings[key] = Filling(tree, places, position, self.embedded(tree))
+        return self._fillings[key]
+
+    def embedded(self, tree: Tree) -> Tensor:
+        """Return the tokens [1, T, W] of a tree in their places."""
+        embedding = self._clip.embed_text
+        x = embedding.token[tree.ids].to(self._clip.wide)
+        return (x + embedding.position[tree.position])[None]
 
     def texts(self, before: int, behind: int = 0, *, named: bool = True) -> list[str]:
         """Return "X X name X X ." for so many vectors before and behind a name, or one text without
@@ -109,13 +157,21 @@ class Trees:
             return [" ".join([*front, f"{name}."]) for name in names]
         return [" ".join([*front, name, *back, "."]) for name in names]
 
+    def _placed(self, tree: Tree) -> Tree:
+        return tree.to(self._clip.device, self._clip.text.dtype)
+
     def _read(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Return token ids [C, L] and where each sequence ends [C]."""
         ids = self._clip.tokenizer(texts)
         return ids, self._clip.embed_text.eot_index(ids)
 
 
-def _mask(owner: Tensor, position: Tensor) -> Tensor:
-    """Return whether a token (row) reads another (column): [T, T] bool."""
-    related = (owner == -1) | (owner == owner[:, None])
-    return related & (position <= position[:, None])
+def barred(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what lets attention read where a mask [C, T] says so, when added to its scores.
+
+    A GPU's kernels would make it anew at each call, and again where rows do not start at multiples
+    of 16 bytes.
+    """
+    count, length = mask.shape
+    added = torch.zeros(count, -(-length // 8) * 8, dtype=dtype, device=mask.device)[:, :length]
+    return added.masked_fill_(~mask, -torch.inf)

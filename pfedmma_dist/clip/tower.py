@@ -128,7 +128,8 @@ class Tower:
     ) -> Tensor:
         """Run blocks start .. stop - 1 on all tokens: [N, T, W] -> [N, T, W].
 
-        mask: [T, T] bool, whether a token (row) reads another (column); None reads all.
+        mask: [T, T] bool, whether a token (row) reads another (column), or what is added to the
+        scores of attention; None reads all.
         """
         for index in range(start, stop):
             block = self.blocks[index]
@@ -152,11 +153,13 @@ class Tower:
         mask: Tensor | None = None,
         inside: Inside = nothing_inside,
     ) -> Tensor:
-        """Run the last block for some tokens alone: [N, T, W], [C] -> [N, C, W]."""
+        """Run the last block for some tokens alone: [N, T, W], [C] -> [N, C, W].
+
+        mask: [C, T], theirs.
+        """
         block, terms = self.blocks[-1], inside(self.depth - 1)
         h = self._normed(block.ln_1, x)
         own = h[:, rows]
-        mask = None if mask is None else mask[rows]
         out = x[:, rows] + self._attention(block, own, h, mask, terms)
         out = out + self._mlp(block, out)
         return out if branch is None else out + branch(self.depth - 1, own)

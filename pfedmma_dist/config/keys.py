@@ -155,7 +155,8 @@ class ClipConfig:
     open_clip's, OpenAI's or transformers' names; null means random weights, drawn from the seed."""
     dtype: Dtype = Dtype.float32
     """Arithmetic of the frozen towers; adapters, optimiser and sums are float32 whatever it is.
-    `tfloat32` (GPUs only) multiplies float32 numbers by their first 10 bits; float32 never does."""
+    bfloat16 is best on GPUs; `tfloat32` (GPUs only) multiplies float32 numbers by their first 10
+    bits, and float32 never does."""
     cache: CacheMode = key(
         CacheMode.auto, role=Role.BITS, counts_as={"ram": "auto", "disk": "auto"}
     )

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.carry import brought
 from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.data.tasks.task import Scope, Task
+from pfedmma_dist.federation.laid import placed
 from pfedmma_dist.federation.pairs import Pairs
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
@@ -145,7 +147,7 @@ class Count:
             name, scopes = own.streams[index]
             wanted = own.wanted(index, self.group)
             pairs = {
-                place: Pairs.of(own.task, scope, self.group.clients, wanted)
+                place: Pairs.of(own.task, scope, self.group.clients, wanted, self.held[0].device)
                 for place, scope in scopes.items()
             }
             self._right = {
@@ -153,9 +155,12 @@ class Count:
             }
             begin = int(_places(wanted, self._rows[: len(wanted)]).max())
             lengths = np.array(list(map(len, wanted)))
-            for hits, labels, logits in self._answers(name, wanted, begin):
+            asked = [one for one in pairs.values() if one.columns is not None]
+            for hits, *found in brought(self._answers(name, wanted, begin, asked)):
+                told = iter(found)
                 for place, one in pairs.items():
-                    self._right[place] += one.right(logits, hits, labels, begin)
+                    among_own = None if one.columns is None else next(told)
+                    self._right[place] += one.right(hits, among_own, begin)
                 advance(int((lengths - begin).clip(0, hits.shape[1]).sum()))
                 begin += hits.shape[1]
                 self._rows = self._next(wanted, begin)
@@ -186,10 +191,13 @@ class Count:
 
     @torch.no_grad()
     def _answers(
-        self, name: str, wanted: list[np.ndarray], begin: int
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, Tensor]]:
+        self, name: str, wanted: list[np.ndarray], begin: int, asked: list[Pairs]
+    ) -> Iterator[list[Tensor]]:
         """Yield, batch by batch from place `begin` on, whether each image is classified right
-        [G, B] bool, padding of shorter clients included; its label; and the logits [G, B, C]."""
+        [G, B] bool, padding of shorter clients included; and what is asked among own classes.
+
+        The device is not waited for: it has the labels, and images come as in training.
+        """
         own, (theta, extra) = self.classifier, self.held
         text, method = own.texts[name], own.method
         params = own.layout.views(theta)
@@ -198,15 +206,17 @@ class Count:
         longest = max(wanted, key=len)
         padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])
         same = all(np.array_equal(rows, wanted[0]) for rows in wanted)
-        for at in range(begin, len(longest), own.batch_size):
-            rows = padded[:, at : at + own.batch_size]
-            answered = rows[:1] if same else rows  # read once for all clients of the group
-            views = answered.reshape(-1), np.zeros(answered.size, np.int64)
-            dealt = partial(_dealt, shape=answered.shape, num_clients=len(rows))
-            images = mapped(own.features.rows(method.images, views), dealt)
-            logits = method.logits(params, classes, images, text.clip)
-            labels = own.task.labels(name, rows)
-            yield logits.argmax(dim=2).cpu().numpy() == labels, labels, logits
+        begins = range(begin, len(longest), own.batch_size)
+        batches = [padded[:, at : at + own.batch_size] for at in begins]
+        answered = [rows[:1] if same else rows for rows in batches]  # read once for the whole group
+        views = [(rows.reshape(-1), np.zeros(rows.size, np.int64)) for rows in answered]
+        labelled = placed([own.task.labels(name, rows) for rows in batches], theta.device)
+        read = own.features.stream(method.images, views)
+        for at, rows, labels, images in zip(begins, answered, labelled, read, strict=True):
+            dealt = partial(_dealt, shape=rows.shape, num_clients=len(padded))
+            logits = method.logits(params, classes, mapped(images, dealt), text.clip)
+            told = [one.among_own(logits, labels, at) for one in asked]
+            yield [logits.argmax(dim=2) == labels, *told]
 
 
 def _places(wanted: list[np.ndarray], rows: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Epochs: clients train on their own images, in a round or before they are scored."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -7,9 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.federation.cohort import batches, steps_per_epoch
+from pfedmma_dist.clip.room import Need, within_room
+from pfedmma_dist.federation.cohort import Batch, batches, steps_per_epoch
 from pfedmma_dist.federation.counting import begun, count
 from pfedmma_dist.federation.laid import Pace
+from pfedmma_dist.federation.need import of_step
 from pfedmma_dist.federation.schedule import Rates
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.federation.views import first_view
@@ -38,10 +41,18 @@ def train_epochs(
     known, view = federation.clients.have_trained(clients), first_view(cfg.data.views)
     if method.begins:
         theta = begun(trainer, theta, rows, view, known)
-    steps = batches(rows, clients, plan, cfg.seed, round_index, cfg.data.views)
+
+    def steps() -> Iterator[Batch]:
+        return batches(rows, clients, plan, cfg.seed, round_index, cfg.data.views)
+
     if method.counts:
-        return count(trainer, theta, memory, prepared, rows, view, known, steps)
+        return count(trainer, theta, memory, prepared, rows, view, known, steps())
     per_epoch = steps_per_epoch(federation.sizes[clients], plan)
     rates = Rates(cfg.optim, plan, pace, epochs * per_epoch)
-    with torch.enable_grad():
-        return trainer.train(theta, memory, prepared, steps, Pace(rates.at, per_epoch, round_index))
+
+    def needs() -> list[Need]:
+        return of_step(federation, trainer, theta, prepared, next(steps()))
+
+    with torch.enable_grad(), within_room(theta.device, "a step of training", needs):
+        own = Pace(rates.at, per_epoch, round_index)
+        return trainer.train(theta, memory, prepared, steps(), own)

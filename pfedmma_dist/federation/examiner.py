@@ -7,20 +7,23 @@ of it trains. What is learned there is not kept.
 """
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.room import within_room
 from pfedmma_dist.config.choices import Part
 from pfedmma_dist.config.keys import EvaluateConfig
 from pfedmma_dist.data.tasks.task import Scope
-from pfedmma_dist.federation.classify import Classifier
+from pfedmma_dist.federation.classify import Classifier, Group
 from pfedmma_dist.federation.corrections.resting import SharedRests
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting, Start, score
 from pfedmma_dist.federation.grouping import groups, those_to_score, together
+from pfedmma_dist.federation.need import of_batch
 from pfedmma_dist.federation.trainer import check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
@@ -68,7 +71,7 @@ class Examiner:
         uniform = federation.uniform and not self.tunes
         own = groups(federation, federation.seen, uniform=uniform, downloaded=not self.tunes)
         classifier = self.classifier(federation.method, self._scopes(full))
-        found = score(classifier, self.start, own, federation.world, sitting)
+        found = self._score(classifier, self.start, own, sitting)
         if not (full and self._has_unseen):
             return found
         return self._joined(found, {} if found.stop else self._exam_unseen(sitting))
@@ -106,12 +109,12 @@ class Examiner:
         federation = self.federation
         own = together(federation, those_to_score(federation))
         classifier = self.classifier(method, self._scopes(full=True))
-        found = score(classifier, nothing, own, federation.world)
+        found = self._score(classifier, nothing, own)
         if not self._has_unseen:
             return found
         own = together(federation, federation.unseen)
         classifier = self.classifier(method, self._unseen_scope(UNSEEN[0]))
-        unseen = score(classifier, nothing, own, federation.world)
+        unseen = self._score(classifier, nothing, own)
         return self._joined(found, dict.fromkeys(UNSEEN, unseen))
 
     def _exam_unseen(self, sitting: Sitting) -> dict[str, Scores]:
@@ -130,10 +133,18 @@ class Examiner:
             uniform = downloaded and federation.uniform
             own = groups(federation, federation.unseen, uniform=uniform, downloaded=downloaded)
             classifier = self.classifier(federation.method, self._unseen_scope(name))
-            found[name] = score(classifier, start, own, federation.world, sitting)
+            found[name] = self._score(classifier, start, own, sitting)
             if found[name].stop and name != list(starts)[-1]:
                 return {}
         return {name: found.get(name, found[UNSEEN[0]]) for name in UNSEEN}
+
+    def _score(
+        self, classifier: Classifier, start: Start, own: list[Group], sitting: Sitting | None = None
+    ) -> Scores:
+        federation, needs = self.federation, partial(of_batch, self.federation, classifier, own)
+        also = "give evaluate.batch_size to pfedmma_dist.evaluate, which scores what was saved"
+        with within_room(federation.clip.device, "a batch of scores", needs, also):
+            return score(classifier, start, own, federation.world, sitting)
 
     def _joined(self, found: Scores, unseen: dict[str, Scores]) -> Scores:
         """Return one record of the scores of all, its scopes in order; without any where those of

@@ -94,6 +94,8 @@ def placed(
     arrays: Sequence[np.ndarray], device: torch.device, dtype: torch.dtype | None = None
 ) -> list[Tensor]:
     """Return each array on a device, by one copy of them all."""
+    if not arrays:
+        return []
     flat = torch.from_numpy(np.concatenate([array.reshape(-1) for array in arrays]))
     parts = flat.to(device, dtype or flat.dtype).split([array.size for array in arrays])
     return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]

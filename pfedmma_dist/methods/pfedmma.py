@@ -121,7 +121,11 @@ class PFedMMA(Method):
         self, params: dict[str, Tensor], tower: str, start: int, dtype: torch.dtype
     ) -> Branch:
         """Return the adapters of one tower as a branch of its blocks."""
-        params = {name: value.to(dtype) for name, value in params.items()}
+        params = {
+            name: value.to(dtype)
+            for name, value in params.items()
+            if tower in name or name.startswith("mix.")
+        }
         num_clients = len(params["mix.0"])
 
         def linear(x: Tensor, name: str) -> Tensor:

@@ -7,6 +7,10 @@ import torch
 from pfedmma_dist.world.place import tasks_cores
 from pfedmma_dist.world.world import World
 
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+DETERMINISTIC = (":4096:8", ":16:8")
+"""Values of it with which torch multiplies deterministically; at others it raises."""
+
 
 def limit_threads(threads: int | None, world: World) -> int:
     """Set this rank's CPU threads (None: its share of the cores) and return their number.
@@ -42,6 +46,11 @@ def allow_tf32(allowed: bool) -> None:
 
 def make_deterministic() -> None:
     """Ask torch for kernels whose results do not vary from call to call."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    chosen = os.environ.setdefault(WORKSPACE, DETERMINISTIC[0])
+    if chosen not in DETERMINISTIC and torch.cuda.is_available():
+        raise ValueError(
+            f"run.deterministic: true, and the environment's {WORKSPACE}={chosen} makes products "
+            f"on a GPU vary; unset it, or set it to {' or '.join(DETERMINISTIC)}"
+        )
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time

@@ -42,6 +42,7 @@ class World:
     size: int
     device: torch.device
     host_ranks: tuple[int, ...] = (0,)  # the ranks of this host
+    sharers: int = 1  # the ranks that compute on this one's GPU
     patience: float = 7200.0  # seconds to wait for other ranks in a sum
     roster: Roster | None = None  # None where there is no other rank
     bytes_reduced: int = 0  # payload handed to `exact_sum` so far, per rank
@@ -102,6 +103,9 @@ class World:
                 f"{kind}, and other ranks do not; set run.device=cpu, or look for CUDA "
                 "on each host"
             )
+        if kind == "cuda":  # by its own name: launchers may show each rank another GPU as the first
+            gpu = str(torch.cuda.get_device_properties(self.device).uuid)
+            store.set(f"gpu/{self.rank}", gpu)
         words = (
             f"rank {self.rank} still joins the others over gloo; where this does not end, let the "
             f"hosts' firewalls pass, or set {INTERFACES} to the interface by which they reach each "
@@ -123,6 +127,9 @@ class World:
                 f"whether one has ended, else set {INTERFACES} to the interface by which the hosts "
                 "reach each other"
             ) from error
+        if kind == "cuda":
+            gpus = store.multi_get([f"gpu/{rank}" for rank in self.host_ranks])
+            self.sharers = gpus.count(gpu.encode())
 
     def tell(self) -> None:
         """Say how the ranks were started, and what is odd about it; logging must be set up."""
@@ -144,13 +151,6 @@ class World:
     def host_size(self) -> int:
         """Number of ranks of this host."""
         return len(self.host_ranks)
-
-    @property
-    def sharers(self) -> int:
-        """Number of ranks of this host for every GPU that they see, rounded up; 1 on CPUs."""
-        if self.device.type != "cuda":
-            return 1
-        return -(-self.host_size // torch.cuda.device_count())
 
     def entering(self, phase: str) -> None:
         """Say what this rank begins with, for others that may have to wait for it."""

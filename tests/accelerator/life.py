@@ -2,7 +2,10 @@
 
 import functools
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from unittest import mock
 
 import numpy as np
 import open_clip
@@ -13,8 +16,10 @@ from tiny import LENGTH, NUM_BASE, NUM_IMAGES, SIDE, SIZES, WORDS, tiny_config, 
 from pfedmma_dist.clip.cache import FeatureCache
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.kinds import listed
+from pfedmma_dist.config.choices import Softmax
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.learning import CorrectionConfig
+from pfedmma_dist.federation.classify import Count
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.world import World
@@ -39,6 +44,8 @@ class Life:
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     rows: list[torch.Tensor] = field(default_factory=list)
     per_step: Counter[str] = field(default_factory=Counter)  # waits of more steps, beyond one epoch
+    per_batch: Counter[str] = field(default_factory=Counter)  # of scores, but the first of a set
+    num_batches: int = 0  # of which these are
 
 
 @functools.cache
@@ -55,6 +62,23 @@ def module() -> torch.nn.Module:
         ).eval()
 
 
+def resnet() -> torch.nn.Module:
+    """Return an open_clip CLIP with a narrow ResNet for images."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return open_clip.CLIP(
+            embed_dim=16,
+            vision_cfg={"layers": (1, 1, 1, 1), "width": 8, "image_size": 32, "head_width": 16},
+            text_cfg={
+                "layers": 1,
+                "width": 32,
+                "heads": 2,
+                "context_length": LENGTH,
+                "vocab_size": WORDS,
+            },
+        ).eval()
+
+
 def live(
     name: str,
     form: Form,
@@ -62,8 +86,9 @@ def live(
     places: Places | None = None,
     epochs: tuple[int, ...] = (1, 1, 2),
     correction: CorrectionConfig | None = None,
+    options: dict[str, object] | None = None,
 ) -> Life:
-    """Return what three rounds of a method leave, and everybody's scores.
+    """Return what three rounds of a method with some options leave, and everybody's scores.
 
     places: of a pretended device. The last round has an epoch more than the one before: what waits
     oftener in it waits in every step.
@@ -72,7 +97,8 @@ def live(
     cfg.federation.local_epochs = epochs[0]
     cfg.correction = correction or cfg.correction
     cfg.evaluate.finetune_epochs = 1 if correction else 0
-    federation = born(name, form, device, cfg)
+    cfg.federation.softmax = Softmax.own if correction else Softmax.all
+    federation = born(name, form, device, cfg, options)
     lived, waits = Life(), []
     for index, count in enumerate(epochs if federation.layout.num_trained else ()):
         cfg.federation.local_epochs = count
@@ -81,18 +107,43 @@ def live(
         waits.append(Counter() if places is None else places.waits - before)
     if waits:
         lived.per_step = waits[2] - waits[1]
-    lived.scores = federation.evaluate(full=True).percent
+    with nullcontext() if places is None else watched(lived, places):
+        lived.scores = federation.evaluate(full=True).percent
     shards, server = federation.state()
     lived.rows = [shards[shard]["rows"] for shard in sorted(shards)] + [*server.values()]
     federation.load(shards, server, len(waits))
     return lived
 
 
-def born(name: str, form: Form, device: torch.device, cfg: Config) -> Federation:
+@contextmanager
+def watched(lived: Life, places: Places) -> Iterator[None]:
+    """Count what waits between two batches of scores of one set of images."""
+    answers = Count._answers
+
+    def counted(self: Count, *words: object) -> Iterator[object]:
+        before = None
+        for found in answers(self, *words):
+            if before is not None:
+                lived.num_batches += 1
+                lived.per_batch += places.waits - before
+            before = places.waits.copy()
+            yield found
+
+    with mock.patch.object(Count, "_answers", counted):
+        yield
+
+
+def born(
+    name: str,
+    form: Form,
+    device: torch.device,
+    cfg: Config,
+    options: dict[str, object] | None = None,
+) -> Federation:
     """Return a federation with all features of noise images."""
     clip = freeze(module(), tokenize, device, form.dtype, plain=form.is_plain)
     kind = METHODS[name]
-    method = kind.build(kind.Options(), clip.dims, NUM_BASE, max(SIZES))
+    method = kind.build(kind.Options(**(options or {})), clip.dims, NUM_BASE, max(SIZES))
     federation = Federation(cfg, tiny_task(), method, clip, World(0, 1, device))
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.standard_normal((NUM_IMAGES, 3, SIDE, SIDE), np.float32))

@@ -9,16 +9,27 @@ takes a mask or an index of the host for a tensor on a GPU.
 import ast
 import importlib.abc
 import importlib.machinery
+import io
+import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = str(ROOT / "pfedmma_dist")
 FOLDERS = ("clip", "exchange", "federation", "methods", "params.py")
-OUT_OF_REACH = ("clip/hub.py", "clip/load.py", "clip/rehearsal.py")  # the guard loads no weights
-CAUGHT, MISSED = 0, 7
+OUT_OF_REACH = tuple(f"clip/{name}.py" for name in ("hub", "load", "rehearsal", "vocabulary"))
+"""The guard neither loads weights nor saves any."""
+GUARD = [
+    Path(__file__).with_name(f"test_{name}.py") for name in ("memory_of_the_gpu", "room", "guard")
+]
+CAUGHT, MISSED, UNREACHED = 0, 7, 8
 
 
 @dataclass(frozen=True)
@@ -105,17 +116,72 @@ class Instead(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader
         return compile(self.mutant.source, str(self.mutant.path), "exec")
 
 
-def guarded() -> int:
-    """Run all cases of the guard until one fails."""
-    import test_guard
+class Reached:
+    """Notes which tests run which lines of the package."""
 
-    for name, form in test_guard.CASES:
+    def __init__(self) -> None:
+        self.tests: dict[tuple[str, int], list[str]] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        def line(frame: FrameType, event: str, argument: object) -> object:
+            if event == "line":
+                known = self.tests.setdefault((frame.f_code.co_filename, frame.f_lineno), [])
+                if item.nodeid not in known[-1:]:
+                    known.append(item.nodeid)
+            return line
+
+        def call(frame: FrameType, event: str, argument: object) -> object:
+            return line if frame.f_code.co_filename.startswith(PACKAGE) else None
+
+        sys.settrace(call)
         try:
-            test_guard.test_method_runs_on_a_device_as_on_the_cpu_and_no_step_waits(name, form)
-        except Exception as error:
-            print(f"  {name}: {type(error).__name__}: {str(error).strip()[:110]!r}", flush=True)
-            return CAUGHT
-    return MISSED
+            return (yield)
+        finally:
+            sys.settrace(None)
+
+
+class Word:
+    """Keeps what the first test to fail has said."""
+
+    said = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            said = getattr(report.longrepr, "reprcrash", None) or report.longrepr
+            self.said = f"{report.nodeid.partition('::')[2]}: {getattr(said, 'message', said)}"
+
+
+def guarded(tests: list[str], plugin: object) -> bool:
+    """Run tests until one fails; hide what they print. Returns whether one has."""
+    words = ["-x", "-q", "--numprocesses=0", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
+    with redirect_stdout(io.StringIO()):
+        return bool(pytest.main([*words, *tests], plugins=[plugin]))
+
+
+def reached() -> dict[tuple[str, int], list[str]]:
+    """Return the tests of the guard that run each line, found in a process of its own."""
+    ours, theirs = multiprocessing.Pipe(duplex=False)
+
+    def find() -> None:
+        found = Reached()
+        assert not guarded(list(map(str, GUARD)), found), "the guard fails as it is"
+        theirs.send(found.tests)
+
+    child = multiprocessing.get_context("fork").Process(target=find)
+    child.start()
+    tests = ours.recv()
+    child.join()
+    return tests
+
+
+def told(mutant: Mutant, tests: list[str]) -> int:
+    """Run the tests that reach a mutant, print what the one that fails says; return the outcome."""
+    sys.meta_path.insert(0, Instead(mutant))
+    word = Word()
+    failed = guarded(tests, word)
+    print("  " + " ".join(word.said.split())[:150], flush=True)
+    return CAUGHT if failed else MISSED
 
 
 def main() -> None:
@@ -124,18 +190,21 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    os.chdir(ROOT)
     for folder in (ROOT, ROOT / "tests", Path(__file__).parent):
         sys.path.insert(0, str(folder))
-    caught = 0
+    tests, caught = reached(), 0
     for total, mutant in enumerate(mutants(sys.argv[1] if len(sys.argv) > 1 else ""), 1):
+        here = tests.get((str(mutant.path), mutant.line), [])
         print(f"{mutant.path.relative_to(ROOT)}:{mutant.line} {mutant.was[:80]!r}", flush=True)
         child = os.fork()
         if not child:
-            sys.meta_path.insert(0, Instead(mutant))
-            os._exit(guarded())
+            os._exit(told(mutant, here) if here else UNREACHED)
         _, status = os.waitpid(child, 0)
-        caught += os.waitstatus_to_exitcode(status) != MISSED
-        print(f"{caught} of {total} caught", flush=True)
+        code = os.waitstatus_to_exitcode(status)
+        caught += code not in (MISSED, UNREACHED)
+        words = "no test comes here, " if code == UNREACHED else ""
+        print(f"{words}{caught} of {total} caught", flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Places:
         self.pinned: set[int] = set()
         self.drifting: set[int] = set()  # made inside a formula of torch, for whatever it meets
         self.waits: Counter[str] = Counter()  # what waited, and where in the package
-        self.copies: Counter[str] = Counter()  # those to the device that no host waits for
+        self.copies: Counter[str] = Counter()  # those that no host waits for
 
     def of(self, x: Tensor) -> torch.device:
         """Return the place; what nobody has placed was made beside torch, by numpy say."""
@@ -101,7 +101,11 @@ class Kernels(TorchDispatchMode):
             place, wide = self._index(name, args, wide)
         elif name in COPIES and on_gpu and wide:
             place = places.of(args[0])
-            places.wait(f"{name} to {place.type}")
+            awaited = not any([*args[2:], kwargs.get("non_blocking")])
+            if not awaited and any(x.untyped_storage()._cdata in places.pinned for x in wide):
+                places.copies[site()] += 1
+            else:
+                places.wait(f"{name} to {place.type}")
             wide = []
         if on_gpu and wide:
             told = [(tuple(x.shape), str(places.of(x))) for x in inputs]
@@ -185,6 +189,7 @@ class Moves(TorchFunctionMode):
             elif rest and (rest[0] is None or isinstance(rest[0], torch.device | str | int)):
                 kwargs["device"] = rest.pop(0)
             named = kwargs.pop("device", None)
+            rest = [] if rest[:1] == [None] else rest  # no type either, as modules say it
             wanted = wanted if named is None else torch.device(named)
         else:
             rest, kwargs = [], {}

@@ -9,16 +9,28 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from life import Form, Life, live
+from life import Form, Life, live, resnet
 from pretend import CPU, CUDA, pretended
+from tiny import tokenize
 
 from pfedmma_dist.clip import attention
+from pfedmma_dist.clip.freeze import freeze
+from pfedmma_dist.clip.model import FINAL
 from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.learning import CorrectionConfig
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.methods.lora_options import Form as LoRAForm
+from pfedmma_dist.methods.lora_options import Train
+from pfedmma_dist.methods.merging import Merge
 
 FORMS = [Form(*choice) for choice in product((torch.float32, torch.bfloat16), *[(False, True)] * 2)]
 PAIRS = [(FORMS[i], FORMS[-1 - i]) for i in range(len(FORMS) // 2)]
+VARIANTS = [
+    {"merge": Merge.product, "dropout": 0.25},
+    {"train": Train.alternate},
+    {"ranks": [1, 2], "merge": Merge.norm},
+    {"form": LoRAForm.decomposed},
+]
 CASES = [(name, form) for i, name in enumerate(METHODS) for form in PAIRS[i % len(PAIRS)]]
 
 
@@ -43,6 +55,30 @@ def test_correction_runs_on_a_device_as_on_the_cpu_and_no_step_waits(name: Corre
     same(there, live("fedpgp", form, CPU, **words))
 
 
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_variant_of_lora_runs_on_a_device_as_on_the_cpu(options: dict[str, object]) -> None:
+    form = FORMS[1]
+    with pretended() as places:
+        there = live("lora", form, CUDA, places, options=options)
+    same(there, live("lora", form, CPU, options=options))
+
+
+def test_image_tower_that_is_no_vit_and_hashes_are_the_same_on_a_device() -> None:
+    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def told(device: torch.device) -> tuple[torch.Tensor, str, str]:
+        clip = freeze(resnet(), tokenize, device, torch.float32)
+        [final] = clip.freeze(pixels, (FINAL,))
+        assert final.device == device
+        return final.cpu(), clip.image_hash(), clip.text_hash()
+
+    with pretended():
+        there = told(CUDA)
+    here = told(CPU)
+    torch.testing.assert_close(there[0], here[0], rtol=1e-6, atol=1e-6)
+    assert there[1:] == here[1:]
+
+
 def same(there: Life, here: Life) -> None:
     """Hold a life on a device to the numbers of one on the CPU, and to no wait in a step."""
     np.testing.assert_allclose(there.losses, here.losses, rtol=0, atol=1e-6)
@@ -51,3 +87,4 @@ def same(there: Life, here: Life) -> None:
     for ours, theirs in zip(there.rows, here.rows, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
     assert not there.per_step, there.per_step
+    assert there.num_batches and not there.per_batch, there.per_batch

@@ -18,6 +18,7 @@ def test_features_stay_where_they_fit_and_are_the_same(monkeypatch: pytest.Monke
     monkeypatch.setattr(carry, "AT_ONCE", 1000)  # several parts, and rows larger than that
     with pretended():
         federation = born("pfedmma", FORM, CUDA, tiny_config())
+        federation.rehearse()
         train, kinds = federation.sources.train, federation.method.images
         stays = train.to_device(HALF)
         assert (stays.place, train.place) == ("gpu", "ram")

@@ -18,7 +18,7 @@ from torch import Tensor
 from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.plain_text import PlainText
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.clip.text_tree import Tree
+from pfedmma_dist.clip.text_tree import Tree, barred
 
 TEMPLATE = "a photo of a {}."
 WIDTH = 24
@@ -74,6 +74,13 @@ def test_a_token_reads_what_stands_before_it_in_its_own_sequence() -> None:
         [1, 0, 0, 1, 1, 0],
         [1, 0, 0, 1, 1, 1],
     ]
+
+
+def test_mask_that_a_gpu_adds_bars_what_is_not_read_and_starts_rows_at_16_bytes() -> None:
+    mask = grown([1, 6, 9, 0], [1, 7, 8, 9]).mask
+    added = barred(mask, torch.bfloat16)
+    assert torch.equal(added == 0, mask) and torch.equal(added == -torch.inf, ~mask)
+    assert added.stride() == (8, 1)
 
 
 def test_every_sequence_keeps_an_end_of_its_own() -> None:

@@ -122,7 +122,7 @@ def test_last_rows_equal_the_whole_block(dtype: torch.dtype, rows: list[int], ma
     x, tower, adapters = stream(dtype), random_clip(dtype).image, Adapters.random(1, WIDTH, dtype)
     mask = random_mask() if masked else None
     block = blocks_of(dtype).resblocks[-1]
-    out = tower.last_rows(x, torch.tensor(rows), adapters, mask)
+    out = tower.last_rows(x, torch.tensor(rows), adapters, mask[rows] if masked else None)
     expected = block(x, attn_mask=additive(mask, dtype) if masked else None)
     expected = (expected + adapters(DEPTH - 1, block.ln_1(x)))[:, rows]
     assert_same(out, expected)

@@ -9,8 +9,11 @@ import signal
 import sys
 from collections.abc import Callable
 
+import torch
+
 from pfedmma_dist import command, train
 from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.trainer import LocalTrainer
 from pfedmma_dist.run import signals
 
 
@@ -21,11 +24,21 @@ def twice() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def fill() -> None:
+    """Leave the device no memory for another step."""
+
+    def full(*words: object, **more: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    LocalTrainer.gradient = full
+
+
 MISHAPS: dict[str, Callable[[], None]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "twice": twice,
     "hang": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    "fill": fill,
     "orphan": lambda: os.kill(os.getppid(), signal.SIGKILL),
 }
 

@@ -8,6 +8,7 @@ import pytest
 from ranks import ranks
 from runs import Lab, call, checkpoints, make_lab, outcome
 
+from pfedmma_dist.command import MEND
 from pfedmma_dist.run.signals import STOPPED
 
 HOST = socket.gethostname()
@@ -51,6 +52,22 @@ def test_rank_that_does_not_come_is_given_up_by_name(
         assert "Traceback" not in told
     assert call(words) == 0
     assert outcome(lab.folder(f"given up in {phase}")) == outcome(lab.folder("whole"))
+
+
+def test_rank_without_memory_says_what_takes_it_and_the_run_goes_on_later(
+    lab: Lab, tmp_path: Path
+) -> None:
+    words = lab.words("full", run__checkpoint_every=1)
+    with ranks(words, tmp_path / "logs", ("fill", 1, 2)) as started:
+        assert [started.code(rank) for rank in (0, 1)] == [1, MEND]
+        told = [log.read_text() for log in started.logs]
+    assert (
+        "[rank 1] error: federation.batch_size: cpu has no room for a step of training" in told[1]
+    )
+    assert "another rank has gone" in told[0] and "Traceback" not in told[0] + told[1]
+    assert checkpoints(lab.folder("full"))[-1] in ("round_000002", "round_000003")
+    assert call(words) == 0
+    assert outcome(lab.folder("full")) == outcome(lab.folder("whole"))
 
 
 def test_stop_signal_does_not_wait_for_a_rank_that_hangs(lab: Lab, tmp_path: Path) -> None:
