@@ -57,10 +57,10 @@ def _rows(federation: "Federation", examiner: Examiner) -> int:
 
 def _seconds_of_one(federation: "Federation", classifier: Classifier, images: int) -> float:
     """Return what one client will take: its class side, and so many images."""
-    here = next((shard for shard in federation.hosted if len(federation.shards[shard])), None)
-    if here is None:
+    shards = federation.by_shard(those_to_score(federation), federation.hosted)
+    client = next((own[:1] for own in shards if len(own)), None)  # others have no features
+    if client is None:
         return 0.0
-    client = federation.shards[here][:1]
     held = federation.start(client, training=False)
     small = replace(classifier, batch_size=TIMED_BATCH)
 

@@ -134,3 +134,20 @@ def test_long_last_scoring_is_told_with_the_key_that_shortens_it(
     assert "evaluate.clients=2 makes it about" in told
     assert "base_novel_images" not in told
     assert foresight.foresee(tiny_federation(PromptFL, **SOME)).rows == 1
+
+
+def test_last_scoring_is_timed_by_a_client_that_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    federation = tiny_federation(PFedMMA, evaluate={"clients": "participants"}, **SOME)
+    monkeypatch.setattr(foresight, "UNTIMED", 0)
+    begin, asked = federation.start, []
+
+    def start(clients: np.ndarray, **words: bool) -> object:
+        asked.extend(clients.tolist())
+        return begin(clients, **words)
+
+    monkeypatch.setattr(federation, "start", start)
+    foresight.foresee(federation)
+    scored = federation.trained(2)
+    assert federation.shards[0][0] not in scored  # the first of all has no features
+    assert asked
+    assert np.isin(asked, scored).all()
