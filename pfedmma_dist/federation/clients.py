@@ -31,6 +31,7 @@ class ClientStore:
         self._shard_of = np.full(most + 1, -1, np.int64)
         for shard, own in shards.items():
             self._shard_of[own] = shard
+        self._has_row = np.zeros(most + 1, bool)
         self._slots: dict[int, dict[int, int]] = {shard: {} for shard in shards}
         self._table, self._free = RowTable(template.numel()), []  # places that hold nobody's row
         self._stamps: dict[int, dict[int, int]] = {shard: {} for shard in shards}
@@ -43,7 +44,8 @@ class ClientStore:
 
     def have_trained(self, clients: np.ndarray) -> np.ndarray:
         """Return whether each of these hosted clients has trained [G] bool."""
-        return np.array([int(c) in self._slots[self._shard(int(c))] for c in clients], bool)
+        assert (self._shard_of[clients] >= 0).all(), "a client that is hosted elsewhere"
+        return self._has_row[clients]
 
     def gather(self, clients: np.ndarray) -> Tensor:
         """Return the rows [G, P] of hosted clients on the device, the template where unseen."""
@@ -66,6 +68,7 @@ class ClientStore:
         states = state.states if isinstance(state, Parts) else [dict(state)]
         _refuse_strange(shard, states, self.template.numel(), trained)
         self._free += self._slots[shard].values()
+        self._has_row[[*self._slots[shard]]] = False
         self._slots[shard], self._stamps[shard], self._pieces[shard] = {}, {}, ()
         newest = {client: n for n, part in enumerate(states) for client in part["ids"].tolist()}
         for n, part in enumerate(states):
@@ -87,6 +90,7 @@ class ClientStore:
         place = slots.get(client)
         if place is None:
             place = slots[client] = self._free.pop() if self._free else self._table.count
+            self._has_row[client] = True
         self._table.write(place, row)
         if self._table.in_memory > self.budget:
             self._table.move_to(self.folder)

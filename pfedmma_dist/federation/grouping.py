@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pfedmma_dist.federation.classify import Group
+from pfedmma_dist.federation.cohort import longest_first
 from pfedmma_dist.quantities.sampled import Sample
 from pfedmma_dist.rng import generator
 
@@ -86,5 +87,6 @@ def _scores_all(federation: "Federation", num_clients: int) -> bool:
 
 def _hosted(federation: "Federation", clients: np.ndarray) -> np.ndarray:
     """Return those of these clients that are hosted here, in the order of their cohorts."""
-    cohorts = federation.cohorts(clients)
-    return np.concatenate([np.empty(0, np.int64), *(cohort.clients for cohort in cohorts)])
+    shards = federation.by_shard(clients, federation.hosted)
+    ordered = (longest_first(own, federation.steps) for own in shards)
+    return np.concatenate([np.empty(0, np.int64), *ordered])
