@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pfedmma_dist.run import manifest
+from pfedmma_dist.run import stored
 from pfedmma_dist.run.loading import load
 from pfedmma_dist.world import World
 
@@ -16,7 +16,7 @@ RANKS = """
 import sys
 from pathlib import Path
 import torch
-from pfedmma_dist.run import manifest
+from pfedmma_dist.run import manifest, stored
 from pfedmma_dist.run.checkpoint import CheckpointError, save
 from pfedmma_dist.run.loading import load
 from pfedmma_dist.world import World
@@ -38,7 +38,7 @@ state = (shards, {"shared": torch.ones(2)}, meta, 2)
 round_index = loaded.round_index + 1 if loaded else 1
 save(folder, world, round_index, *state)
 if world.rank == world.size - 1:
-    manifest.save_file = full
+    stored.save_file = full
 try:
     save(folder, world, round_index + 1, *state)
 except CheckpointError as error:
@@ -51,7 +51,7 @@ def alone(program: list[str]) -> None:
     """Run the one rank in this process."""
     with pytest.MonkeyPatch.context() as context:
         context.setattr(sys, "argv", program)
-        context.setattr(manifest, "save_file", manifest.save_file)  # to be put back
+        context.setattr(stored, "save_file", stored.save_file)  # to be put back
         runpy.run_path(program[0])
 
 
