@@ -49,7 +49,7 @@ class ClientStore:
 
     def gather(self, clients: np.ndarray) -> Tensor:
         """Return the rows [G, P] of hosted clients on the device, the template where unseen."""
-        return torch.stack([self._row(int(client)) for client in clients]).to(self.device)
+        return self._rows(clients).to(self.device)
 
     def scatter(self, clients: np.ndarray, rows: Tensor) -> None:
         """Keep the rows [G, P] of hosted clients."""
@@ -97,9 +97,16 @@ class ClientStore:
         self._time += 1
         self._stamps[shard][client] = self._time
 
-    def _row(self, client: int) -> Tensor:
-        place = self._slots[self._shard(client)].get(client)
-        return self.template if place is None else self._table.read(place)
+    def _rows(self, clients: np.ndarray) -> Tensor:
+        """Return the rows [n, P] of hosted clients."""
+        rows = torch.empty(len(clients), self.template.numel())
+        for row, client in zip(rows, clients.tolist(), strict=True):
+            place = self._slots[self._shard(client)].get(client)
+            if place is None:
+                row.copy_(self.template)
+            else:
+                self._table.read_into(row, place)
+        return rows
 
     def _shard(self, client: int) -> int:
         shard = int(self._shard_of[client]) if client < len(self._shard_of) else -1
@@ -141,7 +148,7 @@ class ShardState(Changing):
     def chunks(self, ids: np.ndarray) -> Iterator[Tensor]:
         step = max(1, CHUNK // max(1, 4 * self.width))
         for start in range(0, len(ids), step):
-            yield torch.stack([self._store._row(i) for i in ids[start : start + step].tolist()])
+            yield self._store._rows(ids[start : start + step])
 
 
 def _refuse_strange(
