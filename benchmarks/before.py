@@ -104,7 +104,8 @@ def main() -> None:
                 given = words(clients, asked.participants, asked.rounds, Path(home) / "run")
                 given += ["evaluate.clients=participants"] if scored == "trained" else []
                 costs = measured(tree, scored, asked.rounds, given)
-            cells = [f"{costs[one]:,.3g}" if one in costs else "" for one in COLUMNS]
+            told = [costs.get(one) for one in COLUMNS]
+            cells = ["" if x is None else f"{x:,.0f}" if x >= 100 else f"{x:.3g}" for x in told]
             print(f"| {clients:,} | {name} | {scored} | {' | '.join(cells)} |", flush=True)
 
 
