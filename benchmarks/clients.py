@@ -173,11 +173,13 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def hold(trained: int, clients: int, width: int, memory: float, num_shards: int = 8) -> list[Costs]:
-    """Let clients train one after another, 100 a round; return what each tenth of them cost.
+def hold(
+    trained: int, clients: int, width: int, memory: float, parts: int = 10, num_shards: int = 8
+) -> list[Costs]:
+    """Let clients train one after another, 100 a round; return what each part of them cost.
 
     Their rows are as wide as ViT-B/16's; training is an addition. memory: MiB of rows that are held
-    in memory. A checkpoint is saved after each tenth.
+    in memory. A checkpoint is saved after each part.
     """
     torch.set_num_threads(1)
     chosen = np.random.default_rng(0).choice(clients, trained, replace=False)
@@ -192,15 +194,15 @@ def hold(trained: int, clients: int, width: int, memory: float, num_shards: int 
         store = ClientStore(
             torch.zeros(width), shards, torch.device("cpu"), memory * 2**20, folder / "rows"
         )
-        for tenth, part in enumerate(np.array_split(chosen, 10)):
+        for index, part in enumerate(np.array_split(chosen, parts)):
             clock = Clock()
             with clock.on("CPU ms a participant"):
                 for round_clients in np.array_split(part, max(1, len(part) // 100)):
                     for client in round_clients[:, None]:
-                        store.scatter(client, store.gather(client) + tenth)
+                        store.scatter(client, store.gather(client) + index)
             with clock.on("CPU s of a save"):
                 state = {shard: store.state(shard) for shard in shards}
-                path = checkpoint.save(folder, World.alone(), tenth + 1, state, {}, meta, 1)
+                path = checkpoint.save(folder, World.alone(), index + 1, state, {}, meta, 1)
             clock.costs["CPU ms a participant"] *= 1000 / len(part)
             clock.costs["MiB written"] = sum(
                 (path / f"shard_{shard:03d}.safetensors").stat().st_size for shard in shards
@@ -209,6 +211,19 @@ def hold(trained: int, clients: int, width: int, memory: float, num_shards: int 
             clock.costs["resident MiB"] = resident_mib()
             found.append({"trained": len(store)} | clock.costs)
     return found
+
+
+def held(trained: int, clients: int, width: int, memory: float) -> dict[str, Costs]:
+    """Return what tenths of the clients cost, and before and after them one that is held in memory
+    alone, each in a process of its own."""
+    alone = partial(hold, max(1, trained // 10), clients, width, float("inf"), 1)
+    columns = {"in memory": apart(alone)[0]}
+    for costs in apart(partial(hold, trained, clients, width, memory)):
+        columns[f"{costs['trained']:,} trained"] = costs
+    columns["in memory again"] = apart(alone)[0]
+    for costs in columns.values():
+        del costs["trained"]
+    return columns
 
 
 def resident_mib() -> float:
@@ -272,9 +287,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--small", action="store_true", help="a try: 10 and 100 clients")
     args = parser.parse_args(argv)
     if args.rows:
-        found = apart(partial(hold, args.rows, args.clients[-1], args.width, args.memory))
-        parts = {f"{costs.pop('trained'):,} trained": costs for costs in found}
-        print("\n".join(table(parts, exponents=False)))
+        print("\n".join(table(held(args.rows, args.clients[-1], args.width, args.memory), False)))
         return
     clients, rounds = ((10, 100), 1) if args.small else (args.clients, args.rounds)
     columns: dict[str, Costs] = {}

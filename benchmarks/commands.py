@@ -22,6 +22,10 @@ WORDS = {
     "train federation.ronds=3": ["pfedmma_dist.train", "federation.ronds=3"],
     "cost --help": ["pfedmma_dist.cost", "--help"],
     "launch.sweep --help": ["launch.sweep", "--help"],
+    "cache --help": ["pfedmma_dist.cache", "--help"],
+    "prepare --help": ["pfedmma_dist.prepare", "--help"],
+    "evaluate --help": ["pfedmma_dist.evaluate", "--help"],
+    "pretrain --help": ["pfedmma_dist.pretrain", "--help"],
     "launch.sweep table_label_shift.yaml --dry-run": [
         "launch.sweep", "configs/sweep/table_label_shift.yaml", "data.root=DATA", "--dry-run",
     ],

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from launch.plan import PlannedRun, Sweep, check_ranks, expanded
 from launch.runs import is_sweep
-from launch.sweep import count_of, processes, show, start_here, states_of
+from launch.sweep import processes, show, start_here, states_of
 from launch.table import FORMATS, tell_remarks
+from launch.words import count_of
 from pfedmma_dist import command
 from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.config.merge import shown

@@ -14,6 +14,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from launch.gpus import are_there
 from launch.stop import SIGNALS
 
 PRELOADED = (
@@ -33,9 +34,7 @@ threads afterwards; torchrun, too, gives its ranks the first of these."""
 
 def can_fork() -> bool:
     """Whether runs may be started so: CUDA does not outlive a fork, and was never tried with it."""
-    import torch
-
-    return not torch.cuda.is_available()
+    return not are_there()
 
 
 class Fork:

@@ -13,6 +13,7 @@ from typing import Any
 
 from launch.books import COLUMNS, PLAN
 from launch.grid import ROW, check_exclude, matches, need_text
+from pfedmma_dist.adoption import adopt
 from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.command_line import read, unread, with_default
 from pfedmma_dist.config.documents import Word, parsed, read_layer
@@ -24,12 +25,11 @@ from pfedmma_dist.config.presets import alike, find
 from pfedmma_dist.config.shards import num_shards
 from pfedmma_dist.config.words import word_layer
 from pfedmma_dist.data.sets.registry import SOURCES
-from pfedmma_dist.methods import METHODS
+from pfedmma_dist.outline import outlines
 from pfedmma_dist.reading import FORMAT
 from pfedmma_dist.run.files import write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.spelling import quoted
-from pfedmma_dist.start import adopt
 
 Reader = Callable[[list[str]], Config]
 """Reads the words of a command line."""
@@ -73,7 +73,7 @@ class PlannedRun:
     @property
     def name(self) -> str:
         """Return what the run is called within its sweep."""
-        return self.folder.path.name
+        return Path(self.config.run.folder).name
 
 
 def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
@@ -103,7 +103,7 @@ def expanded(file: str, sweep: Sweep, words: Iterable[str]) -> list[PlannedRun]:
     for key, values in grid.items():
         need_text(file, key, values)
     points = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
-    read_once = partial(read, methods=METHODS, sources=SOURCES, layer_of=cache(word_layer))
+    read_once = partial(read, methods=outlines(), sources=SOURCES, layer_of=cache(word_layer))
     runs = [
         _planned(file, row, point, [*sweep.base, *own, *_words(point), *overrides], read_once)
         for point in points  # outside, so that all rows soon have a first run
@@ -133,14 +133,14 @@ def unread_everywhere(runs: Iterable[PlannedRun]) -> list[str]:
 
 def adoption_warnings(runs: Iterable[PlannedRun]) -> list[str]:
     """Say what is odd about what the runs' folders hold, once each."""
-    told = [words for run in runs for level, words in adopt(run.config, run.folder)
+    told = [words for run in runs for level, words in adopt(run.config, run.folder, outlines())
             if level >= logging.WARNING]  # fmt: skip
     return list(dict.fromkeys(told))
 
 
 def is_finished(run: PlannedRun) -> bool:
     """Whether the run's folder holds its result; ValueError where it holds that of another run."""
-    adopt(run.config, run.folder)
+    adopt(run.config, run.folder, outlines())
     return run.folder.result.exists()
 
 
@@ -206,5 +206,5 @@ def _planned(
     folder = Path(config.run.folder or Path("runs") / Path(file).stem).expanduser() / name
     config.run.folder = str(folder)
     words = [*words, f"run.folder={folder}"]
-    ids = digest(config, METHODS), digest_of_format_0(config, METHODS)
+    ids = digest(config, outlines()), digest_of_format_0(config, outlines())
     return PlannedRun(row, dict(point), words, config, *ids)

@@ -15,6 +15,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from launch.words import PROCESSES, parser
+
+if __name__ == "__main__":  # what the words decide is told before the rest is imported
+    parser().parse_intermixed_args()
+
 from launch.array import submit_arrays
 from launch.cluster import Cluster, read_cluster, refuse_without_slurm
 from launch.forks import can_fork
@@ -40,14 +45,10 @@ from pfedmma_dist.results.tables import tables
 from pfedmma_dist.run.signals import STOPPED
 from pfedmma_dist.spelling import spelled
 
-PROCESSES = 2
-"""On this machine, where nobody says how many: runs at a time, of a rank each. Where runs cannot be
-forked, ranks of one run at a time: each takes a GPU of its own."""
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
-    words = _parser().parse_intermixed_args(argv)
+    words = parser().parse_intermixed_args(argv)
     try:
         cluster = _cluster(words)
         runs = plan(words.sweep, words.words)
@@ -192,39 +193,6 @@ def _cluster(words: argparse.Namespace) -> Cluster | None:
                 "array_parallelism"
             )
     return read_cluster(words.cluster)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m launch.sweep",
-        description="Run a sweep on this machine and print its table, or submit it to a cluster.",
-    )
-    parser.add_argument("sweep", metavar="SWEEP.yaml", help="such as configs/sweep/*.yaml")
-    parser.add_argument(
-        "words",
-        metavar="key=value",
-        nargs="*",
-        help="for every run; for a key of the grid its values; run.folder is the sweep's folder",
-    )
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--cluster", metavar="X.yaml", help="submit SLURM arrays: slurm/*.yaml")
-    place.add_argument("--local", action="store_true", help="run on this machine; the default")
-    parser.add_argument("--ranks", metavar="N", type=count_of, help="of each run here; 1")
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=count_of,
-        help=f"runs at a time here, which share the cores where run.threads is null; {PROCESSES}, "
-        "with --ranks 1; on a machine with GPUs one, of so many ranks",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print the runs, start none")
-    return parser
-
-
-def count_of(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return int(text)
 
 
 if __name__ == "__main__":

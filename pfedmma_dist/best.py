@@ -11,7 +11,7 @@ import numpy as np
 
 from pfedmma_dist.config.choices import Select
 from pfedmma_dist.federation.federation import Federation
-from pfedmma_dist.run import checkpoint, loading, manifest, selection
+from pfedmma_dist.run import checkpoint, loading, manifest, selection, stored
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.manifest import candidates, round_of, shard_file
 from pfedmma_dist.run.together import TogetherError
@@ -51,7 +51,7 @@ class Best:
             path = self.folder.best / f"round_{self.round:06d}"
             record = manifest.read(path)
             for name in (manifest.SERVER, *map(shard_file, self.federation.hosted)):
-                manifest.verify(path, record, name)
+                stored.verify(path, record, name)
 
     def prune(self) -> None:
         """Delete the states that no checkpoint leads back to; rank 0's to call."""

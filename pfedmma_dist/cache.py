@@ -21,6 +21,11 @@ import time
 from functools import partial
 from pathlib import Path
 
+from pfedmma_dist import glance
+
+if __name__ == "__main__":  # before imports of seconds
+    glance.leave_with(lambda: __doc__)
+
 from pfedmma_dist import command
 from pfedmma_dist.clip.entries import (
     Entry,

@@ -6,13 +6,18 @@ sizes where keys say so. The run itself is left as it is; the scores go to
 RUN/evaluations/<hash of the configuration>.json.
 
 --search first chooses the options that a method leaves to validation images, as Tip-Adapter's alpha
-and beta are, on those of data.validation, and scores with what it chose.
+and beta are, on those of data.validation, and scores with what it chose. --help, -h: this text.
 """
 
 import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
+
+from pfedmma_dist import glance
+
+if __name__ == "__main__":  # before imports of seconds
+    glance.leave_with(lambda: __doc__)
 
 from pfedmma_dist import command
 from pfedmma_dist.build import attach_features, zero_shot
@@ -43,6 +48,9 @@ SEARCH = "--search"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    if {"--help", "-h"} & {*words}:
+        sys.stdout.write(__doc__)
+        return 0
     if not words or words[0].startswith("-") or not (Path(words[0]) / "config.yaml").is_file():
         given = words[0] if words else "RUN"
         inside = Path(given).parent  # a file of the run's, as one completes it

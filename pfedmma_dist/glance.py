@@ -34,3 +34,10 @@ def leave_early(
         if speaks():
             sys.stderr.write(f"error: {spelled(str(error))}\n")
         sys.exit(2)  # command.MEND
+
+
+def leave_with(manual: Callable[[], str]) -> None:
+    """End the process with the text of `--help` where that is asked for."""
+    if not {"--help", "-h"}.isdisjoint(sys.argv[1:]):
+        sys.stdout.write(manual())
+        sys.exit(0)

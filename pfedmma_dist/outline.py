@@ -1,7 +1,7 @@
 """The methods in outline: names, first words and options, out of their source, without torch.
 
-A method's file imports torch, which takes seconds; who asks for `--help`, or has misspelt a key,
-waits for none of it. An outline checks no value: `__post_init__` is the method's own.
+A method's file imports torch, which takes seconds; who asks for `--help`, has misspelt a key, or
+plans a sweep waits for none of it. Options are whole, with the checks of their values.
 """
 
 import ast
@@ -22,6 +22,7 @@ TOLD = {"name", "Options"}
 """What is kept of a class that holds no data and is no Enum: of a method."""
 
 
+@cache
 def outlines() -> dict[str, type]:
     """Return METHODS in outline: name -> class with its docstring and its `Options`."""
     listed = next(node.value for node in _tree(HOME).body if "ALL" in _bound(node))
@@ -34,33 +35,60 @@ def _value(module: str, name: str) -> Any:
     """Return what a name means in a module of ours, of which no more is run than that needs."""
     node = next((node for node in _tree(module).body if name in _bound(node)), None)
     if node is None:
-        return getattr(builtins, name)
+        is_module = module == HOME and _path(f"{module}.{name}").exists()
+        return _Inside(f"{module}.{name}") if is_module else getattr(builtins, name)
     if isinstance(node, ast.ImportFrom):
         [real] = [item.name for item in node.names if (item.asname or item.name) == name]
         is_ours = node.module.startswith(PACKAGE) and not node.module.startswith(LIGHT)
         imported = importlib.import_module
         return _value(node.module, real) if is_ours else getattr(imported(node.module), real)
-    if isinstance(node, ast.ClassDef):
-        node = _without_functions(node)
-    space, inside = vars(_module(module)), set().union(*map(_bound, getattr(node, "body", [])))
-    for used in {item.id for item in ast.walk(node) if isinstance(item, ast.Name)}:
-        if used != name and used not in inside:
-            space[used] = _value(module, used)
+    node = _told(node) if isinstance(node, ast.ClassDef) else node
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.FunctionDef):
+            _without_hints(inner)
+    space = vars(_module(module))
+    for used in _used(node) - {name}:
+        space[used] = _value(module, used)
     exec(compile(ast.Module([node], []), _path(module), "exec"), space)
     return space[name]
 
 
-def _without_functions(node: ast.ClassDef) -> ast.ClassDef:
-    """Return a class with no more than its docstrings and values; of a method, what it tells."""
-    holds = node.decorator_list or any(ast.unparse(base) == "Enum" for base in node.bases)
-    body = [
-        line
-        for line in node.body
-        if isinstance(line, ast.Expr) or (_bound(line) if holds else _bound(line) & TOLD)
-    ]
-    body = [line for line in body if not isinstance(line, ast.FunctionDef)]
-    return ast.ClassDef(node.name, node.bases, [], body or [ast.Pass()], node.decorator_list,
+class _Inside:
+    """What a module of ours means by its names, each looked up when it is asked for."""
+
+    def __init__(self, module: str) -> None:
+        self._home = module
+
+    def __getattr__(self, name: str) -> Any:
+        return _value(self._home, name)
+
+
+def _told(node: ast.ClassDef) -> ast.ClassDef:
+    """Return a class that holds data or is an Enum as it is; of a method, what it tells."""
+    if node.decorator_list or any(ast.unparse(base) == "Enum" for base in node.bases):
+        return node
+    body = [line for line in node.body if isinstance(line, ast.Expr) or _bound(line) & TOLD]
+    return ast.ClassDef(node.name, node.bases, [], body or [ast.Pass()], [],
                         lineno=node.lineno, col_offset=0)  # fmt: skip
+
+
+def _without_hints(function: ast.FunctionDef) -> None:
+    """Take the annotations from a function: they may name what torch holds."""
+    function.returns = None
+    for each in ast.walk(function.args):
+        if isinstance(each, ast.arg):
+            each.annotation = None
+
+
+def _used(node: ast.stmt) -> set[str]:
+    """Return the names that a statement takes from its module."""
+    own = set().union(*map(_bound, getattr(node, "body", [])))
+    for item in ast.walk(node):
+        own |= {item.arg} if isinstance(item, ast.arg) else set()
+        own |= (
+            {item.id} if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store) else set()
+        )
+    return {item.id for item in ast.walk(node) if isinstance(item, ast.Name)} - own
 
 
 def _bound(node: ast.stmt) -> set[str]:

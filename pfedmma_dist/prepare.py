@@ -19,6 +19,13 @@ import time
 from functools import partial
 from pathlib import Path
 
+from pfedmma_dist import glance
+from pfedmma_dist.data.download.catalogue import ORIGINS, manual
+from pfedmma_dist.data.sets.registry import SOURCES, read
+
+if __name__ == "__main__":  # before imports of seconds
+    glance.leave_with(lambda: manual(__doc__, SOURCES))
+
 import numpy as np
 import torch
 from rich.console import Console
@@ -29,12 +36,10 @@ from pfedmma_dist.clip.alike import refuse_alike
 from pfedmma_dist.config.command_line import FLAGS
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.presets import find
-from pfedmma_dist.data.download.catalogue import ORIGINS
 from pfedmma_dist.data.download.fetch import Steps, obtain
 from pfedmma_dist.data.download.parts import Origin, guide
 from pfedmma_dist.data.images.files import CHECK_SPAN
 from pfedmma_dist.data.images.images import Images, without
-from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.overview import client_table, image_table, owner_table
@@ -65,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     flags = {word for word in words if word.startswith("-") and "=" not in word}
     if flags & {"--help", "-h"}:
-        sys.stdout.write(_manual())
+        sys.stdout.write(manual(__doc__, SOURCES))
         return 0
     rest = [word for word in words if word not in (DOWNLOAD, DESCRIBE)]
     known = (DOWNLOAD, DESCRIBE, *FLAGS)
@@ -119,7 +124,7 @@ def _listed(cfg: Config, origin: Origin | None, steps: Steps | None) -> Images:
     """
     root, name = Path(cfg.data.root).expanduser(), cfg.data.name
     try:
-        return registry.read(cfg.data, cfg.seed, Path(cfg.clip.cache_folder))
+        return read(cfg.data, cfg.seed, Path(cfg.clip.cache_folder))
     except (ValueError, OSError) as error:
         if origin is None:
             raise ValueError(error) from error
@@ -233,7 +238,7 @@ def _spelled_out(word: str) -> str:
         or find(word)
         or Path(word).suffix in (".yaml", ".yml")
         or "/" in word
-        or (os.path.isdir(word) and word not in registry.SOURCES)
+        or (os.path.isdir(word) and word not in SOURCES)
     ):
         return word
     preset = f"configs/data/{word}.yaml"
@@ -243,16 +248,6 @@ def _spelled_out(word: str) -> str:
 def _show(title: str, table: Table) -> None:
     sys.stdout.write(f"{spelled(title)}\n")
     Console(width=None if sys.stdout.isatty() else WIDTH).print(table, "")
-
-
-def _manual() -> str:
-    """Return the text of --help."""
-    lines = [__doc__, "data sets, and what --download fetches of them:"]
-    for name in registry.SOURCES:
-        origin = ORIGINS.get(name)
-        sizes = [archive.size for archive in origin.archives] if origin else []
-        lines.append(f"  {name:<18}{' + '.join(sizes) or 'nothing'}")
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -5,11 +5,16 @@ the same command goes on. FOLDER then holds mini_clip.safetensors and its card, 
 pfedmma_dist/assets. `--score FILE` scores weights that are there and renews the card beside them.
 """
 
-import argparse
 import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from pfedmma_dist.pretraining.recipe import Recipe
+from pfedmma_dist.pretraining.words import parser
+
+if __name__ == "__main__":  # what the words decide is told before imports of seconds
+    parser(__doc__).parse_args()
 
 import torch
 
@@ -19,7 +24,6 @@ from pfedmma_dist.clip.model import Tokenizer
 from pfedmma_dist.data.glyphs.glyphs import CLASS_NAMES
 from pfedmma_dist.pretraining.batches import drawing, words_of
 from pfedmma_dist.pretraining.card import MODEL, publish, score_again
-from pfedmma_dist.pretraining.recipe import Recipe
 from pfedmma_dist.pretraining.score import TEMPLATE, Exam, quick_scores
 from pfedmma_dist.pretraining.towers import Towers
 from pfedmma_dist.pretraining.trainer import Trainer, train
@@ -38,17 +42,7 @@ PER_CLASS = 8
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pfedmma_dist.pretrain",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--out", type=Path, default=Path("runs/pretrain"), help="folder of the run (%(default)s)")
-    add("--images", type=int, default=Recipe.images, help="images to train on (%(default)s)")
-    add("--seed", type=int, default=Recipe.seed, help="start and order of the run (%(default)s)")
-    add("--score", type=Path, metavar="FILE", help="score these weights instead of training")
-    args = parser.parse_args(argv)
+    args = parser(__doc__).parse_args(argv)
     configure_logging(World.alone(), None)
     torch.set_num_threads(1)
     try:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pfedmma_dist.adoption import check_config, recorded
 from pfedmma_dist.best import Best
 from pfedmma_dist.build import assemble
 from pfedmma_dist.config.identity import defaults, differences, flat, meaning
@@ -18,7 +19,7 @@ from pfedmma_dist.run import loading, selection
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.manifest import Manifest
 from pfedmma_dist.run.together import TogetherError, together
-from pfedmma_dist.start import check_config, recorded, resolve
+from pfedmma_dist.start import resolve
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
 
     cfg: of the run, maybe with other data or prompts to score on.
     """
-    together(world, lambda: check_config(folder), ValueError)
+    together(world, lambda: check_config(folder, METHODS), ValueError)
     together(world, lambda: _refuse_what_made_it(cfg, folder), ValueError)
     resolve(cfg, world)
     federation = assemble(cfg, world)

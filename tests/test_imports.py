@@ -34,7 +34,8 @@ ROOMS = {
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",
-    "start": "config data methods reading run world",
+    "adoption": "config data reading run",
+    "start": "adoption config methods run world",
     "command": "config data methods run spelling stopped world",
     "build": "clip config data federation methods params quantities.scores run world",
     "best": "config federation run",
@@ -44,7 +45,7 @@ ROOMS = {
     "saving": "best federation ownership run",
     "rounds": "best build config exchange federation foretold ownership quantities run saving "
     "scoring",
-    "trained": "best build config federation methods ownership run start world",
+    "trained": "adoption best build config federation methods ownership run start world",
     "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",

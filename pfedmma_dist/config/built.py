@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from copy import copy, deepcopy
 from dataclasses import MISSING, fields, is_dataclass, make_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pfedmma_dist.config.documents import Layer, place
-from pfedmma_dist.config.merge import Leaf, assign, assignments, leaves, plain
+from pfedmma_dist.config.merge import Leaf, assign, assignments, leaves, members, plain
 from pfedmma_dist.config.texts import refuse_odd_text
 from pfedmma_dist.spelling import shortened
 
@@ -25,6 +26,9 @@ these alone multiply: 24 make at most 3^8 times the longest text, before that is
 
 NEEDS_THE_WHOLE = ("${", "???")
 """In a value that OmegaConf can resolve in the whole tree alone: a reference, or its missing."""
+
+SINGLE = (bool, int, float, str)
+"""Types of values that nothing can alter."""
 
 
 def merged(schema: type[T], layers: Iterable[Layer]) -> T:
@@ -49,10 +53,32 @@ def _leaf_by_leaf(
     origin: dict[str, Layer] = {}
     for layer in layers:
         for key, value in assignments(layer.tree, known, layer):
-            slot = _slot(known[key].annotation)
-            assign(slot, "value", known[key], value, layer)
-            values[key], origin[key] = OmegaConf.to_object(slot).value, layer
+            values[key], origin[key] = _typed(known[key], value, layer), layer
     return _with(_defaults(schema), values), origin
+
+
+def _typed(leaf: Leaf, value: Any, layer: Layer) -> Any:
+    """Return a value as the leaf's type; ValueError where it is none of its."""
+    if isinstance(value, SINGLE) and (leaf.kind in SINGLE or members(leaf.kind)):
+        with suppress(ValueError):
+            return _remembered(leaf.key, leaf.annotation, type(value), value)
+    return _typed_alone(leaf, value, layer)
+
+
+def _typed_alone(leaf: Leaf, value: Any, layer: Layer) -> Any:
+    slot = _slot(leaf.annotation)
+    assign(slot, "value", leaf, value, layer)
+    return OmegaConf.to_object(slot).value
+
+
+@lru_cache(maxsize=4096)
+def _remembered(key: str, annotation: Any, given: type, value: Any) -> Any:
+    """Return a single value as a leaf's type: the runs of a sweep say the same very often.
+
+    given: type of the value, as 1 and True are one key of a table. A refusal does not name its
+    layer.
+    """
+    return _typed_alone(Leaf(key, annotation, None), value, Layer("", {}))
 
 
 def _resolved(
@@ -79,8 +105,14 @@ def _structured(schema: type) -> DictConfig:
 
 @cache
 def _defaults(schema: type[T]) -> T:
-    """Return a schema with its defaults, typed."""
-    return OmegaConf.to_object(_structured(schema))
+    """Return a schema with its defaults, typed: whole numbers where a key holds any number."""
+    usual = schema()
+    whole = {
+        key: float(leaf.default)
+        for key, leaf in leaves(schema).items()
+        if leaf.kind is float and isinstance(leaf.default, int)
+    }
+    return _with(usual, whole)
 
 
 @cache

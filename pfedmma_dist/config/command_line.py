@@ -137,7 +137,8 @@ def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: So
     for name, value in config.method.items():
         if type(value) is int and abs(value) > LARGEST:
             raise ValueError(f"method.{name}: {value:.3g} is not at most {LARGEST:,}")
-    resolve_method(config.method, methods)  # for the checks of the method's own
+    own = dict(vars(tree.method))
+    methods[own.pop("name")].Options(**own)  # for the checks of the method's own
     return config
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,12 @@ def defaults(method: str, methods: Mapping[str, type]) -> dict[str, Any]:
 
 def meaning(key: str) -> Meaning:
     """Return what a dotted key means; a method's option decides the numbers."""
-    leaf = leaves(Config).get(key)
+    return _meaning(Config, key)
+
+
+@cache
+def _meaning(schema: type, key: str) -> Meaning:
+    leaf = leaves(schema).get(key)
     return leaf.metadata.get(MEANING, Meaning()) if leaf else Meaning()
 
 
@@ -77,15 +83,28 @@ def digest_of_format_0(config: Config, methods: Mapping[str, type]) -> str | Non
     """
     tree = _tree(config)
     del tree["run"]
-    options = leaves(methods[config.method["name"]].Options, METHOD)
-    for key, leaf in {**leaves(Config), **options}.items():
-        section, _, name = key.rpartition(".")
-        is_newer = leaf.metadata.get(MEANING, Meaning()).since > 0 and section in tree
-        if is_newer and tree[section].pop(name) != plain(leaf.default):
+    for (section, name), usual, told in _since_format_0(
+        Config, methods[config.method["name"]].Options
+    ):
+        is_newer = told.since > 0 and section in tree
+        if is_newer and tree[section].pop(name) != usual:
             return None
-        if tree.get(section, {}).get(name, leaf) is None:
-            tree[section][name] = leaf.metadata.get(MEANING, Meaning()).was
+        if tree.get(section, {}).get(name, told) is None:
+            tree[section][name] = told.was
     return _hash({name: section for name, section in tree.items() if section != {}})
+
+
+@cache
+def _since_format_0(schema: type, options: type) -> list[tuple[tuple[str, str], Any, Meaning]]:
+    """Return ((section, name), default, meaning) of the keys that were not there in format 0, or
+    had another default."""
+    found = []
+    for key, leaf in {**leaves(schema), **leaves(options, METHOD)}.items():
+        told = leaf.metadata.get(MEANING, Meaning())
+        if told.since > 0 or told.was is not None:
+            section, _, name = key.rpartition(".")
+            found.append(((section, name), plain(leaf.default), told))
+    return found
 
 
 def run_folder(config: Config, methods: Mapping[str, type]) -> Path:
@@ -138,25 +157,33 @@ def _tree(config: Config) -> dict[str, Any]:
 
     OmegaConf's own conversion gives the same, and takes a second for the runs of a large sweep.
     """
-    known = leaves(Config)
-
-    def typed(key: str, value: Any) -> Any:
-        leaf = known.get(key)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        is_float = whole and leaf is not None and leaf.kind is float
-        return float(value) if is_float else plain(value)
-
     found: dict[str, Any] = {}
     for name, section in vars(config).items():
         if isinstance(section, dict):
             found[name] = {key: plain(value) for key, value in section.items()}
         elif is_dataclass(section):
+            floats = _floats(Config, f"{name}.")
             found[name] = {
-                key: typed(f"{name}.{key}", value) for key, value in vars(section).items()
+                key: _typed(value, key in floats) for key, value in vars(section).items()
             }
         else:
-            found[name] = typed(name, section)
+            found[name] = _typed(section, name in _floats(Config, ""))
     return found
+
+
+@cache
+def _floats(schema: type, prefix: str) -> set[str]:
+    """Return the keys of a section, without its name, that hold any number."""
+    known = leaves(schema).items()
+    return {
+        key.removeprefix(prefix)
+        for key, leaf in known
+        if key.startswith(prefix) and leaf.kind is float
+    }
+
+
+def _typed(value: Any, is_float: bool) -> Any:
+    return float(value) if is_float and type(value) is int else plain(value)
 
 
 def _hash(value: Any) -> str:

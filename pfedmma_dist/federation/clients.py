@@ -31,6 +31,7 @@ class ClientStore:
         self._shard_of = np.full(most + 1, -1, np.int64)
         for shard, own in shards.items():
             self._shard_of[own] = shard
+        self._has_row = np.zeros(most + 1, bool)
         self._slots: dict[int, dict[int, int]] = {shard: {} for shard in shards}
         self._table, self._free = RowTable(template.numel()), []  # places that hold nobody's row
         self._stamps: dict[int, dict[int, int]] = {shard: {} for shard in shards}
@@ -43,11 +44,12 @@ class ClientStore:
 
     def have_trained(self, clients: np.ndarray) -> np.ndarray:
         """Return whether each of these hosted clients has trained [G] bool."""
-        return np.array([int(c) in self._slots[self._shard(int(c))] for c in clients], bool)
+        assert (self._shard_of[clients] >= 0).all(), "a client that is hosted elsewhere"
+        return self._has_row[clients]
 
     def gather(self, clients: np.ndarray) -> Tensor:
         """Return the rows [G, P] of hosted clients on the device, the template where unseen."""
-        return torch.stack([self._row(int(client)) for client in clients]).to(self.device)
+        return self._rows(clients).to(self.device)
 
     def scatter(self, clients: np.ndarray, rows: Tensor) -> None:
         """Keep the rows [G, P] of hosted clients."""
@@ -66,6 +68,7 @@ class ClientStore:
         states = state.states if isinstance(state, Parts) else [dict(state)]
         _refuse_strange(shard, states, self.template.numel(), trained)
         self._free += self._slots[shard].values()
+        self._has_row[[*self._slots[shard]]] = False
         self._slots[shard], self._stamps[shard], self._pieces[shard] = {}, {}, ()
         newest = {client: n for n, part in enumerate(states) for client in part["ids"].tolist()}
         for n, part in enumerate(states):
@@ -87,15 +90,23 @@ class ClientStore:
         place = slots.get(client)
         if place is None:
             place = slots[client] = self._free.pop() if self._free else self._table.count
+            self._has_row[client] = True
         self._table.write(place, row)
         if self._table.in_memory > self.budget:
             self._table.move_to(self.folder)
         self._time += 1
         self._stamps[shard][client] = self._time
 
-    def _row(self, client: int) -> Tensor:
-        place = self._slots[self._shard(client)].get(client)
-        return self.template if place is None else self._table.read(place)
+    def _rows(self, clients: np.ndarray) -> Tensor:
+        """Return the rows [n, P] of hosted clients."""
+        rows = torch.empty(len(clients), self.template.numel())
+        for row, client in zip(rows, clients.tolist(), strict=True):
+            place = self._slots[self._shard(client)].get(client)
+            if place is None:
+                row.copy_(self.template)
+            else:
+                self._table.read_into(row, place)
+        return rows
 
     def _shard(self, client: int) -> int:
         shard = int(self._shard_of[client]) if client < len(self._shard_of) else -1
@@ -137,7 +148,7 @@ class ShardState(Changing):
     def chunks(self, ids: np.ndarray) -> Iterator[Tensor]:
         step = max(1, CHUNK // max(1, 4 * self.width))
         for start in range(0, len(ids), step):
-            yield torch.stack([self._store._row(i) for i in ids[start : start + step].tolist()])
+            yield self._store._rows(ids[start : start + step])
 
 
 def _refuse_strange(

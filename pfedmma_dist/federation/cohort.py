@@ -107,6 +107,14 @@ def _deal(load: np.ndarray, length: int, count: int) -> np.ndarray:
     return np.concatenate([dealt, last[: count - len(dealt)]])
 
 
+def longest_first(clients: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return clients of a shard in the order of their cohorts; ties by number.
+
+    steps: of all clients [K].
+    """
+    return clients[np.lexsort((clients, -steps[clients]))]
+
+
 def cut_cohorts(
     shard: int, clients: np.ndarray, steps: np.ndarray, cohort_size: int
 ) -> list[Cohort]:
@@ -114,7 +122,7 @@ def cut_cohorts(
 
     steps: of all clients [K].
     """
-    order = clients[np.lexsort((clients, -steps[clients]))]
+    order = longest_first(clients, steps)
     return [
         Cohort(shard, order[start : start + cohort_size])
         for start in range(0, len(order), cohort_size)

@@ -116,10 +116,10 @@ def workload(federation: "Federation", num_rounds: int, scopes: list[Scope]) -> 
 
 def _speed(federation: "Federation", classifier: Classifier) -> Speed:
     """Return what a client's class sides, and an image, take."""
-    here = next((shard for shard in federation.hosted if len(federation.shards[shard])), None)
-    if here is None:
+    shards = federation.by_shard(those_to_score(federation), federation.hosted)
+    client = next((own[:1] for own in shards if len(own)), None)  # others have no features
+    if client is None:
         return Speed(0.0, 0.0)
-    client = federation.shards[here][:1]
     held = federation.start(client, training=False)
 
     def timed(batch_size: int) -> Speed:

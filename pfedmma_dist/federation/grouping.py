@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pfedmma_dist.federation.classify import Group
+from pfedmma_dist.federation.cohort import longest_first
 from pfedmma_dist.quantities.sampled import Sample
 from pfedmma_dist.rng import generator
 
@@ -46,10 +47,11 @@ def groups(
     trained yet, as they hold what every client begins with that the method deals the same.
     """
     here = _hosted(federation, _drawn(federation, clients))
-    trained = federation.clients.have_trained(here)
     if federation.cfg.evaluate.clients == PARTICIPANTS and federation.layout.num_trained:
-        kept = trained | np.isin(here, federation.unseen)  # those never train, whoever is asked
-        here, trained = here[kept], trained[kept]
+        never = np.isin(here, federation.unseen)  # those never train, whoever is asked
+        here = here[federation.clients.have_trained(here) | never]
+    here = _ordered(federation, here)
+    trained = federation.clients.have_trained(here)
     if uniform:
         return [Group(here, alike=True)] if len(here) else []
     fresh = here[~trained] if downloaded else here[:0]
@@ -63,7 +65,7 @@ def groups(
 
 def together(federation: "Federation", clients: np.ndarray) -> list[Group]:
     """Return the one group of those of these clients to score that are hosted here, if any is."""
-    here = _hosted(federation, _drawn(federation, clients))
+    here = _ordered(federation, _hosted(federation, _drawn(federation, clients)))
     return [Group(here, alike=True)] if len(here) else []
 
 
@@ -85,6 +87,12 @@ def _scores_all(federation: "Federation", num_clients: int) -> bool:
 
 
 def _hosted(federation: "Federation", clients: np.ndarray) -> np.ndarray:
-    """Return those of these clients that are hosted here, in the order of their cohorts."""
-    cohorts = federation.cohorts(clients)
-    return np.concatenate([np.empty(0, np.int64), *(cohort.clients for cohort in cohorts)])
+    """Return those of these clients that are hosted here."""
+    return clients[np.isin(federation.shard_of[clients], federation.hosted)]
+
+
+def _ordered(federation: "Federation", clients: np.ndarray) -> np.ndarray:
+    """Return hosted clients in the order of their cohorts."""
+    shards = federation.by_shard(clients, federation.hosted)
+    ordered = (longest_first(own, federation.steps) for own in shards)
+    return np.concatenate([np.empty(0, np.int64), *ordered])

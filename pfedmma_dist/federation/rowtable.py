@@ -38,13 +38,21 @@ class RowTable:
         assert 0 <= place < self.count
         if self.file is None:
             return self.blocks[place // self.per_block][place % self.per_block]
-        row, done = torch.empty(self.width), 0
-        view = memoryview(row.numpy()).cast("B")
+        row = torch.empty(self.width)
+        self.read_into(row, place)
+        return row
+
+    def read_into(self, row: Tensor, place: int) -> None:
+        """Fill a row [P] on the CPU with that at a place: from the file without another copy."""
+        if self.file is None:
+            row.copy_(self.read(place))
+            return
+        assert 0 <= place < self.count
+        view, done = memoryview(row.numpy()).cast("B"), 0
         while done < len(view):
             num = os.preadv(self.file.fileno(), [view[done:]], place * self.row_bytes + done)
             assert num, "a file that ends too early"
             done += num
-        return row
 
     def write(self, place: int, row: Tensor) -> None:
         """Put a row [P] at a place, at most the next one."""

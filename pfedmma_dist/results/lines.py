@@ -107,10 +107,16 @@ def telling(outcomes: Iterable[Outcome], *, apart: bool = True) -> list[str]:
         key: None
         for group in groups.values()
         for key in dict.fromkeys(key for run in group for key in run.config)
-        if key not in TOLD_OTHERWISE and any(meaning(key).decides(run.config) for run in group)
-        and len({shown(counted(key, run.config.get(key))) for run in group}) > 1
+        if key not in TOLD_OTHERWISE and _differs(key, group)
+        and any(meaning(key).decides(run.config) for run in group)
     }  # fmt: skip
     return list(found)
+
+
+def _differs(key: str, group: Iterable[Outcome]) -> bool:
+    """Whether runs differ in what a key counts as."""
+    values = {repr(value): value for value in (run.config.get(key) for run in group)}
+    return len(values) > 1 and len({shown(counted(key, one)) for one in values.values()}) > 1
 
 
 def table(

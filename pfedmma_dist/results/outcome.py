@@ -134,8 +134,8 @@ def completed(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """
     runs = list(outcomes)
     started = [run for run in runs if run.task]
-    common = _agreed(started)
-    own = {run.row: _agreed([other for other in started if other.row == run.row]) for run in runs}
+    common, waiting = _agreed(started), {run.row for run in runs if not run.task}
+    own = {row: _agreed([run for run in started if run.row == row]) for row in waiting}
     return [
         run if run.task else replace(run, config={**common, **own[run.row], **run.config})
         for run in runs

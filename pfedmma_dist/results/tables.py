@@ -124,7 +124,8 @@ def with_reference(runs: list[Outcome]) -> list[Outcome]:
             row or replace(run, row=name, result=None, is_reference=True)
             for run, row in zip(own, rows, strict=True)
         ]
-        short = [_with_keys(row, (*TOLD_OTHERWISE, *telling(own))) for row in rows]
+        told = (*TOLD_OTHERWISE, *telling(own))
+        short = [_with_keys(row, told) for row in rows]
         scores: dict[str, Mapping[str, float]] = {}
         is_short = all(
             _alike(scores.setdefault(str(sorted(row.config.items())), row.scores), row.scores)

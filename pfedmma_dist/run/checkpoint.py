@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from pfedmma_dist.pieces import Changing, Piece
-from pfedmma_dist.run import manifest
+from pfedmma_dist.run import manifest, stored
 from pfedmma_dist.run.files import sync
 from pfedmma_dist.run.manifest import DAMAGE, ENTRY, Manifest, candidates, round_of, shard_file
 from pfedmma_dist.run.shards import published
@@ -142,11 +142,11 @@ def _write(
         path = temporary / shard_file(shard)
         if isinstance(tensors, Changing):
             new, _ = pieces[shard] = write_shard(path, tensors)
-            table[shard] = manifest.entry_of(new.sha256, new.num_bytes)
+            table[shard] = stored.entry_of(new.sha256, new.num_bytes)
         elif tensors:
-            table[shard] = manifest.write_tensors(path, tensors)
+            table[shard] = stored.write_tensors(path, tensors)
     if world.first:
-        table[num_shards] = manifest.write_tensors(temporary / manifest.SERVER, server)
+        table[num_shards] = stored.write_tensors(temporary / manifest.SERVER, server)
     return table
 
 
@@ -185,7 +185,7 @@ def _abandon(folder: Path, temporary: Path) -> str:
         try:
             record = manifest.read(path)
             for name in record.files:
-                manifest.verify(path, record, name)
+                stored.verify(path, record, name)
         except DAMAGE:
             continue
         return f"the newest intact checkpoint is {path}"

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pfedmma_dist.pieces import Parts
 from pfedmma_dist.reading import Newer
-from pfedmma_dist.run import manifest
+from pfedmma_dist.run import manifest, stored
 from pfedmma_dist.run.manifest import DAMAGE, Manifest, candidates, round_of
 from pfedmma_dist.run.together import TogetherError, together
 from pfedmma_dist.world import World
@@ -132,10 +132,10 @@ def _read(record: Manifest, shard_ids: list[int], accept: Accept, path: Path) ->
     """Return the shards asked for and the rest, each checked against its digest, and accepted."""
     loaded = Loaded(
         record.round_index,
-        {shard: manifest.read_shard(path, record, shard) for shard in shard_ids},
-        manifest.read_tensors(path, record, manifest.SERVER),
+        {shard: stored.read_shard(path, record, shard) for shard in shard_ids},
+        stored.read_tensors(path, record, manifest.SERVER),
         record.meta,
-        manifest.read_metrics(path, record),
+        stored.read_metrics(path, record),
     )
     accept(loaded)
     return loaded

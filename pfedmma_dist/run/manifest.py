@@ -1,20 +1,20 @@
-"""The files of one checkpoint and the manifest that vouches for them, byte by byte."""
+"""The manifest of a checkpoint, which vouches for its files byte by byte."""
+
+from __future__ import annotations
 
 import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from pfedmma_dist.pieces import SMALL, Parts
 from pfedmma_dist.reading import FORMAT, Unreadable, read_json, seal, sealed
-from pfedmma_dist.run.files import plain, sync, write_json, write_text_atomically
-from pfedmma_dist.run.shards import TABLE, parts, pieces_of
+from pfedmma_dist.run.files import plain, write_json, write_text_atomically
+
+if TYPE_CHECKING:  # who only reads what a checkpoint says does without torch
+    from torch import Tensor
 
 SERVER = "server.safetensors"
 METRICS = "metrics.csv"
@@ -74,20 +74,6 @@ def shard_file(shard: int) -> str:
     return f"shard_{shard:03d}.safetensors"
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> Tensor:
-    """Write one safetensors file through to the disk; return its entry [ENTRY] int64."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, path)
-    path.chmod(path.parent.stat().st_mode & 0o666)  # safetensors makes files for the owner alone
-    sync(path)
-    return entry_of(_sha256(path), path.stat().st_size)
-
-
-def entry_of(sha256: bytes, num_bytes: int) -> Tensor:
-    """Return what describes a file to the other ranks [ENTRY] int64."""
-    return torch.tensor([*sha256, num_bytes], dtype=torch.int64)
-
-
 def entries(table: Tensor) -> dict[str, dict[str, Any] | None]:
     """Return the manifest's file list of the summed table [num_shards + 1, ENTRY]."""
     names = [*(shard_file(shard) for shard in range(len(table) - 1)), SERVER]
@@ -101,7 +87,7 @@ def entries(table: Tensor) -> dict[str, dict[str, Any] | None]:
 def write_metrics(folder: Path, text: str) -> dict[str, dict[str, Any] | None]:
     """Write the table of the rounds; return its line of the file list."""
     write_text_atomically(folder / METRICS, text)
-    return {METRICS: _entry(_sha256(folder / METRICS), (folder / METRICS).stat().st_size)}
+    return {METRICS: _entry(digest_of(folder / METRICS), (folder / METRICS).stat().st_size)}
 
 
 def write(folder: Path, record: Manifest) -> None:
@@ -142,59 +128,6 @@ def state_of(record: Manifest) -> str:
     return seal({name: entry for name, entry in record.files.items() if name != METRICS})
 
 
-def verify(folder: Path, record: Manifest, name: str) -> None:
-    """Raise ValueError or OSError unless file `name` is what the manifest says."""
-    path, entry = folder / name, record.files[name]
-    if entry is None:
-        return
-    _verify_file(path, bytes.fromhex(entry["sha256"]), entry["bytes"])
-    if name.startswith("shard"):
-        for piece in pieces_of(path):
-            _verify_file(*piece)
-
-
-def _verify_file(path: Path, sha256: bytes, num_bytes: int) -> None:
-    if not path.is_file():
-        raise ValueError(f"{path} is missing")
-    size = path.stat().st_size
-    if size != num_bytes:
-        raise ValueError(f"{path} has {size:,} bytes, not {num_bytes:,}")
-    if _sha256(path) != sha256:
-        raise ValueError(f"{path} does not have the sha256 it was written with")
-
-
-def read_tensors(folder: Path, record: Manifest, name: str) -> dict[str, Tensor]:
-    """Return the verified tensors of file `name`."""
-    verify(folder, record, name)
-    # safetensors maps the file: a copy outlives it, and leaves nothing open when it is deleted.
-    return {key: tensor.clone() for key, tensor in load_file(folder / name).items()}
-
-
-def read_shard(folder: Path, record: Manifest, shard: int) -> dict[str, Tensor] | Parts:
-    """Return the verified state of a shard, {} for one without clients; a large one stays mapped,
-    to be read once and let go."""
-    name = shard_file(shard)
-    entry = record.files[name]
-    if entry is None:
-        return {}
-    path, large = folder / name, entry["bytes"] > SMALL
-    if not large:
-        state = read_tensors(folder, record, name)
-        if TABLE not in state:
-            return state
-    else:
-        verify(folder, record, name)
-    return parts(path, bytes.fromhex(entry["sha256"]), entry["bytes"])
-
-
-def read_metrics(folder: Path, record: Manifest) -> str | None:
-    """Return the verified table of the rounds before the checkpoint; None in format 0."""
-    if METRICS not in record.files:
-        return None
-    verify(folder, record, METRICS)
-    return (folder / METRICS).read_text(encoding="utf-8")
-
-
 def _record(path: Path, body: Any, number: int) -> Manifest:
     """Return the manifest of a JSON value that is shaped as we write it."""
 
@@ -228,7 +161,8 @@ def _entry(digest: bytes, size: int) -> dict[str, Any]:
     return {"sha256": digest.hex(), "bytes": size}
 
 
-def _sha256(path: Path) -> bytes:
+def digest_of(path: Path) -> bytes:
+    """Return the sha256 of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(2**22):

@@ -4,13 +4,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from pfedmma_dist.config import built
 from pfedmma_dist.config.built import merged
+from pfedmma_dist.config.command_line import _tree
 from pfedmma_dist.config.documents import Layer
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import leaves
 from pfedmma_dist.config.words import word_layer
+from pfedmma_dist.methods import METHODS
 
 PRESETS = Path(__file__).parents[2] / "configs" / "data"
 WORDS = [
@@ -42,6 +45,22 @@ def test_value_by_value_equals_the_whole_tree(words: list[str]) -> None:
     )
     assert found == slow
     assert repr(found) == repr(slow)  # 1 and 1.0 are equal, and do not look so
+
+
+def test_defaults_of_every_method_are_typed_as_omegaconf_types_them() -> None:
+    for name, method in METHODS.items():
+        tree = _tree(None, name, method.Options)
+        slow = OmegaConf.to_object(OmegaConf.structured(tree))
+        assert repr(built._defaults(tree)) == repr(slow)
+
+
+def test_value_that_is_remembered_is_refused_where_it_stands() -> None:
+    good = Layer("", {"optim": {"lr": 1}})
+    assert repr(merged(Config, [good]).optim.lr) == repr(merged(Config, [good]).optim.lr) == "1.0"
+    for value in (True, "much", float("nan")):
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"optim\.lr: .* \(in a.yaml\)"):
+                merged(Config, [Layer("a.yaml", {"optim": {"lr": value}})])
 
 
 def test_result_shares_nothing_with_the_next() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from ranks import run
 
-from pfedmma_dist.run import manifest
+from pfedmma_dist.run import stored
 from pfedmma_dist.run.checkpoint import CheckpointError, save
 from pfedmma_dist.run.loading import load
 from pfedmma_dist.world import World
@@ -31,7 +31,7 @@ def save_twice(words: list[str]) -> int:
     round_index = loaded.round_index + 1 if loaded else 1
     save(folder, world, round_index, *state)
     if world.rank == world.size - 1:
-        manifest.save_file = full
+        stored.save_file = full
     try:
         save(folder, world, round_index + 1, *state)
     except CheckpointError as error:

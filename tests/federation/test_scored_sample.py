@@ -15,6 +15,7 @@ from tiny import tiny_federation, tiny_task
 from launch import state
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.data.tasks.sample import thinned
+from pfedmma_dist.federation import foresight
 from pfedmma_dist.federation.grouping import sample_of, those_to_score
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
@@ -136,3 +137,20 @@ def test_table_of_whole_runs_has_no_word_on_samples(tmp_path: Path) -> None:
     assert tables([run])[0].remarks == ()
     assert "sample" not in comma_separated(tables([run])).splitlines()[0].split(",")
     assert "scored on" not in state.outcome(tmp_path / "run")
+
+
+def test_last_scoring_is_timed_by_a_client_that_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    federation = tiny_federation(PFedMMA, evaluate={"clients": "participants"}, **SOME)
+    monkeypatch.setattr(foresight, "UNTIMED", 0)
+    begin, asked = federation.start, []
+
+    def start(clients: np.ndarray, **words: bool) -> object:
+        asked.extend(clients.tolist())
+        return begin(clients, **words)
+
+    monkeypatch.setattr(federation, "start", start)
+    foresight.foresee(federation)
+    scored = federation.trained(2)
+    assert federation.shards[0][0] not in scored  # the first of all has no features
+    assert asked
+    assert np.isin(asked, scored).all()

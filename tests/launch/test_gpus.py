@@ -4,7 +4,7 @@ import pytest
 import torch
 from stub_programs import FINISH, Stubs
 
-from launch import workers
+from launch import gpus, workers
 from launch.gpus import dealt, visible
 from launch.sweep import main
 
@@ -13,12 +13,16 @@ def test_gpus_are_those_that_torch_counts_by_the_names_they_have(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus, "DEVICES", ("null",))  # a driver is there
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert visible() == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-a")
     assert visible() == ["3", "GPU-a"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert visible() == []
+    monkeypatch.setattr(gpus, "DEVICES", ("there is no such driver",))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert visible() == []
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from pfedmma_dist.run import manifest
+from pfedmma_dist.run import stored
 from pfedmma_dist.run.checkpoint import CheckpointError, save, settle
 from pfedmma_dist.run.loading import Loaded, load
 from pfedmma_dist.world import World
@@ -176,7 +176,7 @@ def test_full_disk_leaves_the_last_checkpoint(
         path.write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr(manifest, "save_file", full)
+    monkeypatch.setattr(stored, "save_file", full)
     with pytest.raises(CheckpointError, match="run.folder.*No space left.*intact.*round_000001"):
         keep(tmp_path, 2)
     monkeypatch.undo()

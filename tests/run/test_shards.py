@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from pfedmma_dist.federation.clients import ClientStore
 from pfedmma_dist.pieces import Parts
-from pfedmma_dist.run import manifest, shards
+from pfedmma_dist.run import manifest, shards, stored
 from pfedmma_dist.run.checkpoint import CheckpointError, save
 from pfedmma_dist.run.loading import load
 from pfedmma_dist.world import World
@@ -26,7 +26,7 @@ ALL, SHARD = np.arange(40), "shard_000.safetensors"
 def _large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every shard be too large to be written whole."""
     monkeypatch.setattr(shards, "SMALL", 0)
-    monkeypatch.setattr(manifest, "SMALL", 0)
+    monkeypatch.setattr(stored, "SMALL", 0)
 
 
 def new() -> ClientStore:
@@ -81,15 +81,15 @@ def test_rows_that_have_not_changed_are_linked_and_not_written(tmp_path: Path) -
     second = keep(store, tmp_path, 2, None)
     [link] = set(files(second)) - {SHARD}
     assert (second / link).samefile(first / SHARD)
-    assert manifest.load_file(second / SHARD)["ids"].tolist() == [3, 4]
+    assert stored.load_file(second / SHARD)["ids"].tolist() == [3, 4]
     found, index = again(tmp_path, ALL)
     assert index == 2
     assert torch.equal(found.gather(ALL), store.gather(ALL))
     assert str(tmp_path) not in Path("/proc/self/maps").read_text()
-    assert isinstance(manifest.read_shard(second, manifest.read(second), 0), Parts)
+    assert isinstance(stored.read_shard(second, manifest.read(second), 0), Parts)
     train(found, ALL[9:10], 3.0)  # a start later goes on with the same files
     third = keep(found, tmp_path, 3, None)
-    assert manifest.load_file(third / SHARD)["ids"].tolist() == [9]
+    assert stored.load_file(third / SHARD)["ids"].tolist() == [9]
     assert len(files(third)) == 3
 
 
@@ -124,7 +124,7 @@ def test_rows_lie_in_few_files_however_often_they_are_saved(tmp_path: Path) -> N
         train(store, np.array([index]), float(index))
         path = keep(store, tmp_path, index, 1)
         assert len(files(path)) <= shards.MOST
-        written += len(manifest.load_file(path / SHARD)["ids"])
+        written += len(stored.load_file(path / SHARD)["ids"])
     assert written < 3 * 60  # where all of them each time would be 1,770
 
 
@@ -142,7 +142,7 @@ def test_where_no_link_can_be_made_all_rows_are_written(
     train(store, ALL[:1], 2.0)
     path = keep(store, tmp_path, 2)
     assert files(path) == [SHARD]
-    assert len(manifest.load_file(path / SHARD)["ids"]) == len(ALL)
+    assert len(stored.load_file(path / SHARD)["ids"]) == len(ALL)
 
 
 @pytest.mark.usefixtures("_large")

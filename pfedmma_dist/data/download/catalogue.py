@@ -5,6 +5,8 @@ torchvision. Addresses and md5 sums of archives are torchvision's, whose own fol
 differently. A new data set needs a line in `ORIGINS`; its reader knows nothing of it.
 """
 
+from collections.abc import Iterable
+
 from pfedmma_dist.data.download.parts import Archive, Origin, Piece, Sizes
 
 COOP = "CoOp's DATASETS.md (github.com/KaiyangZhou/CoOp)"
@@ -256,3 +258,13 @@ ORIGINS: dict[str, Origin] = {
     ),
 }
 """data.name -> origin. Sizes are those of CoOp (IJCV 2022) and of the data sets' own pages."""
+
+
+def manual(words: str, names: Iterable[str]) -> str:
+    """Return the words of a command, and of each data set what can be fetched of it."""
+    lines = [words, "data sets, and what --download fetches of them:"]
+    for name in names:
+        origin = ORIGINS.get(name)
+        sizes = [archive.size for archive in origin.archives] if origin else []
+        lines.append(f"  {name:<18}{' + '.join(sizes) or 'nothing'}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,161 @@
+"""Adopt what a run folder began with: whose run it is, and what it chose for keys left open.
+
+Without torch and without the methods, so that whoever plans runs or looks at them waits for
+neither.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pfedmma_dist.config.command_line import from_yaml
+from pfedmma_dist.config.identity import (
+    Flat,
+    defaults,
+    differences,
+    flat,
+    meaning,
+    moved,
+    open_keys,
+)
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.merge import shown
+from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.reading import Newer
+from pfedmma_dist.run import manifest, result
+from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.manifest import DAMAGE, candidates
+
+NAMED = 6
+"""Differing keys that a message names."""
+
+Methods = Mapping[str, type]
+"""Name -> class with an `Options` dataclass: METHODS, or these in outline."""
+
+Remark = tuple[int, str]
+"""Level of logging, and words."""
+
+NAME = "method.name"
+
+EMPTY = "is empty"
+"""What may be wrong with a config.yaml that a crash of its disk left."""
+
+UNTOLD = ("run.folder", "run.device")
+"""Free keys that every start says anyway."""
+
+
+def adopt(cfg: Config, folder: RunFolder, methods: Methods) -> list[Remark]:
+    """Take over what the folder's run chose for the open keys, if it is the run of `cfg`.
+
+    ValueError where what the folder holds belongs to another run: result and checkpoints say
+    themselves whose they are, before config.yaml, which may have been edited. A run without either
+    has nothing to go on from, and may begin anew with other values: those that an error message has
+    just asked for. Returns what there is to say all the same.
+    """
+    if not folder.path.is_dir():
+        return []
+    claims = list(recorded(folder))
+    kept, problem = _kept(folder, methods)
+    has_state = folder.result.exists() or bool(candidates(folder.checkpoints))
+    if problem and not claims and (has_state or problem != EMPTY):
+        raise ValueError(
+            f"run.folder: {folder.path} holds no run of this program that can go on ({problem}); "
+            "set run.folder to a new folder"
+        )
+    if not has_state:
+        return []
+    remarks: list[Remark] = []
+    wanted, usual = flat(cfg), defaults(cfg.method["name"], methods)
+    if not claims:
+        if kept is None:
+            raise ValueError(
+                f"run.folder: {folder.path} has lost its {folder.config.name}, and what it holds "
+                "is of format 0, which does not say whose it is; restore that file, or set "
+                "run.folder to a new folder"
+            )
+        claims = [(folder.config, kept)]
+        words = "was saved in format 0: of what it was trained on, config.yaml alone can be checked"
+        remarks.append((logging.INFO, f"{folder.path} {words}"))
+    for path, saved in claims:
+        found = differences(saved, wanted, usual)
+        if found:
+            raise ValueError(_another_run(folder, path, found))
+    _, began = claims[0]
+    if kept is None or problem or differences(began, kept, usual):
+        what = problem or ("is missing" if kept is None else "says something else than the run did")
+        remarks.append((logging.WARNING, f"{folder.config} {what}; the run itself says what it is"))
+    for key in open_keys():
+        *sections, name = key.split(".")
+        section = reduce(getattr, sections, cfg)
+        if getattr(section, name) is None:
+            setattr(section, name, began.get(key))
+    finished = folder.result.exists()
+    for key, was, now in moved(began, wanted):
+        if finished and meaning(key).by_content:
+            words = f"{shown(was)} made the finished run, and {shown(now)} is not looked at"
+            remedy = "set run.folder to a new folder to train with it"
+            remarks.append((logging.WARNING, f"{key}: {words}; {remedy}"))
+        elif key not in UNTOLD:
+            words = f"{shown(was)} so far, {shown(now)} from here on"
+            remarks.append((logging.INFO, f"{key}: {words}"))
+    return remarks
+
+
+def check_config(folder: RunFolder, methods: Methods) -> None:
+    """Raise ValueError where config.yaml says something else than the folder's run was."""
+    kept, problem = _kept(folder, methods)
+    for path, saved in recorded(folder):
+        found = [] if kept is None else differences(saved, kept, defaults(saved[NAME], methods))
+        if problem or found:
+            where = path.relative_to(folder.path)
+            told = [f"{key}: {shown(now)} (saved with {shown(was)})" for key, was, now in found]
+            words = problem or f"says otherwise than {where}: {'; '.join(told[:NAMED])}"
+            raise ValueError(f"run.folder: {folder.config} {words}; restore that file")
+
+
+def _kept(folder: RunFolder, methods: Methods) -> tuple[Flat | None, str]:
+    """Return what config.yaml says, all keys, and what is wrong with it."""
+    if not folder.config.is_file():
+        return None, ""
+    try:
+        if not folder.config.stat().st_size:
+            return None, EMPTY
+        return flat(from_yaml(folder.config, methods=methods, sources=SOURCES)), ""
+    except Newer:
+        raise
+    except (ValueError, OSError) as error:
+        return None, f"cannot be read ({error})"
+
+
+def recorded(folder: RunFolder) -> Iterator[tuple[Path, Flat]]:
+    """Yield each result and checkpoint that says whose it is, and what it says: all keys.
+
+    A damaged checkpoint says nothing: loading it tells.
+    """
+    finished = result.read(folder)
+    if finished is not None and "configuration" in finished:
+        yield folder.result, finished["configuration"]
+    for path in candidates(folder.checkpoints):
+        try:
+            record = manifest.read(path)
+        except Newer:
+            raise
+        except DAMAGE:
+            continue
+        if record.format > 0:
+            yield path, record.meta["configuration"]
+
+
+def _another_run(folder: RunFolder, path: Path, found: list[tuple[str, Any, Any]]) -> str:
+    told = [f"{key}: {shown(was)} there, {shown(now)} here" for key, was, now in found[:NAMED]]
+    if len(found) > NAMED:
+        told.append(f"{len(found) - NAMED} more keys")
+    where = path.relative_to(folder.path)
+    inside = "" if path == folder.config else f", says {where},"
+    return (
+        f"run.folder: {folder.path} holds{inside} a run with another configuration "
+        f"({'; '.join(told)}); set run.folder to a new folder, or give the same values to go on "
+        "with that run"
+    )
