@@ -75,7 +75,7 @@ class Rounds:
         with writing(self.folder.path):
             self.report = Report(
                 self.folder, self.world, clients, scopes, identity(cfg), to_yaml(cfg), first_row,
-                self.saved_metrics, self.sample,
+                self.saved_metrics, self.sample, federation.clock is not None,
             )  # fmt: skip
         self.reference = zero_shot(federation)
         self.scores: Scores | None = None
@@ -92,7 +92,7 @@ class Rounds:
                 stats = federation.round(index, self.stop)
             self.done = index + 1
             due = self.done % every == 0 or self.done == self.rounds
-            if stats.stop or (due and any(self._due(self.done))):
+            if stats.stop or (due and any(self.scoring.due(self.done, self.rounds))):
                 self._save(stats)  # before its scores, which may outlast a time limit
             if stats.stop or not self._record(index, stats):
                 self.report.close()
@@ -155,6 +155,8 @@ class Rounds:
             "feature_caches": caches,
             **self.owner.facts,
         }
+        if federation.clock is not None:
+            facts["simulated"] = federation.clock.facts(self.rounds)
         if self.sample is not None:
             facts["scored"] = self.sample.facts(scores.percent)
         self.world.entering("finishing")
@@ -166,17 +168,11 @@ class Rounds:
         self.world.barrier()
         return True
 
-    def _due(self, count: int) -> tuple[bool, bool]:
-        """Return whether the state after so many rounds is scored, and whether on all test sets."""
-        due = self.federation.cfg.evaluate
-        full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
-        return full or bool(due.every and count % due.every == 0), full
-
     def _record(self, index: int, stats: RoundStats) -> bool:
         """Score a finished round where that is due and report it; return whether to go on."""
         federation, count = self.federation, index + 1
         self.rank_bytes, self.world.round_seconds = stats.rank_bytes, stats.seconds
-        self.scores, (is_due, full) = None, self._due(count)
+        self.scores, (is_due, full) = None, self.scoring.due(count, self.rounds)
         if is_due:
             saved = self.folder.checkpoints / f"round_{count:06d}" if self.saved == count else None
             self.scores = self.scoring.of(full, saved, lambda: self._save(stats))
@@ -192,6 +188,7 @@ class Rounds:
             client_up_bytes=BYTES * cost.up,
             client_down_bytes=BYTES * (cost.down + cost.start),
             rank_bytes=stats.rank_bytes,
+            simulated=federation.clock.numbers(index) if federation.clock else {},
             scores=percent,
             scored_on=scored_on(self.sample, percent),
         )
@@ -228,6 +225,8 @@ class Rounds:
             **self.owner.facts,
         }
         with writing(self.folder.path):
+            if federation.clock is not None:
+                self.report.laps(federation.clock.table(done))
             metrics = self.report.metrics_text()
         return checkpoint.save(folder, self.world, done, shards, server, meta, keep, metrics)
 
