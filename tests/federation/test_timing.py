@@ -48,12 +48,21 @@ def test_clock_alone_changes_no_bit() -> None:
     same_state(rounds(2, SystemConfig(fleet=Fleet.mixed)), rounds(2, SystemConfig()))
 
 
-@pytest.mark.parametrize("system", [LOSSY, FEDBUFF, FEDASYNC], ids=["lossy", "buff", "async"])
+@pytest.mark.parametrize(
+    ("system", "rule"),
+    [
+        (LOSSY, ServerRule.momentum),
+        (LOSSY, ServerRule.median),
+        (FEDBUFF, ServerRule.momentum),
+        (FEDASYNC, ServerRule.momentum),
+    ],
+    ids=["lossy", "lossy median", "buffered", "mixed in"],
+)
 def test_ranks_and_a_restart_keep_all_bits(
-    system: SystemConfig, monkeypatch: pytest.MonkeyPatch
+    system: SystemConfig, rule: ServerRule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(FLEETS, "phones", ((1.0, replace(PHONE, dropout=0.4)),))
-    keys = {"server": ServerConfig(name=ServerRule.momentum, lr=0.5)}
+    keys = {"server": ServerConfig(name=rule, lr=0.5)}
     whole, first, second = (rounds(count, system, **keys) for count in (5, 3, 0))
     second.load(*first.state(), 3)
     for index in (3, 4):
