@@ -41,7 +41,7 @@ class Arithmetic:
         return federation.steps * self.per_step + images * self.per_image
 
 
-def counted(federation: "Federation") -> Arithmetic:
+def operations_of(federation: "Federation") -> Arithmetic:
     """Count a step of one image and one of two, which every matrix product is linear in."""
     if not federation.layout.num_trained and not federation.method.counts:
         return Arithmetic(0.0, 0.0)
@@ -50,7 +50,7 @@ def counted(federation: "Federation") -> Arithmetic:
     return Arithmetic(2 * one - two, two - one)
 
 
-class Noise(Features):
+class NoImages(Features):
     """Features of no image."""
 
     def __init__(self, clip: FrozenCLIP) -> None:
@@ -77,7 +77,7 @@ def _flops(federation: "Federation", num_images: int) -> int:
         return counter.get_total_flops()
     usual = federation.trainer
     trainer = LocalTrainer(
-        method, layout, usual.text, Noise(clip), usual.label_of, usual.optim, usual.corrections,
+        method, layout, usual.text, NoImages(clip), usual.label_of, usual.optim, usual.corrections,
         usual.columns_of,
     )  # fmt: skip
     download = federation.exchange.download(client, training=True)

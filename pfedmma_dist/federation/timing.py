@@ -15,7 +15,7 @@ from pfedmma_dist.config.choices import Asynchrony, Fleet
 from pfedmma_dist.exchange import BYTES, Exchange
 from pfedmma_dist.exchange.average import Average
 from pfedmma_dist.exchange.buffered import Buffered, Mixing
-from pfedmma_dist.federation.arithmetic import Arithmetic, counted
+from pfedmma_dist.federation.arithmetic import Arithmetic, operations_of
 from pfedmma_dist.federation.outlasting import refuse, uploads_of_an_update
 from pfedmma_dist.rng import generator
 
@@ -36,7 +36,7 @@ class Clock:
         cfg, num_clients = self.cfg, federation.task.num_clients
         self.profiles = _profiles(federation, num_clients)
         given = cfg.flops_per_image
-        arithmetic = counted(federation) if given is None else Arithmetic(0.0, given)
+        arithmetic = operations_of(federation) if given is None else Arithmetic(0.0, given)
         self.flops = arithmetic.of_round(federation)  # [K]
         self.laps: list[Lap] = []
         self._next = self._from_now_on()
