@@ -39,6 +39,8 @@ class Owner:
             "task": inputs.facts(task, rows, by_row=cfg.data.views != 1),
             "weights": {"image": clip.image_hash(), "text": clip.text_hash()},
         }
+        if federation.clock is not None:
+            self.facts["task"]["clock"] = federation.clock.digest
 
     def check(self, path: Path, record: Manifest) -> None:
         """Raise TogetherError where a checkpoint belongs to other images or weights."""
@@ -71,6 +73,11 @@ class Owner:
             if saved["weights"].get(side) != now["weights"][side]:
                 named = (f"{key}={now['configuration'][key]}" for key in FROM)
                 told.append(f"{words} ({', '.join(named)})")
+        if saved["task"].get("clock") != now["task"].get("clock"):
+            told.append(
+                "the simulated devices or the operations of a step differ (system.profiles, "
+                "system.flops_per_image, the version of PyTorch)"
+            )
         return told
 
     def write_images(self) -> None:

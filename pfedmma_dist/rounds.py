@@ -54,7 +54,7 @@ class Rounds:
         self.rank_bytes: int | None = None  # of one round
         self.best = Best(federation, owner.folder)
         self.scoring = Scoring(federation, owner.folder, progress, stop)
-        self.saving = Saving(owner, self.best, self._seconds, lambda: self.report.metrics_text())
+        self.saving = Saving(owner, self.best, self._seconds, self._metrics)
         self.done = 0
         self.saved_metrics: str | None = None
         self._load()
@@ -76,7 +76,7 @@ class Rounds:
         with writing(self.folder.path):
             self.report = Report(
                 self.folder, self.world, clients, scopes, identity(cfg), to_yaml(cfg), first_row,
-                self.saved_metrics, self.sample,
+                self.saved_metrics, self.sample, federation.clock is not None,
             )  # fmt: skip
         self.reference = zero_shot(federation)
         self.scores: Scores | None = None
@@ -102,10 +102,9 @@ class Rounds:
                 stats = federation.round(index, self.stop)
             self.done = index + 1
             due = self.done % every == 0 or self.done == self.rounds
-            if stats.stop or (due and any(self._due(self.done))):
-                self.saving.state(
-                    self.done, stats
-                )  # before its scores, which may outlast a time limit
+            if stats.stop or (due and any(self.scoring.due(self.done, self.rounds))):
+                # before its scores, which may outlast a time limit
+                self.saving.state(self.done, stats)
             if stats.stop or not self._record(index, stats):
                 self.report.close()
                 return False
@@ -158,6 +157,8 @@ class Rounds:
             "feature_caches": caches,
             **self.owner.facts,
         }
+        if federation.clock is not None:
+            facts["simulated"] = federation.clock.facts(self.rounds)
         if self.sample is not None:
             facts["scored"] = self.sample.facts(scores.percent)
         self.world.entering("finishing")
@@ -169,18 +170,11 @@ class Rounds:
         self.world.barrier()
         return True
 
-    def _due(self, count: int) -> tuple[bool, bool]:
-        """Return whether the state after so many rounds is scored, and whether on all test sets."""
-        due = self.federation.cfg.evaluate
-        assert due.every is not None  # train decides what null leaves open
-        full = count == self.rounds or bool(due.full_every and count % due.full_every == 0)
-        return full or bool(due.every and count % due.every == 0), full
-
     def _record(self, index: int, stats: RoundStats) -> bool:
         """Score a finished round where that is due and report it; return whether to go on."""
         federation, count = self.federation, index + 1
         self.rank_bytes, self.world.round_seconds = stats.rank_bytes, stats.seconds
-        self.scores, (is_due, full) = None, self._due(count)
+        self.scores, (is_due, full) = None, self.scoring.due(count, self.rounds)
         if is_due:
             saved = self.folder.checkpoints / f"round_{count:06d}" if self.saved == count else None
             self.scores = self.scoring.of(full, saved, lambda: self.saving.state(count, stats))
@@ -198,6 +192,7 @@ class Rounds:
             client_up_bytes=cost.bytes_up,
             client_down_bytes=cost.bytes_down + BYTES * cost.start,
             rank_bytes=stats.rank_bytes,
+            simulated=federation.clock.numbers(index) if federation.clock else {},
             scores=percent,
             scored_on=scored_on(self.sample, percent),
         )
@@ -212,6 +207,12 @@ class Rounds:
         elif stop:
             self.saving.state(count, None)
         return not stop
+
+    def _metrics(self) -> str:
+        """Return the table of the rounds so far, once that of the clock is on the disk, too."""
+        if self.federation.clock is not None:
+            self.report.laps(self.federation.clock.table(self.done))
+        return self.report.metrics_text()
 
     def _foretell(self, words: str) -> None:
         if words:

@@ -29,6 +29,14 @@ class Scoring:
         self.folder, self.file = folder, folder.unfinished_scores
         self.progress, self.stop = progress, stop
 
+    def due(self, count: int, rounds: int) -> tuple[bool, bool]:
+        """Return whether the state after `count` of so many rounds is scored, and whether on all
+        test sets."""
+        asked = self.federation.cfg.evaluate
+        assert asked.every is not None  # train decides what null leaves open
+        full = count == rounds or bool(asked.full_every and count % asked.full_every == 0)
+        return full or bool(asked.every and count % asked.every == 0), full
+
     def of(self, full: bool, saved: Path | None, save: Callable[[], Path] | None = None) -> Scores:
         """Score all clients on their own images, if `full` on all test sets; cut short by a signal,
         what is scored is on the disk, and so is the state that it is of.

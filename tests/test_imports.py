@@ -21,14 +21,16 @@ ROOMS = {
     "world": "spelling stopped",
     "params": "rng",
     "pieces": "",
-    "exchange": "rng world",
+    "clock": "reading rng spelling",
+    "exchange": "clock.laps rng world",
     "config": "reading spelling",
     "clip": "config.keys reading spelling world",
     "data": "config.choices config.keys config.merge reading rng spelling",
     "outline": "",
     "glance": "config data outline spelling world",
     "methods": "clip config.meaning config.templates exchange params rng",
-    "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
+    "federation": "clip clock config.choices config.keys config.learning config.simulated "
+    "data.tasks.task exchange "
     "methods.method methods.searched methods.step params pieces quantities.sampled "
     "quantities.scores rng world",
     "run": "exchange pieces quantities reading spelling stopped world",

@@ -42,6 +42,9 @@ SCORES = {
     "base": np.array([40.0, 50.0, 60.0]),
     "novel": np.array([40.0, 40.0, 40.0]),
 }
+CLOCK = {"simulated_seconds": 2.5, "simulated_so_far": 5.0, "clients_arrived": 3} | {
+    "clients_late": 1, "clients_lost": 0,
+}  # fmt: skip
 DOMAINS = {"photo": np.array([0, 1]), "line art": np.array([2])}
 
 
@@ -66,13 +69,13 @@ def finished(path: Path, domains: dict[str, np.ndarray] | None = None) -> RunFol
     folder.create()
     clients = ClientTable.count(4, *dealt(3, lambda client: np.array([client, 3])), domains)
     final = scores.summary(SCORES, domains)
-    with Report(folder, World.alone(), clients, list(SCORES), {}, "", 0) as report:
+    with Report(folder, World.alone(), clients, list(SCORES), {}, "", 0, clocked=True) as report:
         for index in range(2):
             report.round(
                 RoundRecord(
                     round_index=index, loss=1.5, samples=100, train_seconds=2.0,
                     evaluate_seconds=0.5, client_up_bytes=12, client_down_bytes=16, rank_bytes=24,
-                    scores=SCORES,
+                    scores=SCORES, simulated=CLOCK,
                 )
             )  # fmt: skip
         result = MethodResult(
@@ -194,7 +197,7 @@ def test_every_quantity_of_rounds_can_be_drawn_over_them(
 ) -> None:
     entries = [replace(q, places=q.places | Place.SWEEP_FIGURES) for q in scores.SCORES]
     monkeypatch.setattr(scores, "SCORES", tuple(entries))
-    for name in ("TRAINING", "TIMES", "TRAFFIC"):
+    for name in ("TRAINING", "TIMES", "TRAFFIC", "CLOCK"):
         entries = [replace(q, places=Place.SWEEP_FIGURES) for q in getattr(costs, name)]
         monkeypatch.setattr(costs, name, tuple(entries))
     found = {

@@ -163,3 +163,23 @@ class Part(Enum):
 
     all = "all"
     private = "private"
+
+
+class Fleet(Enum):
+    """What devices and networks clients are simulated on."""
+
+    none = "none"
+    even = "even"
+    phones = "phones"
+    laptops = "laptops"
+    silos = "silos"
+    mixed = "mixed"
+    file = "file"
+
+
+class Asynchrony(Enum):
+    """How a server goes on that does not wait for all clients of a round."""
+
+    none = "none"
+    fedbuff = "fedbuff"
+    fedasync = "fedasync"

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.help import listing, manual
-from pfedmma_dist.config.identity import flat, meaning
+from pfedmma_dist.config.identity import flat, meaning, refuse_unread
 from pfedmma_dist.config.keys import Config, Dealing
 from pfedmma_dist.config.limits import COOP, check
 from pfedmma_dist.config.merge import Layer, Word, hint, origins, parsed, place, plain
@@ -132,6 +132,7 @@ def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: So
     if config.data.partition is Dealing.natural and NUM_CLIENTS not in origins(type(tree), layers):
         config.data.num_clients = None  # 10 is the default of those that deal
     check(config, sources)
+    refuse_unread(config, "system")
     if config.data.template == COOP:
         config.data.template = _own_template(config.data.name, sources)
     for name, value in config.method.items():

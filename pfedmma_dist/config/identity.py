@@ -14,7 +14,7 @@ from typing import Any
 
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.meaning import MEANING, Meaning
-from pfedmma_dist.config.merge import leaves, plain
+from pfedmma_dist.config.merge import leaves, plain, shown
 
 METHOD = "method."
 """Beginning of the keys of the method: its name and the options of its own."""
@@ -145,6 +145,19 @@ def moved(saved: Flat, wanted: Flat) -> list[tuple[str, Any, Any]]:
         if key in saved and saved[key] != now and not (meaning(key).is_open and now is None)
         and (meaning(key).by_content or not meaning(key).decides(wanted))
     ]  # fmt: skip
+
+
+def refuse_unread(config: Config, section: str) -> None:
+    """Refuse keys of a section that depart from their defaults where nothing reads them."""
+    values = flat(config)
+    for key, leaf in leaves(Config).items():
+        told, given = meaning(key), values.get(key)
+        departs = key.startswith(f"{section}.") and told.refused and given != plain(leaf.default)
+        if departs and not told.is_read(values):
+            raise ValueError(
+                f"{key}: {shown(given)} has no effect, as it is read at {told.where} alone; set "
+                f"that, or leave {key} out"
+            )
 
 
 def open_keys() -> list[str]:

@@ -35,6 +35,7 @@ from pfedmma_dist.config.limits import (
 )
 from pfedmma_dist.config.meaning import Role, key
 from pfedmma_dist.config.running import RunConfig
+from pfedmma_dist.config.simulated import SystemConfig
 
 GLYPHS = {"data.name": ("glyphs",)}
 NOVEL = {"data.task": ("base_to_novel",)}
@@ -235,5 +236,6 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     correction: CorrectionConfig = field(default_factory=CorrectionConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
+    system: SystemConfig = field(default_factory=SystemConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -78,7 +78,7 @@ class Exchange(Protocol):
     def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
         """Close the round over all ranks; return the sum of int64 `riders`, which travel along.
 
-        participants: sorted clients of the round, over all ranks.
+        participants: sorted clients whose uploads have arrived in the round, over all ranks.
         """
         ...
 

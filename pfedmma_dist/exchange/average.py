@@ -42,7 +42,12 @@ class Average:
         self.total += sent.sum(dim=0)
 
     def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
-        """All-reduce the [S] sums, and the riders behind them, in one buffer."""
+        """All-reduce the [S] sums, and the riders behind them, in one buffer.
+
+        Without participants the shared part and the server stay as they are.
+        """
+        if not len(participants):
+            return world.exact_sum(riders)
         mean, riders = self.add_up(world, riders)
         self.shared = self.server.step(self.shared, mean).float()
         return riders

@@ -48,6 +48,8 @@ class Gathered(Average):
 
         Uploads travel as the bits of their float32, two in an int64: other ranks add zeros to them.
         """
+        if not len(participants):
+            return super().sync(world, riders, participants)
         clients, num_shared = participants.tolist(), self.shared.numel()
         asks = int(self.server.sees_uploads)
         rows = torch.zeros(len(clients), num_shared + num_shared % 2)

@@ -43,20 +43,24 @@ class Masking:
         self.stayed: list[int] = []
 
     def open(self, round_index: int, agreed: np.ndarray, stayed: np.ndarray) -> None:
-        """Let clients agree on seeds, and some of them stay until the round closes; ValueError
-        where these are too few to unmask the sum."""
+        """Let clients agree on seeds, and some of them stay until the round closes."""
         self.round_index, self.agreed, self.stayed = round_index, agreed.tolist(), stayed.tolist()
-        num_agreed = len(self.agreed)
-        self.needed = max(2, int(np.ceil(self.threshold * num_agreed)))
-        if len(self.stayed) < self.needed:
+        self.needed = self.check(round_index, len(agreed), len(stayed))
+        self.keys = {client: self._secret("key", client) for client in self.agreed}
+        self.public = {client: pow(BASE, own, PRIME) for client, own in self.keys.items()}
+
+    def check(self, round_index: int, num_agreed: int, num_stayed: int) -> int:
+        """Return how many clients must stay to unmask a round's sum; ValueError where too few
+        do."""
+        needed = max(2, int(np.ceil(self.threshold * num_agreed)))
+        if num_stayed < needed:
             raise ValueError(
-                f"exchange.secure: {len(self.stayed)} of {num_agreed} clients stay in round "
-                f"{round_index + 1}, and it takes {self.needed} to unmask their sum "
+                f"exchange.secure: {num_stayed} of {num_agreed} clients stay in round "
+                f"{round_index + 1}, and it takes {needed} to unmask their sum "
                 "(exchange.threshold, 2 at least); raise federation.fraction, lower "
                 "exchange.threshold, or set exchange.secure=false"
             )
-        self.keys = {client: self._secret("key", client) for client in self.agreed}
-        self.public = {client: pow(BASE, own, PRIME) for client, own in self.keys.items()}
+        return needed
 
     def mask(self, clients: np.ndarray, rows: Tensor) -> Tensor:
         """Return what clients [G] send in place of rows [G, S] int64."""

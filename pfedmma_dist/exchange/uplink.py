@@ -6,6 +6,7 @@ runs at the server, on the exact mean, so every rank computes the same. Without 
 as it would be without this file.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,11 +85,18 @@ class Uplink:
         """Whole numbers that travel behind the riders of a round."""
         return sum(each.num_counts for each in self.stages)
 
-    def open(self, round_index: int, clients: np.ndarray) -> None:
-        """Begin a round of clients [n], over all ranks."""
+    def foresee(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Refuse rounds that cannot be closed; sizes: how many clients each has, and how many of
+        them get through, which is known in advance."""
+        if self.masking is not None:
+            for index, (num_clients, num_arrived) in enumerate(sizes):
+                self.masking.check(index, num_clients, num_arrived)
+
+    def open(self, round_index: int, clients: np.ndarray, arrived: np.ndarray) -> None:
+        """Begin a round of clients [n], of which these get through [m], over all ranks."""
         self.round_index, self.counts = round_index, torch.zeros_like(self.counts)
         if self.masking is not None:
-            self.masking.open(round_index, clients, clients)
+            self.masking.open(round_index, clients, arrived)
 
     def send(self, parcel: Parcel) -> Parcel:
         """Return what reaches the exchange, and what the clients keep."""

@@ -1,5 +1,7 @@
 """Clientele: all clients of a federation, who of them trains when and is hosted where."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from pfedmma_dist.clip.cache import Views
@@ -17,12 +19,18 @@ from pfedmma_dist.federation.cohort import (
 from pfedmma_dist.federation.views import scored_views, training_views
 from pfedmma_dist.world import World
 
+if TYPE_CHECKING:
+    from pfedmma_dist.federation.timing import Clock
+
 
 class Clientele:
     """The clients of a federation in their shards; what concerns some of them costs no more.
 
     All of it follows from the configuration, the task and the rank.
     """
+
+    clock: "Clock | None" = None
+    """What says who trains, and whose upload counts; None: all that are drawn, and all of them."""
 
     def __init__(self, cfg: Config, task: Task, world: World) -> None:
         """cfg: with every null resolved."""
@@ -42,6 +50,19 @@ class Clientele:
 
     def participants(self, round_index: int) -> np.ndarray:
         """Return the sorted clients that train in a round, over all ranks."""
+        return (
+            self.drawn(round_index) if self.clock is None else self.clock.lap(round_index).clients
+        )
+
+    def arrived(self, round_index: int) -> np.ndarray:
+        """Return those of them whose upload counts."""
+        if self.clock is None:
+            return self.participants(round_index)
+        lap = self.clock.lap(round_index)
+        return lap.clients[lap.arrived]
+
+    def drawn(self, round_index: int) -> np.ndarray:
+        """Return the sorted clients that the server draws for a round, whatever the clock says."""
         cfg = self.cfg
         chosen = participants(cfg.federation, cfg.seed, round_index, len(self.seen))
         return self.seen[chosen]

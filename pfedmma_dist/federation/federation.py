@@ -1,5 +1,6 @@
 """The federation: clients in shards, one round of the paper's algorithm, everybody's scores."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,12 +16,10 @@ from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange import Cost
 from pfedmma_dist.exchange.server import Server
-from pfedmma_dist.exchange.uplink import Parcel
 from pfedmma_dist.federation.clientele import Clientele
 from pfedmma_dist.federation.clients import ClientStore, ShardState
 from pfedmma_dist.federation.cohort import Cohort
@@ -29,14 +28,23 @@ from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.grouping import those_to_score
+from pfedmma_dist.federation.sending import send
 from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.stages import uplink_of
 from pfedmma_dist.federation.tally import RoundStats, Tally
-from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
+from pfedmma_dist.federation.timing import clock_of
+from pfedmma_dist.federation.trainer import (
+    LocalResult,
+    LocalTrainer,
+    check_finite,
+    check_settled,
+)
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.pieces import Parts
-from pfedmma_dist.world import LIMIT, World
+from pfedmma_dist.world import World
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,6 @@ class Federation(Clientele):
         self.uplink = uplink_of(cfg, self.exchange, self.layout, task.num_clients)
         self.corrections = corrections_of(cfg, method, self.layout)
         check_finetuning(cfg.evaluate, self.layout)
-        self.scored = np.union1d(those_to_score(self), self.unseen)
         self.sources: Sources | None = None  # set once the features are there
         private = template[: self.layout.num_private]
         self.clients = ClientStore(
@@ -81,6 +88,11 @@ class Federation(Clientele):
             cfg.federation.client_memory * GIB / world.host_size,
             Path(cfg.clip.cache_folder).expanduser(),
         )
+        self.clock = clock_of(self)
+        self.exchange = self.clock.waited_for(self.exchange) if self.clock else self.exchange
+        self.scored = np.union1d(those_to_score(self), self.unseen)
+        every = range(cfg.federation.rounds)
+        self.uplink.foresee((len(self.participants(i)), len(self.arrived(i))) for i in every)
 
     def rehearse(self) -> None:
         """Run the class side of every class set once.
@@ -101,15 +113,16 @@ class Federation(Clientele):
         """
         self.world.entering(f"round {round_index + 1}")
         started, reduced = time.perf_counter(), self.world.bytes_reduced
-        chosen = self.participants(round_index)
-        tally = Tally(self.sizes, self.num_seen, chosen, self.corrections)
-        self.uplink.open(round_index, chosen)
+        chosen, arrived = self.participants(round_index), self.arrived(round_index)
+        tally = Tally(self.sizes, self.num_seen, arrived, self.corrections)
+        self.uplink.open(round_index, chosen, arrived)
         for cohort in self.cohorts(chosen):
             start, result = self._train(cohort, round_index)
-            kept = self._send(cohort, start, result, tally)
+            tally.num_samples += result.num_samples
+            kept = send(self, cohort.clients, start, result, tally, arrived)
             self._keep(cohort, result, kept)
             self.on_cohort(len(cohort.clients))
-        loss, num_samples, stops = self._meet(chosen, tally, stop())
+        loss, num_samples, stops = self._meet(arrived, tally, stop())
         spent, sent = time.perf_counter() - started, self.world.bytes_reduced - reduced
         return RoundStats(loss, len(chosen), num_samples, sent, spent, stops)
 
@@ -125,61 +138,44 @@ class Federation(Clientele):
         check_finite(result, clients, f"in round {round_index}", cfg.optim)
         return held[0], result
 
-    def _send(self, cohort: Cohort, start: Tensor, result: LocalResult, tally: Tally) -> Tensor:
-        """Send what is shared, and count; return what clients keep of their uplink [G, U]."""
-        clients, weight = cohort.clients, tally.of_mean(cohort.clients)
-        shared, kept = result.theta[:, self.layout.num_private :], self._of_uplink(clients)
-        tally.add(clients, result)
-        if not self.uplink.stages:
-            sent = shared if result.sums is None else result.sums
-            self.exchange.upload(clients, sent, weight)
-            return kept
-        before = start[:, self.layout.num_private :]
-        rows = (before, shared, weight, kept, result.loss)
-        parcel = Parcel(clients, self.uplink.round_index, *(x.detach().cpu() for x in rows))
-        parcel = self.uplink.send(parcel)
-        self.exchange.upload(clients, parcel.rows, parcel.weight)
-        return parcel.memory.to(kept.device)
-
     def _keep(self, cohort: Cohort, result: LocalResult, kept: Tensor) -> None:
         """Keep what is a client's own."""
         private = result.theta[:, : self.layout.num_private]
         own = torch.cat([private, result.memory, kept], dim=1)
         self.clients.scatter(cohort.clients, own)
 
-    def _meet(self, chosen: np.ndarray, tally: Tally, stop: bool) -> tuple[float, int, bool]:
+    def _meet(self, arrived: np.ndarray, tally: Tally, stop: bool) -> tuple[float, int, bool]:
         """Let all ranks' uploads become what clients start from next; return loss, image passes
         and whether to stop."""
         before = self.exchange.shared.double()
         riders = tally.riders(stop, self.uplink.counts)
-        riders = self.exchange.sync(self.world, riders, chosen)  # the only collective
+        riders = self.exchange.sync(self.world, riders, arrived)  # the only collective
         loss, num_samples, stops, sent = tally.read(riders)
-        share = len(chosen) / len(self.seen)
-        after = self.corrections.settle(before, self.exchange.shared.double(), sent, share)
-        if not bool((after.abs() < LIMIT).all()):
-            name = self.cfg.correction.name
-            also = (
-                "" if name is CorrectionName.none else f", or change correction.name={name.value}"
-            )
-            raise ValueError(
-                f"optim.lr: {self.cfg.optim.lr} drove the shared numbers to values that are not "
-                f"finite or not below {LIMIT:g}; lower optim.lr{also}"
-            )
-        self.exchange.shared = after.float()
+        if not len(arrived):
+            log.warning("no upload of this round arrived: clients start from what they had")
+        else:
+            share = len(arrived) / len(self.seen)
+            after = self.corrections.settle(before, self.exchange.shared.double(), sent, share)
+            check_settled(after, self.cfg)
+            self.exchange.shared = after.float()
         return loss, num_samples, stops
 
     def cost(self, round_index: int | None = None) -> Cost:
         """Return the traffic of one client and round: the mean over all that train, or over those
         that took part in one round, of which some had sent before, where they do so once."""
         chosen = self.seen if round_index is None else self.participants(round_index)
-        last = self.cfg.federation.rounds - 1 if round_index is None else round_index
-        num_clients = len(self.participants(max(last, 0)))
-        cost = self.uplink.cost(self.exchange.cost_among(chosen), num_clients)
-        cost = cost.beside(self.corrections.num_sent)
+        cost = self.cost_among(chosen, round_index)
         if cost.once and round_index is not None:
             first = len(np.setdiff1d(chosen, self.trained(round_index)))
-            cost = replace(cost, up=cost.up * first // len(chosen))
+            return replace(cost, up=cost.up * first // len(chosen))
         return cost
+
+    def cost_among(self, clients: np.ndarray, round_index: int | None = None) -> Cost:
+        """Return the same as the mean over these clients [n], who have not sent before, in a round
+        of as many as are drawn for this one, or for the last."""
+        index = max(self.cfg.federation.rounds - 1, 0) if round_index is None else round_index
+        cost = self.uplink.cost(self.exchange.cost_among(clients), len(self.drawn(index)))
+        return cost.beside(self.corrections.num_sent)
 
     def evaluate(self, full: bool, sitting: Sitting | None = None) -> Scores:
         """Score every client with its own numbers: on its own images, if `full` on all test
@@ -222,7 +218,7 @@ class Federation(Clientele):
         begin = self.layout.num_private
         return self.clients.gather(clients)[:, begin : begin + self.trainer.num_memory]
 
-    def _of_uplink(self, clients: np.ndarray) -> Tensor:
+    def of_uplink(self, clients: np.ndarray) -> Tensor:
         """Return what these clients keep of what they send [G, U]."""
         if not self.uplink.num_memory:
             return torch.zeros(len(clients), 0, device=self.clip.device)

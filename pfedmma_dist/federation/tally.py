@@ -58,12 +58,11 @@ class Tally:
         return torch.from_numpy(self.sizes[clients] / self.of_round)
 
     def add(self, clients: np.ndarray, result: LocalResult) -> None:
-        """Take in what a cohort's training has left."""
+        """Take in what the training of clients has left whose uploads arrive."""
         sizes = self.sizes[clients]
         weight, share = (torch.from_numpy(sizes / total) for total in (self.of_round, self.of_all))
         self.loss += to_fixed(result.loss.cpu().double() * weight).sum()
         self.sent += to_fixed(result.sent.cpu().double() * share[:, None]).sum(dim=0)
-        self.num_samples += result.num_samples
 
     def riders(self, stop: bool, counts: Tensor) -> Tensor:
         """Return the sums [3 + Q + R] int64; stop: whether this rank was asked to. counts: of the
@@ -75,4 +74,5 @@ class Tally:
         """Return the mean loss, image passes, whether to stop, and what was sent [Q] float64."""
         _, num_samples, stop = riders[:3].tolist()
         sent = from_fixed(riders[3 : 3 + len(self.sent)])
-        return float(from_fixed(riders[0])), num_samples, bool(stop), sent
+        loss = float(from_fixed(riders[0])) if self.num_chosen else float("nan")
+        return loss, num_samples, bool(stop), sent

@@ -1,7 +1,7 @@
 """Local training: epochs of steps, the clients of a cohort in lockstep on rows theta [G, P + S]."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,8 @@ from torch import Tensor
 
 from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.config.choices import CorrectionName
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.corrections.correction import Correction, Start, Term
@@ -37,6 +39,11 @@ class LocalResult:
     memory: Tensor  # [G, M] what the client keeps of its optimiser and of corrections
     sent: Tensor  # [G, Q] what corrections send beside the shared part
     sums: Tensor | None = None  # [G, N] int64 what clients that count send in place of it
+
+    def of(self, places: np.ndarray) -> "LocalResult":
+        """Return what is of some of the cohort alone; `num_samples` stays that of all."""
+        rows = {name: x[places] for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **rows)
 
 
 class LocalTrainer:
@@ -228,3 +235,14 @@ def check_finite(result: LocalResult, clients: np.ndarray, when: str, optim: Opt
                 f"optim.lr: {optim.lr} drove the training of client {client} {when} to numbers "
                 f"that are not finite or not below {LIMIT:g} (mean loss {loss:g}); lower optim.lr"
             )
+
+
+def check_settled(after: Tensor, cfg: Config) -> None:
+    """Raise where what clients start from next [S] cannot be averaged any more."""
+    if not bool((after.abs() < LIMIT).all()):
+        name = cfg.correction.name
+        also = "" if name is CorrectionName.none else f", or change correction.name={name.value}"
+        raise ValueError(
+            f"optim.lr: {cfg.optim.lr} drove the shared numbers to values that are not finite or "
+            f"not below {LIMIT:g}; lower optim.lr{also}"
+        )

@@ -20,12 +20,14 @@ def every(keys: Iterable[str]) -> list[Quantity]:
         *costs.TRAINING,
         *costs.TIMES,
         *costs.TRAFFIC,
+        *costs.CLOCK,
     ]
 
 
 def of_rounds(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quantity]:
     """Return the quantities of single rounds, in the order of the columns of metrics.csv."""
-    found = [*costs.TRAINING, *costs.TIMES, *scores(scopes, domains), *costs.TRAFFIC]
+    own = scores(scopes, domains)
+    found = [*costs.TRAINING, *costs.TIMES, *own, *costs.TRAFFIC, *costs.CLOCK]
     return [quantity for quantity in found if quantity.column]
 
 
@@ -53,9 +55,9 @@ def numbers_of_round(
 def round_line(measured: Mapping[str, Number], scores_of: Mapping[str, np.ndarray]) -> list[str]:
     """Return what is said of a round in one line: what it reached, then what it took."""
     numbers = numbers_of_round(measured, scores_of)
-    ordered = [*costs.TRAINING, *scores(scores_of), *costs.TIMES, *costs.TRAFFIC]
+    ordered = [*costs.TRAINING, *scores(scores_of), *costs.TIMES, *costs.TRAFFIC, *costs.CLOCK]
     return [
         quantity.line.format(numbers[quantity.column])
         for quantity in ordered
-        if quantity.line and quantity.column in numbers
+        if quantity.line and numbers.get(quantity.column) is not None
     ]

@@ -16,6 +16,11 @@ def last(values: np.ndarray) -> float:
     return float(values[-1])
 
 
+def total(values: np.ndarray) -> float:
+    """Return the sum over all rounds."""
+    return float(values.sum())
+
+
 def median(values: np.ndarray) -> float:
     """Return the median round's number, which the first round, that also fills caches, leaves."""
     return float(np.median(values))
@@ -97,6 +102,37 @@ TOTAL_BYTES = Quantity(
     make=median_of_all, axis="bytes per round, all clients",
 )  # fmt: skip
 
+SIMULATED_ROUND = Quantity(
+    key="simulated_round", unit="seconds", heading="Simulated round",
+    meaning="seconds of the median round on the clients' simulated devices (system.fleet)",
+    source=Source.ROUNDS, of=("simulated_seconds",), make=median, column="simulated_seconds",
+    tag="clock/round_seconds", axis="simulated seconds per round",
+)  # fmt: skip
+SIMULATED_TIME = Quantity(
+    key="simulated_time", unit="seconds", heading="Simulated time",
+    meaning="seconds of all rounds on the clients' simulated devices (system.fleet)",
+    source=Source.ROUNDS, of=("simulated_so_far",), make=last, column="simulated_so_far",
+    tag="clock/seconds_so_far", line="{:,.1f} s simulated", axis="simulated seconds so far",
+)  # fmt: skip
+ARRIVED = Quantity(
+    key="clients_arrived", unit="numbers", heading="Uploads",
+    meaning="uploads that arrived in time, over all rounds on the clock",
+    source=Source.ROUNDS, of=("clients_arrived",), make=total, column="clients_arrived",
+    tag="clock/clients_arrived", axis="uploads that arrived",
+)  # fmt: skip
+LATE = Quantity(
+    key="clients_late", unit="numbers", heading="Late",
+    meaning="uploads that were late or not needed any more, over all rounds on the clock",
+    source=Source.ROUNDS, of=("clients_late",), make=total, column="clients_late",
+    tag="clock/clients_late", axis="uploads that were late",
+)  # fmt: skip
+DROPPED = Quantity(
+    key="clients_lost", unit="numbers", heading="Lost",
+    meaning="uploads that were lost on the way, over all rounds on the clock",
+    source=Source.ROUNDS, of=("clients_lost",), make=total, column="clients_lost",
+    tag="clock/clients_lost", axis="uploads that were lost",
+)  # fmt: skip
+
 TRAINED = Quantity(
     key="trained", unit="numbers", heading="Trained", meaning="numbers that a client trains",
     source=Source.RESULT, terminal="Trained",
@@ -139,6 +175,8 @@ TRAFFIC: tuple[Quantity, ...] = (
     GPU_MIB,
     TOTAL_BYTES,
 )
+CLOCK: tuple[Quantity, ...] = (SIMULATED_ROUND, SIMULATED_TIME, ARRIVED, LATE, DROPPED)
+"""Of runs with a virtual clock alone."""
 RESULTS: tuple[Quantity, ...] = (
     TRAINED,
     UP_NUMBERS,

@@ -1,18 +1,21 @@
 """Columns: which quantities of the runs have one, what it is called, and what stands in it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from pfedmma_dist.quantities.catalogue import every
-from pfedmma_dist.quantities.costs import TAKING_PART
+from pfedmma_dist.quantities.costs import ARRIVED, DROPPED, LATE, TAKING_PART
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source
 from pfedmma_dist.quantities.scores import LOCAL_MEAN, scored
 from pfedmma_dist.results.cells import Cell, Column
 from pfedmma_dist.results.lines import CLIENTS, FRACTION, Line
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.spelling import hint
+
+TRAINING_THERE = (ARRIVED, LATE, DROPPED)
+"""What all who train in a round are, where a clock runs."""
 
 FIRST_ROUND_ALL = "federation.first_round_all"
 
@@ -90,8 +93,11 @@ def line_cells(line: Line, columns: Sequence[Column], **config: object) -> list[
     return cells
 
 
-def taking_part(run: Outcome, rounds: np.ndarray) -> np.ndarray:
-    """Return how many clients train in each of the rounds [R], counted from 0."""
+def taking_part(run: Outcome, metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return how many clients train in each of the rounds [R] of a run's metrics.csv."""
+    if all(quantity.column in metrics for quantity in TRAINING_THERE):
+        return sum(metrics[quantity.column] for quantity in TRAINING_THERE)
+    rounds = metrics["round"]
     num_clients = int(run.config.get(CLIENTS, 1))
     later = max(int(float(run.config.get(FRACTION, 1.0)) * num_clients), 1)
     all_first = bool(run.config.get(FIRST_ROUND_ALL))
@@ -103,7 +109,7 @@ def _rounds(run: Outcome) -> dict[str, np.ndarray]:
     metrics = {} if run.is_untrained else run.metrics()
     if not len(metrics.get("round", ())):
         return {}
-    return {**metrics, TAKING_PART: taking_part(run, metrics["round"])}
+    return {**metrics, TAKING_PART: taking_part(run, metrics)}
 
 
 def _titled(quantities: Sequence[Quantity]) -> list[Column]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pfedmma_dist.quantities.costs import SIMULATED_TIME
 from pfedmma_dist.quantities.quantity import Quantity
 from pfedmma_dist.quantities.scores import LOCAL_MEAN
-from pfedmma_dist.quantities.units import size
+from pfedmma_dist.quantities.units import seconds, size
 from pfedmma_dist.results.columns import taking_part
 from pfedmma_dist.results.lines import CLIENTS, Line
 from pfedmma_dist.results.outcome import Outcome
@@ -28,6 +29,7 @@ class Curve:
 
     rounds: np.ndarray  # [R] int64, counted from 0
     sent: np.ndarray  # [R] bytes up and down until then, of a client on average
+    clock: np.ndarray  # [R] simulated seconds until then, nan where no clock ran
     mean: np.ndarray  # [R] of the quantity
     deviation: np.ndarray | None  # [R] of a sample; None where there is one seed
 
@@ -40,10 +42,12 @@ def curve(line: Line, quantity: Quantity = LOCAL_MEAN) -> Curve | None:
     rounds = sorted(set.intersection(*(set(found) for found in scored)))
     if not rounds:
         return None
-    values = np.array([[found[index][0] for index in rounds] for found in scored])
+    values, _, clock = np.array([[found[index] for index in rounds] for found in scored]).transpose(
+        2, 0, 1
+    )
     sent = np.array([scored[0][index][1] for index in rounds])
     deviation = values.std(axis=0, ddof=1) if len(values) > 1 else None
-    return Curve(np.array(rounds), sent, values.mean(axis=0), deviation)
+    return Curve(np.array(rounds), sent, clock.mean(axis=0), values.mean(axis=0), deviation)
 
 
 def over_rounds(
@@ -118,15 +122,41 @@ def over_clients(
     return panelled(title, panels, look, draw, "clients, the lowest first (%)", LOCAL_MEAN)
 
 
-def _scored(run: Outcome, quantity: Quantity) -> dict[int, tuple[float, float]]:
-    """Return scored round -> the quantity, and bytes until then of a client on average."""
+def over_seconds(
+    title: str,
+    panels: Mapping[str, Sequence[Line]],
+    look: Callable[[Line], tuple[str, Look]],
+    quantity: Quantity = LOCAL_MEAN,
+) -> "Figure":
+    """Draw a quantity over the simulated seconds, on average over seeds."""
+    from matplotlib.ticker import FuncFormatter
+
+    def draw(axes: "Axes", line: Line, name: str, style: Look) -> None:
+        found = curve(line, quantity)
+        if found is None:
+            return
+        some = _some(len(found.clock))
+        axes.plot(found.clock, found.mean, label=legend_label(name), markevery=some, **style.line)
+        _band(axes, found.clock, found, style)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
+
+    return panelled(title, panels, look, draw, "simulated time so far", quantity)
+
+
+def _scored(run: Outcome, quantity: Quantity) -> dict[int, tuple[float, float, float]]:
+    """Return scored round -> the quantity, and bytes of a client on average and simulated seconds
+    until then."""
     metrics = run.metrics()
     if quantity.column not in metrics:
         return {}
     each = metrics["client_up_bytes"] + metrics["client_down_bytes"]
-    share = taking_part(run, metrics["round"]) / max(1, int(run.config.get(CLIENTS, 1)))
-    rows = zip(metrics["round"], metrics[quantity.column], np.cumsum(each * share), strict=True)
-    return {int(index): (value, sent) for index, value, sent in rows if not np.isnan(value)}
+    share = taking_part(run, metrics) / max(1, int(run.config.get(CLIENTS, 1)))
+    none = np.full(len(each), np.nan)
+    clock = metrics.get(SIMULATED_TIME.column, none)
+    columns = (metrics["round"], metrics[quantity.column], np.cumsum(each * share), clock)
+    rows = zip(*columns, strict=True)
+    return {int(index): tuple(rest) for index, *rest in rows if not np.isnan(rest[0])}
 
 
 def panelled(

@@ -18,7 +18,7 @@ from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.results.cells import Column, Table
 from pfedmma_dist.results.clients import ascending_local
 from pfedmma_dist.results.comparisons import everywhere, radar, row_label, scaling, trade_off
-from pfedmma_dist.results.curves import curve, over_bytes, over_clients, over_rounds
+from pfedmma_dist.results.curves import curve, over_bytes, over_clients, over_rounds, over_seconds
 from pfedmma_dist.results.lines import CLIENTS, Line, data_names, head, lines
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.published import AVERAGE, COST
@@ -89,6 +89,11 @@ def _curves(
         reason = "nothing was sent"
     draw = partial(over_bytes, words, panels, look)
     yield Picture(f"bytes_to_accuracy-{end}", None if reason else draw, reason)
+    timed = [line for line in found if not np.isnan(curve(line).clock).any()]
+    if timed:  # what ran without a clock has no place in it
+        panels, look, reason = _arranged(timed, styles)
+        draw = partial(over_seconds, words, panels, look)
+        yield Picture(f"time_to_accuracy-{end}", None if reason else draw, reason)
     yield _sorted_clients(words, f"accuracy_per_client-{end}", trained, styles)
 
 

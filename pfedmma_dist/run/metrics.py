@@ -12,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from pfedmma_dist.quantities.catalogue import of_rounds
+from pfedmma_dist.quantities.costs import CLOCK
 from pfedmma_dist.quantities.quantity import Source
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run.files import write_text_atomically
@@ -29,16 +30,22 @@ SAMPLED = {"clients_scored": "sampled clients/scored"}
 
 
 def columns(
-    scopes: Iterable[str], domains: Iterable[str] = (), *, sampled: bool = False
+    scopes: Iterable[str],
+    domains: Iterable[str] = (),
+    *,
+    sampled: bool = False,
+    clocked: bool = False,
 ) -> dict[str, str]:
     """Return column -> TensorBoard tag of a run with these test sets and domains.
 
-    sampled: scores are of some clients or images; their tags say so. Accuracies are percent (0 to
+    sampled: scores are of some clients or images; their tags say so. clocked: a virtual clock runs;
+    only then has it columns. Accuracies are percent (0 to
     100), bytes are per round, memory is the peak of rank 0 so far. A cell is empty where a round
     was not scored or no GPU was used.
     """
     found = of_rounds(scopes, domains)
-    tags = {quantity.column: quantity.tag for quantity in found}
+    shown = [quantity for quantity in found if clocked or quantity not in CLOCK]
+    tags = {quantity.column: quantity.tag for quantity in shown}
     if sampled:
         scores = [one for one in found if one.source is Source.CLIENTS and one.tag]
         tags |= {one.column: f"sampled {one.tag}" for one in scores} | SAMPLED

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isnan
 
 import numpy as np
 
@@ -55,6 +56,8 @@ class RoundRecord:
     client_up_bytes: int  # what one real client would send
     client_down_bytes: int  # what one real client would receive
     rank_bytes: int  # payload that one rank handed to the collective
+    simulated: Mapping[str, float] = field(default_factory=dict)
+    """Column -> number of the virtual clock, where one runs."""
     scores: dict[str, np.ndarray] = field(
         default_factory=dict
     )  # scope -> [K] percent; {}: not scored
@@ -66,16 +69,18 @@ class RoundRecord:
         return self.samples / self.train_seconds if self.train_seconds > 0 else 0.0
 
     @property
-    def measured(self) -> dict[str, float]:
-        """Return column of metrics.csv -> number, of all but the scores."""
+    def measured(self) -> dict[str, float | None]:
+        """Return column of metrics.csv -> number, of all but the scores; no loss where no upload
+        arrived."""
         return {
-            "loss": self.loss,
+            "loss": None if isnan(self.loss) else self.loss,
             "samples_per_second": self.samples_per_second,
             "train_seconds": self.train_seconds,
             "evaluate_seconds": self.evaluate_seconds,
             "client_up_bytes": self.client_up_bytes,
             "client_down_bytes": self.client_down_bytes,
             "rank_bytes": self.rank_bytes,
+            **self.simulated,
         }
 
 

@@ -46,16 +46,18 @@ class Report:
         start_round: int = 0,
         saved_metrics: str | None = None,
         sample: Sample | None = None,
+        clocked: bool = False,
     ) -> None:
         """Open the files.
 
         scopes: all that clients will be scored on. config: dotted key -> value of all that decides
         the run; config_text: the YAML. saved_metrics: metrics.csv as the checkpoint has it. sample:
-        who is scored and on what, where that is not all.
+        who is scored and on what, where that is not all. clocked: whether a virtual clock runs.
         """
         self.folder, self.clients, self.scopes = folder, clients, scopes
         self.sample = sample
-        self.columns = columns(scopes, clients.domains, sampled=sample is not None)
+        told = {"sampled": sample is not None, "clocked": clocked}
+        self.columns = columns(scopes, clients.domains, **told)
         self.device: torch.device = world.device
         self.first = world.first
         if not self.first:
@@ -85,6 +87,11 @@ class Report:
             self.board.histogram(tag, own, record.round_index, HISTOGRAM_EDGES)
         self.board.flush()
         self.done = record.round_index + 1
+
+    def laps(self, text: str) -> None:
+        """Rewrite clock.csv: a row for every client and round."""
+        if self.first:
+            write_text_atomically(self.folder.clock, text)
 
     def metrics_text(self) -> str:
         """Return metrics.csv as it stands on the disk, for a checkpoint."""

@@ -69,7 +69,7 @@ def altered(folder: RunFolder, result: Mapping[str, Any]) -> dict[Path, str]:
 
 
 def _beside(folder: RunFolder) -> tuple[Path, ...]:
-    return folder.config, folder.metrics, folder.clients, folder.images
+    return folder.config, folder.metrics, folder.clients, folder.images, folder.clock
 
 
 def _is_number(value: Any) -> bool:

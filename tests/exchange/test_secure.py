@@ -8,9 +8,10 @@ import torch
 from tiny import on_ranks, same_state, tiny_federation
 from torch import Tensor
 
-from pfedmma_dist.config.choices import CorrectionName, ServerRule
+from pfedmma_dist.config.choices import CorrectionName, Fleet, ServerRule
 from pfedmma_dist.config.exchanging import ExchangeConfig
 from pfedmma_dist.config.learning import CorrectionConfig, ServerConfig
+from pfedmma_dist.config.simulated import SystemConfig
 from pfedmma_dist.exchange import Cost
 from pfedmma_dist.exchange.secure import Masking
 from pfedmma_dist.exchange.shamir import PRIME, share, together
@@ -90,6 +91,26 @@ def test_too_few_that_stay_are_refused() -> None:
     for agreed, stayed in (([1, 2, 3, 4, 5, 6], [1, 2, 3, 4]), ([4], [4])):
         with pytest.raises(ValueError, match=r"exchange.secure: .*exchange.threshold"):
             Masking(3, 5, 0.8).open(0, np.array(agreed), np.array(stayed))
+
+
+def test_run_loses_clients_under_masks_to_the_bits_of_the_plain_one() -> None:
+    lossy = SystemConfig(fleet=Fleet.phones, dropouts=True)
+    found = []
+    for secure in (False, True):
+        exchange = ExchangeConfig(secure=secure, threshold=0.51)
+        federation = tiny_federation(
+            PFedMMA, sections={"exchange": exchange, "system": lossy}, rounds=4
+        )
+        for index in range(4):
+            federation.round(index)
+        found.append(federation)
+    plain, masked = found
+    lost = [len(plain.participants(i)) - len(plain.arrived(i)) for i in range(4)]
+    assert sum(lost) > 0, lost
+    same_state(masked, plain)
+    few = ExchangeConfig(secure=True, threshold=1.0)
+    with pytest.raises(ValueError, match=r"exchange.secure: \d of 6 clients stay in round"):
+        tiny_federation(PFedMMA, sections={"exchange": few, "system": lossy}, rounds=4)
 
 
 def test_shares_are_worth_nothing_but_together() -> None:

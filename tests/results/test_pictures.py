@@ -231,3 +231,28 @@ def test_drawing_leaves_pyplot_alone(methods: Path) -> None:
     assert f"drawn    {out / 'trade_off-glyphs-base_to_novel.png'} and .svg" in text
     assert "skipped  radar-base_to_novel: 1 of the 3 data sets it takes" in text
     assert len(list(out.iterdir())) == 6
+
+
+def test_time_to_accuracy_is_of_runs_with_a_clock(methods: Path, tmp_path: Path) -> None:
+    name = "time_to_accuracy-glyphs-base_to_novel"
+    assert name not in {picture.name for picture in pictures(runs(methods))}
+    for seed in (1, 2):
+        clock = [
+            {
+                "simulated_so_far": seed * 10.0 * (i + 1),
+                "clients_arrived": 2,
+                "clients_late": 1,
+                "clients_lost": 1,
+            }
+            for i in range(3)
+        ]
+        rounds = [round_row(i, 40 + i + seed, **clock[i]) for i in range(3)]
+        config = {"method.name": "timed", "seed": seed, "system.fleet": "even"}
+        record(tmp_path / f"timed{seed}", three(60, 50, 40), config=config, rounds=rounds)
+    timed = next(line for line in lines(runs(tmp_path)) if "timed" in line.label)
+    assert curve(timed).clock.tolist() == [15.0, 30.0, 45.0]
+    assert curve(timed).sent.tolist() == [160, 320, 480]  # four of ten clients trained
+    (axes,) = drawn(tmp_path)[name].axes
+    (line,) = axes.get_lines()
+    assert line.get_xdata().tolist() == [15.0, 30.0, 45.0]
+    assert axes.get_xlabel() == "simulated time so far"
