@@ -16,6 +16,7 @@ from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
+from pfedmma_dist.federation.protection import drawn_facts, epsilon_of
 from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.catalogue import of_rounds
@@ -129,6 +130,7 @@ class Rounds:
         reached = summary(scores.percent, domains)
         beside = summary(self.reference.beside(scores), domains)
         cfg, cost, told = federation.cfg, federation.cost(), {}
+        drawn = drawn_facts(federation, self.rounds)
         if self.rounds and self.world.first:
             names = Examiner(federation).scope_names, domains
             told = selection.facts(
@@ -140,23 +142,19 @@ class Rounds:
             MethodResult.of("zero-shot CLIP", beside),
             MethodResult.of(
                 cfg.method["name"], reached, federation.num_trained, cost, self._seconds(),
-                selection.peeking(told) if told else None,
+                selection.peeking(told) if told else None, drawn.get("privacy"),
             ),
         ]  # fmt: skip
         facts = {
-            "method": cfg.method["name"],
-            "data": cfg.data.name,
-            "task": cfg.data.task.value,
-            "seed": cfg.seed,
-            "rounds": self.rounds,
-            "selection": told or None,
+            "method": cfg.method["name"], "data": cfg.data.name, "task": cfg.data.task.value,
+            "seed": cfg.seed, "rounds": self.rounds, "selection": told or None,
             "ranks": self.world.size,
             "rank_bytes_per_round": self.rank_bytes,  # what a rank really handed to the collective
             "feature_caches": caches,
+            **({} if self.sample is None else {"scored": self.sample.facts(scores.percent)}),
+            **drawn,
             **self.owner.facts,
-        }
-        if self.sample is not None:
-            facts["scored"] = self.sample.facts(scores.percent)
+        }  # fmt: skip
         self.world.entering("finishing")
         with writing(self.folder.path):
             self.report.finish(scores.percent, beside, results, facts)
@@ -192,9 +190,12 @@ class Rounds:
             client_up_bytes=BYTES * cost.up,
             client_down_bytes=BYTES * (cost.down + cost.start),
             rank_bytes=stats.rank_bytes,
+            epsilon=epsilon_of(federation, count),
             scores=percent,
             scored_on=scored_on(self.sample, percent),
         )
+        if not stats.num_participants:
+            log.info("round %d: nobody was drawn, as federation.sampling=poisson may", count)
         with writing(self.folder.path):
             self.report.round(record)
         self.progress.round_done(record)
@@ -249,8 +250,7 @@ class Rounds:
     def _accept(self, loaded: loading.Loaded) -> None:
         """Take in a checkpoint; ValueError where it is another run's, or its best is lost."""
         self.best.take_back(loaded.metrics)
-        unscored = loaded.meta["unscored"]
-        self.unscored = None if unscored is None else RoundStats.of(unscored)
+        self.unscored = RoundStats.of(loaded.meta["unscored"])
         self.federation.load(loaded.shards, loaded.server, loaded.round_index)
         self.done = self.saved = loaded.round_index
         self.earlier_seconds = loaded.meta["seconds"]

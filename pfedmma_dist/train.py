@@ -24,6 +24,7 @@ from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.idle import idle
+from pfedmma_dist.federation.protection import forewarned, protection_line
 from pfedmma_dist.foretold import foretold
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
@@ -85,6 +86,8 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         if world.first:
             for words in idle(cfg, federation.method, federation.layout):
                 log.warning("%s", words)
+            for words in forewarned(federation):
+                log.warning("%s", words)
             _account(federation.task.images)
         sizes = federation.sizes
         log.info("%d clients with %d to %d training images", len(sizes), sizes.min(), sizes.max())
@@ -128,6 +131,8 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         title = f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}"
         show(title, result.rows(folder, finished))
         sys.stdout.writelines(f"{line}\n" for line in sample_lines(finished.get("scored")))
+        if finished.get("privacy"):
+            sys.stdout.write(f"{protection_line(finished['privacy'])}\n")
         for line in selection.lines(finished["selection"]) if finished.get("selection") else ():
             sys.stdout.write(f"{line}\n")
         sys.stdout.write(f"run folder   {folder.path}\n")

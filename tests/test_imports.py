@@ -25,10 +25,11 @@ ROOMS = {
     "clip": "config.keys reading spelling world",
     "data": "config.choices config.keys config.merge reading rng spelling",
     "outline": "",
+    "accountant": "",
     "glance": "config data outline spelling world",
     "methods": "clip config.meaning config.templates exchange params rng",
-    "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
-    "methods.method methods.searched methods.step params pieces quantities.sampled "
+    "federation": "accountant clip config.choices config.keys config.learning data.tasks.task "
+    "exchange methods.method methods.searched methods.step params pieces quantities.sampled "
     "quantities.scores rng world",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
@@ -40,6 +41,7 @@ ROOMS = {
     "ownership": "build config data federation reading run",
     "scoring": "federation run",
     "foretold": "federation quantities",
+    "loudness": "accountant config exchange federation methods params",
     "rounds": "best build config exchange federation ownership quantities run scoring",
     "trained": "best build config federation methods ownership run start world",
     "controls": "build config federation quantities results run trained world",
@@ -69,6 +71,7 @@ OUTSIDE = {
     "yaml": "config/",
     "ftfy": "data/sets/names.py",
     "submitit": "../launch/",
+    "dp_accounting": "accountant.py",
     "launch": "../launch/",
 }
 """Packages that one file, or one folder, alone may import."""

@@ -15,7 +15,6 @@ from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange import Cost
@@ -29,14 +28,15 @@ from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.grouping import those_to_score
+from pfedmma_dist.federation.protection import protection_of
 from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.stages import uplink_of
-from pfedmma_dist.federation.tally import RoundStats, Tally
+from pfedmma_dist.federation.tally import RoundStats, Tally, check_bounded
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.pieces import Parts
-from pfedmma_dist.world import LIMIT, World
+from pfedmma_dist.world import World
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class Federation(Clientele):
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
         self.uplink = uplink_of(cfg, self.exchange, self.layout)
         self.corrections = corrections_of(cfg, method, self.layout)
+        self.protection = protection_of(cfg, len(self.seen), self.corrections)
+        self.uplink.begin(self.sizes, len(self.seen))
         check_finetuning(cfg.evaluate, self.layout)
         self.scored = np.union1d(those_to_score(self), self.unseen)
         self.sources: Sources | None = None  # set once the features are there
@@ -101,7 +103,8 @@ class Federation(Clientele):
         self.world.entering(f"round {round_index + 1}")
         started, reduced = time.perf_counter(), self.world.bytes_reduced
         chosen = self.participants(round_index)
-        tally = Tally(self.sizes, self.num_seen, chosen, self.corrections)
+        told = self.protection is None or self.protection.tells
+        tally = Tally(self.sizes, self.num_seen, chosen, self.corrections, told=told)
         self.uplink.open(round_index)
         for cohort in self.cohorts(chosen):
             start, result = self._train(cohort, round_index)
@@ -148,22 +151,16 @@ class Federation(Clientele):
 
     def _meet(self, chosen: np.ndarray, tally: Tally, stop: bool) -> tuple[float, int, bool]:
         """Let all ranks' uploads become what clients start from next; return loss, image passes
-        and whether to stop."""
+        and whether to stop. Where nobody has sent any, that stays as it is."""
         before = self.exchange.shared.double()
         riders = tally.riders(stop, self.uplink.counts)
+        if not len(chosen) and not self.uplink.always:
+            return tally.read(self.world.exact_sum(riders))[:3]
         riders = self.exchange.sync(self.world, riders, chosen)  # the only collective
         loss, num_samples, stops, sent = tally.read(riders)
         share = len(chosen) / len(self.seen)
         after = self.corrections.settle(before, self.exchange.shared.double(), sent, share)
-        if not bool((after.abs() < LIMIT).all()):
-            name = self.cfg.correction.name
-            also = (
-                "" if name is CorrectionName.none else f", or change correction.name={name.value}"
-            )
-            raise ValueError(
-                f"optim.lr: {self.cfg.optim.lr} drove the shared numbers to values that are not "
-                f"finite or not below {LIMIT:g}; lower optim.lr{also}"
-            )
+        check_bounded(after, self.cfg)
         self.exchange.shared = after.float()
         return loss, num_samples, stops
 
@@ -171,6 +168,8 @@ class Federation(Clientele):
         """Return the traffic of one client and round: the mean over all that train, or over those
         that took part in one round, of which some had sent before, where they do so once."""
         chosen = self.seen if round_index is None else self.participants(round_index)
+        if not len(chosen):
+            return Cost(0, 0)
         cost, sent = self.uplink.cost(self.exchange.cost_among(chosen)), self.corrections.num_sent
         up = cost.up + sent
         if cost.once and round_index is not None:
