@@ -30,7 +30,7 @@ ROOMS = {
     "methods": "clip config.meaning config.templates exchange params rng",
     "federation": "accountant clip config.choices config.keys config.learning data.tasks.task "
     "exchange methods.method methods.searched methods.step params pieces quantities.sampled "
-    "quantities.scores rng world",
+    "quantities.scores quantities.student rng world",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",
@@ -60,7 +60,7 @@ WINGS = {
 }
 """What each wing of a room may import of the room's others: of the rows above it."""
 
-COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain", "cache")
+COMMANDS = ("train", "evaluate", "membership", "cost", "prepare", "pretrain", "cache")
 """Where everything may meet; imported by nobody but launch."""
 
 OUTSIDE = {
