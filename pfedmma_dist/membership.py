@@ -13,8 +13,8 @@ from pathlib import Path
 from pfedmma_dist import command
 from pfedmma_dist.build import attach_features
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.federation.disclosure import epsilon_of
 from pfedmma_dist.federation.inference import Guessed, attack
-from pfedmma_dist.federation.protection import epsilon_of
 from pfedmma_dist.run.files import write_json, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging

@@ -12,11 +12,11 @@ from pfedmma_dist.build import zero_shot
 from pfedmma_dist.config.command_line import to_yaml
 from pfedmma_dist.config.identity import identity
 from pfedmma_dist.exchange import BYTES
+from pfedmma_dist.federation.disclosure import drawn_facts, epsilon_of
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
-from pfedmma_dist.federation.protection import drawn_facts, epsilon_of
 from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.catalogue import of_rounds

@@ -23,8 +23,8 @@ from pfedmma_dist.config.tuned import untuned
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.federation.disclosure import forewarned, privacy_lines
 from pfedmma_dist.federation.idle import idle
-from pfedmma_dist.federation.protection import forewarned, protection_line
 from pfedmma_dist.foretold import foretold
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
@@ -131,8 +131,7 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         title = f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}"
         show(title, result.rows(folder, finished))
         sys.stdout.writelines(f"{line}\n" for line in sample_lines(finished.get("scored")))
-        if finished.get("privacy"):
-            sys.stdout.write(f"{protection_line(finished['privacy'])}\n")
+        sys.stdout.writelines(f"{line}\n" for line in privacy_lines(finished))
         for line in selection.lines(finished["selection"]) if finished.get("selection") else ():
             sys.stdout.write(f"{line}\n")
         sys.stdout.write(f"run folder   {folder.path}\n")

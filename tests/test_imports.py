@@ -28,9 +28,9 @@ ROOMS = {
     "accountant": "",
     "glance": "config data outline spelling world",
     "methods": "clip config.meaning config.templates exchange params rng",
-    "federation": "accountant clip config.choices config.keys config.learning data.tasks.task "
-    "exchange methods.method methods.searched methods.step params pieces quantities.sampled "
-    "quantities.scores quantities.student rng world",
+    "federation": "accountant clip config.choices config.keys config.learning config.private "
+    "data.tasks.task exchange methods.method methods.searched methods.step params pieces "
+    "quantities.sampled quantities.scores quantities.student rng world",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pfedmma_dist.config.choices import Accountant, Privacy, Riders, Weights
-from pfedmma_dist.config.limits import AT_LEAST_1, POSITIVE, Limit
+from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Limit
 from pfedmma_dist.config.meaning import key
 
 ON = {"privacy.name": ("central", "local")}
@@ -37,8 +37,9 @@ class PrivacyConfig:
     target_epsilon: float | None = key(None, limit=POSITIVE, since=1, only=ON, refused=True)
     """Find, before the first round, the least noise that keeps epsilon at or below this after
     federation.rounds."""
-    delta: float | None = key(None, limit=WITHIN_1, since=1, only=ON)
-    """Delta of (epsilon, delta); null is K^-1.1 of K clients, at most 1e-3."""
+    delta: float | None = key(None, limit=WITHIN_1, since=1)
+    """Delta of (epsilon, delta); null is K^-1.1 of K clients, at most 1e-3, and 1e-5 for an
+    image."""
     quantile: float | None = key(None, limit=WITHIN_1, since=1, only=CENTRAL, refused=True)
     """Let C follow this quantile of the norms of updates (Andrew et al., NeurIPS 2021; 0.5 there);
     null keeps it fixed."""
@@ -54,10 +55,19 @@ class PrivacyConfig:
     other clients: then no epsilon is told."""
     cap: int = key(64, limit=AT_LEAST_1, since=1, only={**ON, "privacy.weights": ("capped",)})
     """Images beyond which a client counts for no more; choose it without a look at the data."""
-    riders: Riders = key(Riders.omit, since=1, only=ON)
+    riders: Riders = key(Riders.omit, since=1)
     """What is told of a round beside the shared part, its loss and number of images: `omit`, or
     `release` without noise: then no epsilon is told."""
-    accountant: Accountant = key(Accountant.rdp, since=1, only=ON)
+    accountant: Accountant = key(Accountant.rdp, since=1)
     """How epsilon is computed: `rdp` (Renyi) or `pld` (privacy loss distributions, tighter and
     slower) by dp-accounting, which `pip install 'pfedmma_dist[dp]'` brings, or `integer_rdp` of our
     own, Renyi of whole orders, a little above both and without a library."""
+    example_clip: float | None = key(None, limit=POSITIVE, since=1, heading="Image clip")
+    """Largest L2 norm of one image's gradient in local training, whose steps then hide single
+    images (DP-SGD, Abadi et al., CCS 2016), private part included; null: none. A step takes a
+    backward pass for each of its images."""
+    example_noise: float = key(
+        0.0, limit=NOT_NEGATIVE, since=1, never={"privacy.example_clip": (None,)}, refused=True
+    )
+    """Noise multiplier of a step: standard deviation of the noise on the sum of the images' clipped
+    gradients, over example_clip."""

@@ -27,8 +27,9 @@ from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
+from pfedmma_dist.federation.examples import guard_of
 from pfedmma_dist.federation.grouping import those_to_score
-from pfedmma_dist.federation.protection import protection_of
+from pfedmma_dist.federation.protection import protection_of, tells
 from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.stages import uplink_of
 from pfedmma_dist.federation.tally import RoundStats, Tally, check_bounded
@@ -103,7 +104,7 @@ class Federation(Clientele):
         self.world.entering(f"round {round_index + 1}")
         started, reduced = time.perf_counter(), self.world.bytes_reduced
         chosen = self.participants(round_index)
-        told = self.protection is None or self.protection.tells
+        told = tells(self.cfg.privacy)
         tally = Tally(self.sizes, self.num_seen, chosen, self.corrections, told=told)
         self.uplink.open(round_index)
         for cohort in self.cohorts(chosen):
@@ -189,6 +190,7 @@ class Federation(Clientele):
             self.method, self.layout, self.train_text, self.sources and self.sources.train,
             self.label_of, cfg.optim, self.corrections,
             training_columns(cfg.federation.softmax, self.task),
+            guard_of(cfg.privacy, self.method, self.corrections),
         )  # fmt: skip
 
     def label_of(self, rows: np.ndarray) -> np.ndarray:

@@ -1,22 +1,17 @@
 """Protection: what a configuration promises each client, and when it can promise nothing."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from pfedmma_dist import accountant
 from pfedmma_dist.config.choices import Privacy, Riders, Sampling, Select, Weights
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.private import PrivacyConfig
 from pfedmma_dist.exchange.privacy import Bound, Clipping, LocalNoise, Release
 from pfedmma_dist.exchange.uplink import Stage
 from pfedmma_dist.federation.corrections.together import Corrections
-
-if TYPE_CHECKING:
-    from pfedmma_dist.federation.federation import Federation
 
 RELEASE = "privacy.clip"
 """Key of the stage that closes a private round."""
@@ -36,11 +31,6 @@ class Protection:
     def is_local(self) -> bool:
         """Whether noise is added before anything is sent."""
         return self.cfg.privacy.name is Privacy.local
-
-    @property
-    def tells(self) -> bool:
-        """Whether loss and images of a round are told."""
-        return self.cfg.privacy.riders is Riders.release
 
     @property
     def delta(self) -> float:
@@ -142,10 +132,18 @@ class Protection:
         }
 
 
+def tells(own: PrivacyConfig) -> bool:
+    """Whether loss and number of images of a round are told."""
+    is_private = own.name is not Privacy.none or own.example_clip is not None
+    return not is_private or own.riders is Riders.release
+
+
 def protection_of(cfg: Config, num_clients: int, corrections: Corrections) -> Protection | None:
     """Return what protects the clients that train, None without; ValueError where the rest of the
     configuration would get round it."""
     own = cfg.privacy
+    if own.example_clip is not None and own.example_noise:
+        accountant.check(own.accountant.value)
     if own.name is Privacy.none:
         return None
     if any(each.num_sent or each.even for each in corrections):
@@ -193,65 +191,7 @@ def expected(cfg: Config, round_index: int, num_clients: int) -> float:
     return float(max(int(own.fraction * num_clients), 1))
 
 
-def epsilon_of(federation: "Federation", num_rounds: int) -> float | None:
-    """Return epsilon after so many rounds of a federation; None where none can be told."""
-    found = federation.protection
-    return None if found is None else found.epsilon(_counted(federation, num_rounds))
-
-
-def drawn_facts(federation: "Federation", num_rounds: int) -> dict[str, Any]:
-    """Return what result.json says of who was drawn and what protects them; nothing by default."""
-    found: dict[str, Any] = {}
-    if federation.cfg.federation.sampling is Sampling.poisson:
-        drawn = [len(federation.participants(index)) for index in range(num_rounds)]
-        found["participants"] = {"rounds_of_nobody": drawn.count(0), "of_all_rounds": sum(drawn)}
-    if federation.protection is not None:
-        found["privacy"] = federation.protection.facts(_counted(federation, num_rounds))
-    return found
-
-
-def forewarned(federation: "Federation") -> list[str]:
-    """Return what to say before the first round: that no epsilon will be told, or that noise is
-    louder than anything that clients could say."""
-    found, told = federation.protection, []
-    if found is None:
-        return told
-    if found.missing():
-        told.append(f"no epsilon will be told: {found.missing()}")
-    cohort = expected(federation.cfg, 1, found.num_clients)
-    clients = math.sqrt(cohort) if found.is_local else cohort
-    ratio = signal_to_noise(clients, found.noise, federation.layout.num_shared)
-    if ratio < 1:
-        told.append(
-            f"privacy.noise: {found.noise:.3g} is {1 / ratio:.3g} times as loud as {cohort:g} "
-            "clients that all agree: nothing can be learned together; take part with more clients "
-            "(data.num_clients, federation.fraction) or share fewer numbers (method.name)"
-        )
-    return told
-
-
 def signal_to_noise(clients: float, noise: float, num_shared: int) -> float:
     """Return the length of the sum of so many clipped updates, where all agree, over that of noise
     on it: m C / (z C sqrt S); infinite without noise."""
     return clients / (noise * math.sqrt(num_shared)) if noise else math.inf
-
-
-def protection_line(facts: Mapping[str, Any]) -> str:
-    """Return what a finished run says of its privacy; facts: see `Protection.facts`."""
-    if facts["missing"]:
-        return f"privacy      no epsilon: {facts['missing']}"
-    who = "that a client takes part in" if facts["name"] == Privacy.local.value else "of sampling"
-    return (
-        f"privacy      {facts['name']}: epsilon {facts['epsilon']:.4g} at delta "
-        f"{facts['delta']:.3g} after {facts['rounds']} rounds {who} at rate {facts['rate']:g}, "
-        f"noise {facts['noise']:.4g} ({facts['accountant']})"
-    )
-
-
-def _counted(federation: "Federation", num_rounds: int) -> int:
-    """Return the rounds that count against a client: all, or where noise is its own, those of the
-    client that is in most of them."""
-    if not federation.protection.is_local:
-        return num_rounds
-    chosen = [federation.participants(index) for index in range(num_rounds)]
-    return int(np.bincount(np.concatenate([np.zeros(0, np.int64), *chosen]), minlength=1).max())

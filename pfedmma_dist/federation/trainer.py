@@ -15,6 +15,7 @@ from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.corrections.correction import Correction, Start, Term
 from pfedmma_dist.federation.corrections.running import Running
+from pfedmma_dist.federation.examples import Guard
 from pfedmma_dist.federation.laid import Laid, Pace, Sources, lay
 from pfedmma_dist.federation.optimiser import rule_of
 from pfedmma_dist.federation.seen import Seen
@@ -52,18 +53,19 @@ class LocalTrainer:
         optim: OptimConfig,
         corrections: Sequence[Correction] = (),
         columns_of: Columns | None = None,  # of the softmax; None: all take part in every loss
+        guard: Guard | None = None,  # of single images
     ) -> None:
         self.method, self.layout, self.text = method, layout, text
         self.features, self.label_of = features, label_of
         self.optim, self.corrections, self.columns_of = optim, corrections, columns_of
-        self.rule = rule_of(optim)
+        self.rule, self.guard = rule_of(optim), guard
         self.num_rows = 1 + sum(each.is_personal for each in corrections)
         numbers = self.num_rows * layout.num_trained
         tables = self.rule.tables if optim.keep_state else 0
         self.memories = [tables * numbers, *(c.num_memory for c in corrections)]
 
     def correcting(self, corrections: Sequence[Correction]) -> "LocalTrainer":
-        """Return the same with other corrections."""
+        """Return the same with other corrections, for training of which nothing is sent."""
         return LocalTrainer(
             self.method, self.layout, self.text, self.features, self.label_of, self.optim,
             corrections, self.columns_of,
@@ -111,7 +113,11 @@ class LocalTrainer:
         for index, step in enumerate(self.laid(batches, theta, pace)):
             active, rates = step.active[:, None], step.rates
             gradient = partial(self.gradient, prepared=prepared, step=step, terms=running.terms)
-            loss, grad = gradient(walk.theta)
+            if self.guard is None:
+                loss, grad = gradient(walk.theta)
+            else:
+                parts = walk.theta, prepared, step, running.terms
+                loss, grad = self.guard.gradient(self.gradient, *parts)
             push = Push(loss, walk.update(grad), active & awake)
             push = running.corrected(push, walk.theta, index)
             running.step(walk.theta, gradient, active & awake, rates)

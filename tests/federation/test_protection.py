@@ -21,13 +21,8 @@ from pfedmma_dist.config.choices import (
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.learning import CorrectionConfig, ServerConfig
 from pfedmma_dist.config.private import PrivacyConfig
-from pfedmma_dist.federation.protection import (
-    Protection,
-    epsilon_of,
-    forewarned,
-    protection_line,
-    signal_to_noise,
-)
+from pfedmma_dist.federation.disclosure import epsilon_of, forewarned, protection_line
+from pfedmma_dist.federation.protection import Protection, signal_to_noise
 from pfedmma_dist.federation.stages import refuse_longer
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.tip_adapter import TipAdapter
