@@ -1,10 +1,11 @@
 """Privacy: the keys of what hides one client's data in what is made of all clients' updates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from pfedmma_dist.config.choices import Accountant, Privacy, Riders, Weights
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, Limit
-from pfedmma_dist.config.meaning import key
+from pfedmma_dist.config.meaning import MEANING, key
+from pfedmma_dist.config.merge import plain
 
 ON = {"privacy.name": ("central", "local")}
 CENTRAL = {"privacy.name": ("central",)}
@@ -71,3 +72,15 @@ class PrivacyConfig:
     )
     """Noise multiplier of a step: standard deviation of the noise on the sum of the images' clipped
     gradients, over example_clip."""
+
+
+def refuse_idle(own: PrivacyConfig) -> None:
+    """Refuse keys that ask for privacy where nothing would come of them."""
+    values = {f"privacy.{name}": plain(value) for name, value in vars(own).items()}
+    for item in fields(own):
+        name, told = f"privacy.{item.name}", item.metadata[MEANING]
+        if told.refused and values[name] != plain(item.default) and not told.is_read(values):
+            raise ValueError(
+                f"{name}: {values[name]} has no effect here: it is read at {told.where} alone; set "
+                f"that, or leave {name} out"
+            )

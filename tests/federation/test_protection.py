@@ -20,7 +20,7 @@ from pfedmma_dist.config.choices import (
 )
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.learning import CorrectionConfig, ServerConfig
-from pfedmma_dist.config.private import PrivacyConfig
+from pfedmma_dist.config.private import PrivacyConfig, refuse_idle
 from pfedmma_dist.federation.disclosure import epsilon_of, forewarned, protection_line
 from pfedmma_dist.federation.protection import Protection, signal_to_noise
 from pfedmma_dist.federation.stages import refuse_longer
@@ -109,6 +109,21 @@ def test_round_chosen_by_validation_images_has_no_epsilon() -> None:
 def test_impossible_combination_is_refused(told: str, method: type, keys: dict) -> None:
     with pytest.raises(ValueError, match=told):
         tiny_federation(method, **{"sections": {"privacy": CENTRAL}, **keys})
+
+
+@pytest.mark.parametrize(
+    ("own", "told"),
+    [
+        (PrivacyConfig(noise=1.0), "noise: 1.0 .*set that, or leave privacy.noise out"),
+        (PrivacyConfig(target_epsilon=8.0), "target_epsilon: 8.0 .*privacy.name=central or local"),
+        (replace(LOCAL, quantile=0.5), "quantile: 0.5 .*privacy.name=central alone"),
+        (PrivacyConfig(example_noise=1.0), "example_noise: 1.0 .*privacy.example_clip other than"),
+    ],
+)
+def test_privacy_that_nothing_would_come_of_is_refused(own: PrivacyConfig, told: str) -> None:
+    refuse_idle(CENTRAL)
+    with pytest.raises(ValueError, match=f"^privacy.{told}"):
+        refuse_idle(own)
 
 
 def test_what_may_lengthen_a_clipped_update_is_refused() -> None:
