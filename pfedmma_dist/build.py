@@ -19,6 +19,7 @@ from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.config.choices import CacheMode, Select
 from pfedmma_dist.config.command_line import resolve_method
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.private import refuse_idle
 from pfedmma_dist.data.images.images import Images, Scaling, without
 from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
@@ -174,6 +175,7 @@ def zero_shot(federation: Federation) -> Scores:
 def _refuse_misfits(cfg: Config) -> None:
     """Refuse options that do not fit the CLIP, and corrections that do not fit the method, before
     data and weights are read; where the sizes of the CLIP come over the network, that waits."""
+    refuse_idle(cfg.privacy)
     if cfg.clip.model.startswith(HUB):
         return
     name, options = resolve_method(cfg.method, METHODS)

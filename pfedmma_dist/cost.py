@@ -7,6 +7,10 @@ A second number under a download is the prompt to start from, where a paper coun
 --measure also trains a few rounds of each on this machine and adds seconds per round, peak memory
 and GFLOP per client and step; without a file and without data.name in the embedded world. Weights
 may be random (clip.pretrained=null); with clip.cache=disk methods share encoded images.
+
+--privacy prints instead how much louder than the noise of client-level differential privacy each
+method's clients can be, for federations of several sizes at epsilon 8; with privacy.name=central
+and privacy.target_epsilon at that epsilon, and for the configuration's own clients and rounds too.
 """
 
 import logging
@@ -21,15 +25,17 @@ from rich.table import Table
 from pfedmma_dist import glance
 
 if __name__ == "__main__" and "--measure" not in sys.argv:  # before imports of seconds
-    glance.leave_early(sys.argv[1:])
+    glance.leave_early(sys.argv[1:], own=("--privacy",))
 
 from pfedmma_dist import command
 from pfedmma_dist.clip.load import dims
+from pfedmma_dist.clip.model import Dims
 from pfedmma_dist.config.command_line import resolve_method, with_default
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange import Cost
 from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.stages import uplink_of
+from pfedmma_dist.loudness import loudness
 from pfedmma_dist.measure import measure
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
@@ -40,6 +46,7 @@ from pfedmma_dist.world import World
 log = logging.getLogger(__name__)
 
 MEASURE = "--measure"
+PRIVACY = "--privacy"
 HEADINGS = ("Method", "Trained", "Upload", "Download", "Upload", "Download")
 MEASURED = ("Round", "Peak", "GFLOP\n/ step")
 
@@ -47,6 +54,8 @@ MEASURED = ("Round", "Peak", "GFLOP\n/ step")
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    if PRIVACY in words:
+        return command.run([word for word in words if word != PRIVACY], private)
     rest = [word for word in words if word != MEASURE]
     if rest == words:
         return command.run(words, report)
@@ -65,11 +74,9 @@ def report(cfg: Config, world: World, *, measured: bool = False) -> int:
     )
     for heading in HEADINGS + (MEASURED if measured else ()):
         table.add_column(heading, justify="left" if heading == "Method" else "right")
-    for name, kind in METHODS.items():
-        chosen = name == cfg.method["name"]
-        options = resolve_method(cfg.method, METHODS)[1] if chosen else kind.Options()
+    for name in METHODS:
         try:
-            trained, cost = count(kind(options, sizes), cfg)
+            trained, cost = count(_method(name, cfg, sizes), cfg)
         except ValueError as error:
             log.warning("%s is left out: %s", name, error)
             continue
@@ -81,6 +88,29 @@ def report(cfg: Config, world: World, *, measured: bool = False) -> int:
         )  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 100).print(table)
     return 0
+
+
+def private(cfg: Config, world: World) -> int:
+    """Print how much louder than noise the clients of every method can be."""
+    if world.first:
+        sizes, methods = dims(cfg.clip.model), {}
+        for name in METHODS:
+            try:
+                methods[name] = _method(name, cfg, sizes)
+            except ValueError as error:
+                log.warning("%s is left out: %s", name, error)
+        table, words = loudness(cfg, methods)
+        console = Console(width=None if sys.stdout.isatty() else 100)
+        console.print(table)
+        console.print(words)
+    return 0
+
+
+def _method(name: str, cfg: Config, sizes: Dims) -> Method:
+    """Return a method with its options of the configuration, or its defaults."""
+    chosen = name == cfg.method["name"]
+    options = resolve_method(cfg.method, METHODS)[1] if chosen else METHODS[name].Options()
+    return METHODS[name](options, sizes)
 
 
 def count(method: Method, cfg: Config) -> tuple[int, Cost]:

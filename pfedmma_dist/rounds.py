@@ -10,6 +10,7 @@ from pfedmma_dist.build import zero_shot
 from pfedmma_dist.config.command_line import to_yaml
 from pfedmma_dist.config.identity import identity
 from pfedmma_dist.exchange import BYTES
+from pfedmma_dist.federation.disclosure import drawn_facts, epsilon_of
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
@@ -131,6 +132,7 @@ class Rounds:
         reached = summary(scores.percent, domains)
         beside = summary(self.reference.beside(scores), domains)
         cfg, cost, told = federation.cfg, federation.cost(), {}
+        drawn = drawn_facts(federation, self.rounds)
         if self.rounds and self.world.first:
             names = Examiner(federation).scope_names, domains
             told = selection.facts(
@@ -142,25 +144,21 @@ class Rounds:
             MethodResult.of("zero-shot CLIP", beside),
             MethodResult.of(
                 cfg.method["name"], reached, federation.num_trained, cost, self._seconds(),
-                selection.peeking(told) if told else None,
+                selection.peeking(told) if told else None, drawn.get("privacy"),
             ),
         ]  # fmt: skip
         facts = {
-            "method": cfg.method["name"],
-            "data": cfg.data.name,
-            "task": cfg.data.task.value,
-            "seed": cfg.seed,
-            "rounds": self.rounds,
-            "selection": told or None,
+            "method": cfg.method["name"], "data": cfg.data.name, "task": cfg.data.task.value,
+            "seed": cfg.seed, "rounds": self.rounds, "selection": told or None,
             "ranks": self.world.size,
             "rank_bytes_per_round": self.rank_bytes,  # what a rank really handed to the collective
             "feature_caches": caches,
+            **({} if self.sample is None else {"scored": self.sample.facts(scores.percent)}),
+            **drawn,
             **self.owner.facts,
-        }
+        }  # fmt: skip
         if federation.clock is not None:
             facts["simulated"] = federation.clock.facts(self.rounds)
-        if self.sample is not None:
-            facts["scored"] = self.sample.facts(scores.percent)
         self.world.entering("finishing")
         with writing(self.folder.path):
             self.report.finish(scores.percent, beside, results, facts)
@@ -193,9 +191,12 @@ class Rounds:
             client_down_bytes=cost.bytes_down + BYTES * cost.start,
             rank_bytes=stats.rank_bytes,
             simulated=federation.clock.numbers(index) if federation.clock else {},
+            epsilon=epsilon_of(federation, count),
             scores=percent,
             scored_on=scored_on(self.sample, percent),
         )
+        if not stats.num_participants:
+            log.info("round %d: nobody was drawn, as federation.sampling=poisson may", count)
         with writing(self.folder.path):
             self.report.round(record)
         self.progress.round_done(record)
@@ -236,8 +237,7 @@ class Rounds:
     def _accept(self, loaded: loading.Loaded) -> None:
         """Take in a checkpoint; ValueError where it is another run's, or its best is lost."""
         self.best.take_back(loaded.metrics)
-        unscored = loaded.meta["unscored"]
-        self.unscored = None if unscored is None else RoundStats.of(unscored)
+        self.unscored = RoundStats.of(loaded.meta["unscored"])
         self.federation.load(loaded.shards, loaded.server, loaded.round_index)
         self.done = self.saving.saved = loaded.round_index
         self.earlier_seconds = loaded.meta["seconds"]

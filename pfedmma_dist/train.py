@@ -24,6 +24,7 @@ from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.cadence import cadence
+from pfedmma_dist.federation.disclosure import forewarned, privacy_lines
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.idle import idle
 from pfedmma_dist.methods import METHODS
@@ -86,6 +87,8 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         if world.first:
             for words in idle(cfg, federation.method, federation.layout):
                 log.warning("%s", words)
+            for words in forewarned(federation):
+                log.warning("%s", words)
             _account(federation.task.images)
         _decide(federation)
         sizes = federation.sizes
@@ -127,6 +130,7 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         title = f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}"
         show(title, result.rows(folder, finished))
         sys.stdout.writelines(f"{line}\n" for line in sample_lines(finished.get("scored")))
+        sys.stdout.writelines(f"{line}\n" for line in privacy_lines(finished))
         for line in selection.lines(finished["selection"]) if finished.get("selection") else ():
             sys.stdout.write(f"{line}\n")
         sys.stdout.write(f"run folder   {folder.path}\n")

@@ -25,7 +25,8 @@ from pfedmma_dist.world import World
 log = logging.getLogger(__name__)
 
 TRAINED = (
-    "seed", "method.", "federation.", "optim.", "server.", "correction.", "system.",
+    "seed", "method.", "federation.", "optim.", "server.", "correction.", "system.", "privacy.",
+    "exchange.",
     "data.num_clients", "data.validation", "control.labels", "control.shared",
 )  # fmt: skip
 """Beginnings of the keys that made the state; others may say what it is scored on."""

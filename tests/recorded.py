@@ -9,12 +9,14 @@ from typing import Any
 ZERO_SHOT = "zero-shot CLIP"
 
 
-def result_row(name: str, scores: Mapping[str, float], sent: int = 8, trained: int = 20) -> dict:
+def result_row(
+    name: str, scores: Mapping[str, float], sent: int = 8, trained: int = 20, **more: float
+) -> dict:
     """Return a row of result.json of a method that sends so many numbers both ways."""
     return {
         "name": name, "scores": dict(scores), "trained": trained, "up_numbers": sent,
         "down_numbers": sent, "up_bytes": 4 * sent, "down_bytes": 4 * sent, "start_numbers": 0,
-        "seconds": 1.0,
+        "seconds": 1.0, **more,
     }  # fmt: skip
 
 
@@ -26,7 +28,7 @@ def record(
     zero_shot: Mapping[str, float] | None = None,
     rounds: Sequence[Mapping[str, float]] = (),
     clients: Mapping[str, Sequence[float | None]] | None = None,  # scope -> percent of each
-    **row: int,  # of `result_row`
+    **row: float,  # of `result_row`
 ) -> Path:
     """Write the folder of a run."""
     keys = {

@@ -27,12 +27,12 @@ ROOMS = {
     "clip": "config.keys reading spelling world",
     "data": "config.choices config.keys config.merge reading rng spelling",
     "outline": "",
+    "accountant": "",
     "glance": "config data outline spelling world",
     "methods": "clip config.meaning config.templates exchange params rng",
-    "federation": "clip clock config.choices config.keys config.learning config.simulated "
-    "data.tasks.task exchange "
-    "methods.method methods.searched methods.step params pieces quantities.sampled "
-    "quantities.scores rng world",
+    "federation": "accountant clip clock config.choices config.keys config.learning config.private "
+    "config.simulated data.tasks.task exchange methods.method methods.searched methods.step params "
+    "pieces quantities.sampled quantities.scores quantities.student rng world",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",
@@ -44,6 +44,7 @@ ROOMS = {
     "ownership": "build config data federation reading run",
     "scoring": "federation run",
     "foretold": "federation quantities",
+    "loudness": "accountant config exchange federation methods params",
     "saving": "best federation ownership run",
     "rounds": "best build config exchange federation foretold ownership quantities run saving "
     "scoring",
@@ -64,7 +65,7 @@ WINGS = {
 }
 """What each wing of a room may import of the room's others: of the rows above it."""
 
-COMMANDS = ("train", "evaluate", "cost", "prepare", "pretrain", "cache")
+COMMANDS = ("train", "evaluate", "membership", "cost", "prepare", "pretrain", "cache")
 """Where everything may meet; imported by nobody but launch."""
 
 OUTSIDE = {
@@ -75,6 +76,7 @@ OUTSIDE = {
     "yaml": "config/",
     "ftfy": "data/sets/names.py",
     "submitit": "../launch/",
+    "dp_accounting": "accountant.py",
     "launch": "../launch/",
 }
 """Packages that one file, or one folder, alone may import."""

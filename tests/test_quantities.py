@@ -75,12 +75,12 @@ def finished(path: Path, domains: dict[str, np.ndarray] | None = None) -> RunFol
                 RoundRecord(
                     round_index=index, loss=1.5, samples=100, train_seconds=2.0,
                     evaluate_seconds=0.5, client_up_bytes=12, client_down_bytes=16, rank_bytes=24,
-                    scores=SCORES, simulated=CLOCK,
+                    scores=SCORES, simulated=CLOCK, epsilon=index + 0.5,
                 )
             )  # fmt: skip
         result = MethodResult(
             name="tuned", scores=final, trained=20, up_numbers=3, down_numbers=3, up_bytes=12,
-            down_bytes=12, start_numbers=4, seconds=7.0, peeking=0.5,
+            down_bytes=12, start_numbers=4, seconds=7.0, peeking=0.5, epsilon=1.5, delta=1e-3,
         )  # fmt: skip
         report.finish(
             SCORES, final, [replace(result, name="zero-shot CLIP", trained=0), result], {}
@@ -123,6 +123,7 @@ def test_columns_and_tags_of_metrics_are_as_ever() -> None:
     assert columns(["local", "own", "base", "novel"], ["photo"]) == {
         "round": "",
         "loss": "train/loss",
+        "epsilon": "privacy/epsilon",
         "samples_per_second": "cost/samples_per_second",
         "train_seconds": "cost/train_seconds",
         "evaluate_seconds": "cost/evaluate_seconds",

@@ -183,3 +183,41 @@ class Asynchrony(Enum):
     none = "none"
     fedbuff = "fedbuff"
     fedasync = "fedasync"
+
+
+class Sampling(Enum):
+    """How the clients of a round are drawn."""
+
+    fixed = "fixed"
+    poisson = "poisson"
+
+
+class Privacy(Enum):
+    """Where noise hides a client."""
+
+    none = "none"
+    central = "central"
+    local = "local"
+
+
+class Weights(Enum):
+    """What a client counts for in the mean of a private round."""
+
+    equal = "equal"
+    capped = "capped"
+    samples = "samples"
+
+
+class Riders(Enum):
+    """What becomes of the numbers that a private round tells beside the shared part."""
+
+    omit = "omit"
+    release = "release"
+
+
+class Accountant(Enum):
+    """How epsilon is computed."""
+
+    rdp = "rdp"
+    pld = "pld"
+    integer_rdp = "integer_rdp"

@@ -18,6 +18,7 @@ from pfedmma_dist.config.choices import (
     Dtype,
     Experiment,
     Layout,
+    Sampling,
     Softmax,
     Statistics,
 )
@@ -34,6 +35,7 @@ from pfedmma_dist.config.limits import (
     Limit,
 )
 from pfedmma_dist.config.meaning import Role, key
+from pfedmma_dist.config.private import PrivacyConfig
 from pfedmma_dist.config.running import RunConfig
 from pfedmma_dist.config.simulated import SystemConfig
 
@@ -183,6 +185,10 @@ class FederationConfig:
     """Communication rounds; 100 in base-to-novel (pFedMMA scripts)."""
     fraction: float = key(1.0, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"))
     """Share of clients that train in a round, max(int(fraction * K), 1) of them."""
+    sampling: Sampling = key(Sampling.fixed, since=1, heading="Sampling")
+    """`fixed` draws so many without replacement; `poisson` draws each client by itself with
+    probability fraction, as privacy by sampling demands: a round may have nobody, and then changes
+    nothing but for privacy's noise."""
     unseen: float = key(0.0, limit=SHARE, since=1, heading="Unseen")
     """Share of clients that never train, int(unseen * K) of them, drawn by the seed. They are
     scored as they would join: as downloaded, and after evaluate.unseen_epochs (what averaging buys
@@ -237,5 +243,6 @@ class Config:
     correction: CorrectionConfig = field(default_factory=CorrectionConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     system: SystemConfig = field(default_factory=SystemConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -11,7 +11,7 @@ MEANING = "meaning"
 """Under which a field's metadata holds its Meaning."""
 
 
-Where = Mapping[str, tuple[str | int, ...]]
+Where = Mapping[str, tuple[str | int | None, ...]]
 """Dotted key -> some of its values, enums by name."""
 
 
@@ -71,8 +71,8 @@ class Meaning:
         return self.role in (Role.RESULT, Role.BITS) or chosen
 
 
-def _either(values: tuple[str | int, ...]) -> str:
-    return " or ".join(map(str, values))
+def _either(values: tuple[str | int | None, ...]) -> str:
+    return " or ".join("null" if value is None else str(value) for value in values)
 
 
 def key(default: Any, *, limit: Limit | None = None, **meaning: Any) -> Any:

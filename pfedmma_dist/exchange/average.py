@@ -21,6 +21,8 @@ class Average:
     closing: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     """(mean [S] float64, riders, shared part before [S]) -> the mean that the server's rule takes;
     see `Uplink.close`."""
+    always = False
+    """Whether a round of nobody is closed as others are; see `Stage.always`."""
     masking: Masking | None = None
     """Masks under which rows leave a client; None: they are summed as they are."""
 
@@ -44,9 +46,10 @@ class Average:
     def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
         """All-reduce the [S] sums, and the riders behind them, in one buffer.
 
-        Without participants the shared part and the server stay as they are.
+        Without participants the shared part and the server stay as they are, unless a stage closes
+        a round of nobody, too.
         """
-        if not len(participants):
+        if not len(participants) and not self.always:
             return world.exact_sum(riders)
         mean, riders = self.add_up(world, riders)
         self.shared = self.server.step(self.shared, mean).float()

@@ -40,6 +40,13 @@ class Stage:
     """Numbers M that each client keeps."""
     num_counts = 0
     """Whole numbers Q that are summed over the round's clients, beside the shared part."""
+    always = False
+    """Whether a round that nobody takes part in is closed all the same, with a mean of zeros."""
+    sums_alone = False
+    """Whether no upload may be seen beside the others' sum."""
+
+    def begin(self, sizes: np.ndarray, num_clients: int) -> None:
+        """Learn the training images of every client [K], and how many of them ever train."""
 
     def send(self, parcel: Parcel) -> tuple[Parcel, Tensor]:
         """Return what goes on, memory and weight too, and counts [Q] int64 of these clients."""
@@ -84,6 +91,16 @@ class Uplink:
     def num_counts(self) -> int:
         """Whole numbers that travel behind the riders of a round."""
         return sum(each.num_counts for each in self.stages)
+
+    @property
+    def always(self) -> bool:
+        """Whether a round of nobody is closed, too."""
+        return any(each.always for each in self.stages)
+
+    def begin(self, sizes: np.ndarray, num_clients: int) -> None:
+        """Tell all stages of the clients."""
+        for each in self.stages:
+            each.begin(sizes, num_clients)
 
     def foresee(self, sizes: Iterable[tuple[int, int]]) -> None:
         """Refuse rounds that cannot be closed; sizes: how many clients each has, and how many of

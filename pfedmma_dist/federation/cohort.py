@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pfedmma_dist.config.choices import Sampling
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.rng import Key, generator
 
@@ -31,10 +32,13 @@ class Batch:
 def participants(
     cfg: FederationConfig, seed: int, round_index: int, num_clients: int
 ) -> np.ndarray:
-    """Return the sorted clients of a round: max(int(fraction * K), 1), drawn without
-    replacement."""
+    """Return the sorted clients of a round: max(int(fraction * K), 1), drawn without replacement,
+    or each by itself with probability fraction, which may come to nobody."""
     if round_index == 0 and cfg.first_round_all:
         return np.arange(num_clients)
+    if cfg.sampling is Sampling.poisson:
+        drawn = generator(seed, "participants", round_index).random(num_clients) < cfg.fraction
+        return np.flatnonzero(drawn)
     count = max(int(cfg.fraction * num_clients), 1)
     draw = generator(seed, "participants", round_index).choice(num_clients, count, replace=False)
     return np.sort(draw)

@@ -27,18 +27,15 @@ from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
+from pfedmma_dist.federation.examples import guard_of
 from pfedmma_dist.federation.grouping import those_to_score
+from pfedmma_dist.federation.protection import protection_of, tells
 from pfedmma_dist.federation.sending import send
 from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.stages import uplink_of
-from pfedmma_dist.federation.tally import RoundStats, Tally
+from pfedmma_dist.federation.tally import RoundStats, Tally, check_bounded
 from pfedmma_dist.federation.timing import clock_of
-from pfedmma_dist.federation.trainer import (
-    LocalResult,
-    LocalTrainer,
-    check_finite,
-    check_settled,
-)
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.pieces import Parts
@@ -78,6 +75,8 @@ class Federation(Clientele):
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
         self.uplink = uplink_of(cfg, self.exchange, self.layout, task.num_clients)
         self.corrections = corrections_of(cfg, method, self.layout)
+        self.protection = protection_of(cfg, len(self.seen), self.corrections)
+        self.uplink.begin(self.sizes, len(self.seen))
         check_finetuning(cfg.evaluate, self.layout)
         self.sources: Sources | None = None  # set once the features are there
         private = template[: self.layout.num_private]
@@ -114,14 +113,17 @@ class Federation(Clientele):
         self.world.entering(f"round {round_index + 1}")
         started, reduced = time.perf_counter(), self.world.bytes_reduced
         chosen, arrived = self.participants(round_index), self.arrived(round_index)
-        tally = Tally(self.sizes, self.num_seen, arrived, self.corrections)
+        told = tells(self.cfg.privacy)
+        tally = Tally(self.sizes, self.num_seen, arrived, self.corrections, told=told)
         self.uplink.open(round_index, chosen, arrived)
         for cohort in self.cohorts(chosen):
             start, result = self._train(cohort, round_index)
-            tally.num_samples += result.num_samples
+            tally.passed(result.num_samples)
             kept = send(self, cohort.clients, start, result, tally, arrived)
             self._keep(cohort, result, kept)
             self.on_cohort(len(cohort.clients))
+        if len(chosen) and not len(arrived):
+            log.warning("no upload of this round arrived: clients start from what they had")
         loss, num_samples, stops = self._meet(arrived, tally, stop())
         spent, sent = time.perf_counter() - started, self.world.bytes_reduced - reduced
         return RoundStats(loss, len(chosen), num_samples, sent, spent, stops)
@@ -146,17 +148,15 @@ class Federation(Clientele):
 
     def _meet(self, arrived: np.ndarray, tally: Tally, stop: bool) -> tuple[float, int, bool]:
         """Let all ranks' uploads become what clients start from next; return loss, image passes
-        and whether to stop."""
+        and whether to stop. Where nobody has sent any, that stays as it is."""
         before = self.exchange.shared.double()
         riders = tally.riders(stop, self.uplink.counts)
         riders = self.exchange.sync(self.world, riders, arrived)  # the only collective
         loss, num_samples, stops, sent = tally.read(riders)
-        if not len(arrived):
-            log.warning("no upload of this round arrived: clients start from what they had")
-        else:
+        if len(arrived) or self.uplink.always:
             share = len(arrived) / len(self.seen)
             after = self.corrections.settle(before, self.exchange.shared.double(), sent, share)
-            check_settled(after, self.cfg)
+            check_bounded(after, self.cfg)
             self.exchange.shared = after.float()
         return loss, num_samples, stops
 
@@ -164,7 +164,7 @@ class Federation(Clientele):
         """Return the traffic of one client and round: the mean over all that train, or over those
         that took part in one round, of which some had sent before, where they do so once."""
         chosen = self.seen if round_index is None else self.participants(round_index)
-        cost = self.cost_among(chosen, round_index)
+        cost = self.cost_among(chosen, round_index) if len(chosen) else Cost(0, 0)
         if cost.once and round_index is not None:
             first = len(np.setdiff1d(chosen, self.trained(round_index)))
             return replace(cost, up=cost.up * first // len(chosen))
@@ -190,6 +190,7 @@ class Federation(Clientele):
             self.method, self.layout, self.train_text, self.sources and self.sources.train,
             self.label_of, cfg.optim, self.corrections,
             training_columns(cfg.federation.softmax, self.task), self.on_step,
+            guard_of(cfg.privacy, self.method, self.corrections),
         )  # fmt: skip
 
     def label_of(self, rows: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pfedmma_dist.config.choices import Asynchrony
+from pfedmma_dist.config.choices import Asynchrony, Sampling
 from pfedmma_dist.config.simulated import SystemConfig
 from pfedmma_dist.exchange.average import Average
 
@@ -28,22 +28,34 @@ def refuse(federation: "Federation") -> None:
             f"system.over_selection: {cfg.over_selection:g} draws more clients than "
             f"federation.fraction={fraction:g} does, and that draws all; lower federation.fraction"
         )
+    if federation.cfg.federation.sampling is Sampling.poisson:
+        for key in _drawing(cfg):
+            raise ValueError(
+                f"{key} draws as many clients as federation.fraction says, and "
+                "federation.sampling=poisson draws each by itself; set federation.sampling=fixed, or "
+                "leave it out"
+            )
     for key in _losing(cfg):
         _refuse_parted(federation, key)
     if cfg.asynchrony is not Asynchrony.none:
         _refuse_out_of_step(federation, f"system.asynchrony: {cfg.asynchrony.value}")
 
 
-def _losing(cfg: SystemConfig) -> Iterator[str]:
-    """Yield key and value of all by which an upload can be lost, late or old."""
+def _drawing(cfg: SystemConfig) -> Iterator[str]:
+    """Yield key and value of all that has a draw of its own."""
     if cfg.dropouts:
         yield "system.dropouts: true"
-    if cfg.deadline is not None:
-        yield f"system.deadline: {cfg.deadline:g}"
     if cfg.over_selection:
         yield f"system.over_selection: {cfg.over_selection:g}"
     if cfg.asynchrony is not Asynchrony.none:
         yield f"system.asynchrony: {cfg.asynchrony.value}"
+
+
+def _losing(cfg: SystemConfig) -> Iterator[str]:
+    """Yield key and value of all by which an upload can be lost, late or old."""
+    yield from _drawing(cfg)
+    if cfg.deadline is not None:
+        yield f"system.deadline: {cfg.deadline:g}"
 
 
 def _refuse_parted(federation: "Federation", key: str) -> None:

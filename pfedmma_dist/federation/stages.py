@@ -4,7 +4,7 @@ To add one, write its class in a file of `exchange/`, its keys in a section of t
 and give it a line in `named`.
 """
 
-from pfedmma_dist.config.choices import CorrectionName, Fairness, ServerRule
+from pfedmma_dist.config.choices import CorrectionName, Fairness, Privacy, ServerRule
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.average import Average
@@ -13,6 +13,7 @@ from pfedmma_dist.exchange.fair import Agnostic, QFair
 from pfedmma_dist.exchange.gathered import Gathered
 from pfedmma_dist.exchange.secure import Masking
 from pfedmma_dist.exchange.uplink import Stage, Uplink
+from pfedmma_dist.federation.protection import RELEASE, private_stages
 from pfedmma_dist.params import Layout
 
 
@@ -37,14 +38,23 @@ def uplink_of(cfg: Config, exchange: Exchange, layout: Layout, num_clients: int)
             f"{asked[0]}: it is about the mean of rows, and clients of this method send something "
             "else (method.name, method.train, method.merge, method.ranks); leave it out"
         )
+    alone = [key for key, stage in found.items() if stage.sums_alone]
+    if alone and isinstance(exchange, Gathered):
+        raise ValueError(
+            f"{alone[0]}: it is about sums in which no client can be told apart, and the server "
+            "sees each upload here (server.name, method.name); set server.name=average, or another "
+            "method"
+        )
     exchange.closing, exchange.masking = uplink.close, masking
+    exchange.always = uplink.always
     return uplink
 
 
 def named(cfg: Config, layout: Layout, num_clients: int) -> dict[str, Stage]:
     """Return the stages in their order, by the key that asks for each."""
-    found: dict[str, Stage] = {}
-    own = cfg.exchange
+    found = private_stages(cfg)
+    last = {key: found.pop(key) for key in list(found) if key == RELEASE}
+    num_clipped, own = len(found), cfg.exchange
     if own.bits < WHOLE or own.top < 1:
         key = "exchange.bits" if own.bits < WHOLE else "exchange.top"
         found[key] = Coarse(layout.num_shared, own.bits, own.top, own.feedback, cfg.seed)
@@ -53,8 +63,20 @@ def named(cfg: Config, layout: Layout, num_clients: int) -> dict[str, Stage]:
             "exchange.feedback: false, where nothing is left out that could go with a later move; "
             "set exchange.bits or exchange.top, or leave it true"
         )
+    if cfg.privacy.name is Privacy.central:
+        refuse_longer(list(found)[num_clipped:])
     _add_fairness(found, cfg, num_clients)
-    return found
+    return found | last
+
+
+def refuse_longer(keys: list[str]) -> None:
+    """Refuse stages between clipping and noise at the server, which may make an update longer than
+    it was clipped to; keys: what asks for them."""
+    if keys:
+        raise ValueError(
+            f"{keys[0]}: it changes updates after they are clipped, so that noise at the server "
+            "would hide less than it says; leave it out, or set privacy.name=local"
+        )
 
 
 def _add_fairness(found: dict[str, Stage], cfg: Config, num_clients: int) -> None:
@@ -71,6 +93,11 @@ def _add_fairness(found: dict[str, Stage], cfg: Config, num_clients: int) -> Non
         raise ValueError(
             f"{key}: {rule.fair.value} weighs clients, and correction.name=feddyn takes the plain "
             "mean of them; set one of the two alone"
+        )
+    if cfg.privacy.name is not Privacy.none:
+        raise ValueError(
+            f"{key}: {rule.fair.value} weighs clients by their losses, and under privacy.name="
+            f"{cfg.privacy.name.value} no client's weight may tell of it; set one of the two alone"
         )
     found[key] = (
         QFair(rule.q, cfg.optim.lr)

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.config.choices import CorrectionName
-from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.corrections.correction import Correction, Start, Term
 from pfedmma_dist.federation.corrections.running import Running
+from pfedmma_dist.federation.examples import Guard
 from pfedmma_dist.federation.laid import Laid, Pace, Sources, lay
 from pfedmma_dist.federation.optimiser import rule_of
 from pfedmma_dist.federation.seen import Seen
@@ -60,19 +59,19 @@ class LocalTrainer:
         corrections: Sequence[Correction] = (),
         columns_of: Columns | None = None,  # of the softmax; None: all take part in every loss
         on_step: Callable[[], None] = lambda: None,  # called before each step
+        guard: Guard | None = None,  # of single images
     ) -> None:
         self.method, self.layout, self.text = method, layout, text
         self.features, self.label_of = features, label_of
         self.optim, self.corrections, self.columns_of = optim, corrections, columns_of
-        self.on_step = on_step
-        self.rule = rule_of(optim)
+        self.on_step, self.guard, self.rule = on_step, guard, rule_of(optim)
         self.num_rows = 1 + sum(each.is_personal for each in corrections)
         numbers = self.num_rows * layout.num_trained
         tables = self.rule.tables if optim.keep_state else 0
         self.memories = [tables * numbers, *(c.num_memory for c in corrections)]
 
     def correcting(self, corrections: Sequence[Correction]) -> "LocalTrainer":
-        """Return the same with other corrections."""
+        """Return the same with other corrections, for training of which nothing is sent."""
         return LocalTrainer(
             self.method, self.layout, self.text, self.features, self.label_of, self.optim,
             corrections, self.columns_of, self.on_step,
@@ -120,7 +119,11 @@ class LocalTrainer:
         for index, step in enumerate(self.laid(batches, theta, pace)):
             active, rates = step.active[:, None], step.rates
             gradient = partial(self.gradient, prepared=prepared, step=step, terms=running.terms)
-            loss, grad = gradient(walk.theta)
+            if self.guard is None:
+                loss, grad = gradient(walk.theta)
+            else:
+                parts = walk.theta, prepared, step, running.terms
+                loss, grad = self.guard.gradient(self.gradient, *parts)
             push = Push(loss, walk.update(grad), active & awake)
             push = running.corrected(push, walk.theta, index)
             running.step(walk.theta, gradient, active & awake, rates)
@@ -235,14 +238,3 @@ def check_finite(result: LocalResult, clients: np.ndarray, when: str, optim: Opt
                 f"optim.lr: {optim.lr} drove the training of client {client} {when} to numbers "
                 f"that are not finite or not below {LIMIT:g} (mean loss {loss:g}); lower optim.lr"
             )
-
-
-def check_settled(after: Tensor, cfg: Config) -> None:
-    """Raise where what clients start from next [S] cannot be averaged any more."""
-    if not bool((after.abs() < LIMIT).all()):
-        name = cfg.correction.name
-        also = "" if name is CorrectionName.none else f", or change correction.name={name.value}"
-        raise ValueError(
-            f"optim.lr: {cfg.optim.lr} drove the shared numbers to values that are not finite or "
-            f"not below {LIMIT:g}; lower optim.lr{also}"
-        )

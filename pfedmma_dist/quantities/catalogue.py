@@ -17,6 +17,7 @@ def every(keys: Iterable[str]) -> list[Quantity]:
         *scores_beside(keys),
         PEEKING,
         *costs.RESULTS,
+        costs.DELTA,
         *costs.TRAINING,
         *costs.TIMES,
         *costs.TRAFFIC,

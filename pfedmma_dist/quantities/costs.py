@@ -12,7 +12,7 @@ TAKING_PART = "taking_part"
 
 
 def last(values: np.ndarray) -> float:
-    """Return the last round's number."""
+    """Return the last round's number, nan where it has none."""
     return float(values[-1])
 
 
@@ -23,7 +23,8 @@ def total(values: np.ndarray) -> float:
 
 def median(values: np.ndarray) -> float:
     """Return the median round's number, which the first round, that also fills caches, leaves."""
-    return float(np.median(values))
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else float("nan")
 
 
 def median_where_any(values: np.ndarray) -> float:
@@ -164,8 +165,20 @@ RUN_SECONDS = Quantity(
     key="seconds", unit="seconds", heading="Run", meaning="wall clock of the whole run",
     source=Source.RESULT, terminal="Time",
 )  # fmt: skip
+EPSILON = Quantity(
+    key="epsilon", unit="epsilon", heading="Epsilon",
+    meaning="privacy of one client after all rounds: chances of any outcome differ by e^epsilon at "
+    "most with it and without",
+    source=Source.RESULT, column="epsilon", tag="privacy/epsilon", line="epsilon {:.3g}",
+    axis="epsilon",
+)  # fmt: skip
+DELTA = Quantity(
+    key="delta", unit="epsilon", heading="Delta",
+    meaning="chance that is left out of what epsilon promises", source=Source.RESULT,
+)  # fmt: skip
 
-TRAINING: tuple[Quantity, ...] = (LOSS,)
+TRAINING: tuple[Quantity, ...] = (LOSS, EPSILON)
+PRIVACY: tuple[Quantity, ...] = (EPSILON, DELTA)
 TIMES: tuple[Quantity, ...] = (SAMPLES_PER_SECOND, ROUND_SECONDS, EVALUATE_SECONDS)
 TRAFFIC: tuple[Quantity, ...] = (
     CLIENT_UP_BYTES,

@@ -50,6 +50,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def epsilon(value: float) -> str:
+    """Return a number of privacy as tables show it."""
+    return f"{value:.3g}"
+
+
 UNITS: dict[str, Callable[[float], str]] = {
     "percent": percent,
     "numbers": number,
@@ -59,4 +64,5 @@ UNITS: dict[str, Callable[[float], str]] = {
     "nats": loss,
     "ratio": ratio,
     "samples/s": number,
+    "epsilon": epsilon,
 }

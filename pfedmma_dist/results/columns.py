@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from pfedmma_dist.config.choices import Sampling
 from pfedmma_dist.quantities.catalogue import every
-from pfedmma_dist.quantities.costs import ARRIVED, DROPPED, LATE, TAKING_PART
+from pfedmma_dist.quantities.costs import ARRIVED, DROPPED, EPSILON, LATE, TAKING_PART
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source
 from pfedmma_dist.quantities.scores import LOCAL_MEAN, scored
 from pfedmma_dist.results.cells import Cell, Column
@@ -18,6 +19,7 @@ TRAINING_THERE = (ARRIVED, LATE, DROPPED)
 """What all who train in a round are, where a clock runs."""
 
 FIRST_ROUND_ALL = "federation.first_round_all"
+SAMPLING = "federation.sampling"
 
 ALL = "all"
 """In place of keys of quantities: all that some run has a number of."""
@@ -36,6 +38,12 @@ def score_columns(runs: Iterable[Outcome]) -> list[Column]:
     found = scored(key for run in runs for key in run.scores)
     found = [quantity for quantity in found if Place.TABLES in quantity.places]
     return _titled(sorted(found or [LOCAL_MEAN], key=lambda quantity: not quantity.domain))
+
+
+def privacy_columns(runs: Iterable[Outcome]) -> list[Column]:
+    """Return the column of epsilon, where some run has one: scores are compared at equal ones."""
+    there = any(run.final.get(EPSILON.key) is not None for run in runs)
+    return [column(EPSILON)] if there else []
 
 
 def chosen_columns(runs: Sequence[Outcome], keys: Sequence[str]) -> list[Column]:
@@ -94,12 +102,16 @@ def line_cells(line: Line, columns: Sequence[Column], **config: object) -> list[
 
 
 def taking_part(run: Outcome, metrics: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return how many clients train in each of the rounds [R] of a run's metrics.csv."""
+    """Return how many clients train in each of the rounds [R] of a run's metrics.csv; where each is
+    drawn by itself, on average."""
     if all(quantity.column in metrics for quantity in TRAINING_THERE):
         return sum(metrics[quantity.column] for quantity in TRAINING_THERE)
     rounds = metrics["round"]
     num_clients = int(run.config.get(CLIENTS, 1))
-    later = max(int(float(run.config.get(FRACTION, 1.0)) * num_clients), 1)
+    share = float(run.config.get(FRACTION, 1.0))
+    later = max(int(share * num_clients), 1)
+    if run.config.get(SAMPLING) == Sampling.poisson.value:
+        later = share * num_clients
     all_first = bool(run.config.get(FIRST_ROUND_ALL))
     return np.where((rounds == 0) & all_first, num_clients, later)
 

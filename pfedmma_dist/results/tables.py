@@ -11,7 +11,13 @@ from pfedmma_dist.config.merge import shown
 from pfedmma_dist.quantities.sampled import interval_words, sample_words
 from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN, SCOPE_MEAN, harmonic_mean
 from pfedmma_dist.results.cells import SAMPLED, Cell, Column, Table
-from pfedmma_dist.results.columns import chosen_columns, line_cells, numbers, score_columns
+from pfedmma_dist.results.columns import (
+    chosen_columns,
+    line_cells,
+    numbers,
+    privacy_columns,
+    score_columns,
+)
 from pfedmma_dist.results.costs import cost_table, scaling_table
 from pfedmma_dist.results.lines import (
     BETA,
@@ -69,7 +75,7 @@ def tables(
             if CLIENTS in telling(here) and not asked:
                 one = scaling_table(words, here)
             else:
-                one = _one_set(words, here, asked or score_columns(here))
+                one = _one_set(words, here, asked or [*score_columns(here), *privacy_columns(here)])
             if any(map(is_alone, here)):
                 one = replace(one, remarks=(ONE_CLIENT,))
             found.append(_naming_samples(replace(one, task=task, data=names[data]), here))

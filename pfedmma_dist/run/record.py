@@ -1,8 +1,9 @@
 """What the loop hands to the report: facts about clients, rounds and finished methods."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isnan
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class RoundRecord:
     """One finished round."""
 
     round_index: int  # counted from 0
-    loss: float  # mean over the round's training images
+    loss: float  # mean over the round's training images; nan: not told
     samples: int  # images trained on, all ranks together
     train_seconds: float
     evaluate_seconds: float = 0.0
@@ -61,6 +62,7 @@ class RoundRecord:
     scores: dict[str, np.ndarray] = field(
         default_factory=dict
     )  # scope -> [K] percent; {}: not scored
+    epsilon: float | None = None  # of all rounds so far; None: none can be told
     scored_on: str = ""  # what the scores are a sample of; nothing where they are of all
 
     @property
@@ -69,12 +71,15 @@ class RoundRecord:
         return self.samples / self.train_seconds if self.train_seconds > 0 else 0.0
 
     @property
-    def measured(self) -> dict[str, float | None]:
-        """Return column of metrics.csv -> number, of all but the scores; no loss where no upload
-        arrived."""
+    def measured(self) -> dict[str, float]:
+        """Return column of metrics.csv -> number, of all but the scores and what is not told."""
+        told = {"loss": self.loss, "samples_per_second": self.samples_per_second}
+        if math.isnan(self.loss):
+            told = {}
+        if self.epsilon is not None:
+            told["epsilon"] = self.epsilon
         return {
-            "loss": None if isnan(self.loss) else self.loss,
-            "samples_per_second": self.samples_per_second,
+            **told,
             "train_seconds": self.train_seconds,
             "evaluate_seconds": self.evaluate_seconds,
             "client_up_bytes": self.client_up_bytes,
@@ -98,6 +103,8 @@ class MethodResult:
     start_numbers: int = 0  # received beside them to start from, where the paper counts it apart
     seconds: float | None = None  # wall clock of the whole run
     peeking: float | None = None  # points of Local of the best round on test over the reported one
+    epsilon: float | None = None  # of each client's privacy; None: none is promised
+    delta: float | None = None
 
     @classmethod
     def of(
@@ -108,6 +115,7 @@ class MethodResult:
         cost: Cost = Cost(0, 0),  # noqa: B008 (frozen)
         seconds: float | None = None,
         peeking: float | None = None,
+        privacy: Mapping[str, Any] | None = None,  # epsilon and delta among others, if any
     ) -> "MethodResult":
         """Return the row of a method of this cost."""
         return cls(
@@ -121,4 +129,6 @@ class MethodResult:
             start_numbers=cost.start,
             seconds=seconds,
             peeking=peeking,
+            epsilon=(privacy or {}).get("epsilon"),
+            delta=(privacy or {}).get("delta"),
         )

@@ -5,8 +5,9 @@ import pytest
 import torch
 from tiny import SIZES, on_ranks, same_state, tiny_federation
 
-from pfedmma_dist.config.choices import CorrectionName, Fairness, ServerRule
+from pfedmma_dist.config.choices import CorrectionName, Fairness, Privacy, ServerRule
 from pfedmma_dist.config.learning import CorrectionConfig, ServerConfig
+from pfedmma_dist.config.private import PrivacyConfig
 from pfedmma_dist.exchange.fair import on_simplex
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.pfedmma import PFedMMA
@@ -92,6 +93,8 @@ def test_projection_leaves_what_is_on_the_simplex() -> None:
         ({"server": ServerConfig(name=ServerRule.median, fair=Fairness.afl)}, "another centre"),
         ({"server": RULES["qffl"], "correction": CorrectionConfig(name=CorrectionName.feddyn)},
          "plain mean"),
+        ({"server": RULES["afl"], "sections": {"privacy": PrivacyConfig(
+            name=Privacy.central, noise=1.0, clip=1.0)}}, "tell of it"),
     ],
 )  # fmt: skip
 def test_other_centres_are_refused(keys: dict[str, object], told: str) -> None:

@@ -11,7 +11,7 @@ from tiny import on_ranks, same_state, tiny_federation
 from torch.utils.flop_counter import FlopCounterMode
 
 from pfedmma_dist.clock.profiles import FLEETS, PHONE
-from pfedmma_dist.config.choices import Asynchrony, CorrectionName, Fleet, ServerRule
+from pfedmma_dist.config.choices import Asynchrony, CorrectionName, Fleet, Sampling, ServerRule
 from pfedmma_dist.config.learning import CorrectionConfig, ServerConfig
 from pfedmma_dist.config.simulated import SystemConfig
 from pfedmma_dist.exchange import BYTES
@@ -186,3 +186,10 @@ def test_methods_of_all_kinds_have_a_clock() -> None:
         assert (found.clock.flops >= 0).all()
         takes = found.layout.num_shared > 0 or found.clock.flops.any()
         assert (found.clock.lap(1).end > found.clock.lap(0).end) == takes
+
+
+@pytest.mark.parametrize("words", [{"dropouts": True}, {"over_selection": 0.5}])
+def test_draw_of_its_own_beside_poisson_is_refused(words: dict[str, object]) -> None:
+    system = SystemConfig(fleet=Fleet.phones, **words)
+    with pytest.raises(ValueError, match=r"^system.*federation.sampling=poisson draws each"):
+        rounds(0, system, sampling=Sampling.poisson, fraction=0.4)

@@ -5,7 +5,7 @@ import pytest
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.keys import Config
-from pfedmma_dist.cost import count
+from pfedmma_dist.cost import count, main
 from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.dpfpl import DPFPL
@@ -231,3 +231,17 @@ def test_correction_is_counted_where_it_is_configured() -> None:
     assert (cost.up, cost.down) == (2 * 3_072, 2 * 3_072)
     with pytest.raises(ValueError, match=r"^correction\.name: .* shares nothing"):
         count(ZeroShot(ZeroShot.Options(), dims("ViT-B-16")), cfg)
+
+
+def test_noise_leaves_of_each_method_what_the_specification_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Numbers of capabilities.md 3.3: federations of 100, 1,000, 10,000 and 100,000 clients,
+    and the default one of 10, 10 / (5.22 sqrt S)."""
+    assert main(["--privacy", "privacy.name=central", "privacy.accountant=integer_rdp"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    rows = {words[0]: words[1:] for words in lines if len(words) > 1}
+    assert rows["pfedmma"] == ["3,072", "(0.24)", "2.0", "3.5", "34", "(0.035)"]
+    assert rows["promptfl"] == ["8,192", "(0.15)", "1.2", "2.1", "21", "(0.021)"]
+    assert rows["lora"] == ["122,880", "(0.038)", "(0.32)", "(0.55)", "5.4", "(0.0055)"]
+    assert ZeroShot.name not in rows

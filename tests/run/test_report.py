@@ -34,6 +34,7 @@ def record(round_index: int, scores: dict[str, np.ndarray] = SCORES) -> RoundRec
     return RoundRecord(
         round_index=round_index, loss=1.5 + round_index, samples=100, train_seconds=2.0,
         client_up_bytes=12, client_down_bytes=16, rank_bytes=24, scores=scores,
+        epsilon=1.0 + round_index,
     )  # fmt: skip
 
 
