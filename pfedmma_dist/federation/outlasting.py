@@ -32,8 +32,8 @@ def refuse(federation: "Federation") -> None:
         for key in _drawing(cfg):
             raise ValueError(
                 f"{key} draws as many clients as federation.fraction says, and "
-                "federation.sampling=poisson draws each by itself; set federation.sampling=fixed, or "
-                "leave it out"
+                "federation.sampling=poisson draws each by itself; set federation.sampling=fixed, "
+                "or leave it out"
             )
     for key in _losing(cfg):
         _refuse_parted(federation, key)
