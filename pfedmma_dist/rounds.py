@@ -14,6 +14,7 @@ from pfedmma_dist.config.identity import identity
 from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
+from pfedmma_dist.federation.facts import facts_of
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.federation.tally import RoundStats
@@ -144,13 +145,9 @@ class Rounds:
             ),
         ]  # fmt: skip
         facts = {
-            "method": cfg.method["name"],
-            "data": cfg.data.name,
-            "task": cfg.data.task.value,
-            "seed": cfg.seed,
+            **facts_of(federation),
             "rounds": self.rounds,
             "selection": told or None,
-            "ranks": self.world.size,
             "rank_bytes_per_round": self.rank_bytes,  # what a rank really handed to the collective
             "feature_caches": caches,
             **self.owner.facts,
@@ -192,6 +189,7 @@ class Rounds:
             client_up_bytes=BYTES * cost.up,
             client_down_bytes=BYTES * (cost.down + cost.start),
             rank_bytes=stats.rank_bytes,
+            dropped=federation.told_apart(stats.dropped),
             scores=percent,
             scored_on=scored_on(self.sample, percent),
         )

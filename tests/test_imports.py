@@ -23,12 +23,13 @@ ROOMS = {
     "exchange": "rng world",
     "config": "reading spelling",
     "clip": "config.keys reading spelling world",
-    "data": "config.choices config.keys config.merge reading rng spelling",
+    "data": "config.attacking config.choices config.keys config.merge reading rng spelling",
     "outline": "",
     "glance": "config data outline spelling world",
-    "methods": "clip config.meaning config.templates exchange params rng",
+    "methods": "clip config.meaning config.templates exchange params rng world.threads",
     "federation": "clip config.choices config.keys config.learning data.tasks.task exchange "
-    "methods.method methods.searched methods.step params pieces quantities.sampled "
+    "methods.method methods.searched methods.step params pieces quantities.attacked "
+    "quantities.sampled "
     "quantities.scores rng world",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",

@@ -11,6 +11,7 @@ without a word on that decides the result.
 from dataclasses import dataclass, field
 from typing import Any
 
+from pfedmma_dist.config.attacking import AttackConfig
 from pfedmma_dist.config.choices import (
     CacheMode,
     Dealing,
@@ -231,6 +232,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     correction: CorrectionConfig = field(default_factory=CorrectionConfig)
+    attack: AttackConfig = field(default_factory=AttackConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     run: RunConfig = field(default_factory=RunConfig)

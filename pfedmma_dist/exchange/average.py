@@ -21,6 +21,8 @@ class Average:
     """(mean [S] float64, riders, shared part before [S]) -> the mean that the server's rule takes;
     see `Uplink.close`."""
 
+    dropped: tuple[int, ...] = ()
+
     def __init__(self, template: Tensor, server: Server | None = None) -> None:
         """template: shared part [S] float32 that every client starts from. server: None hands out
         the mean."""
@@ -40,15 +42,18 @@ class Average:
     def sync(self, world: World, riders: Tensor, participants: np.ndarray) -> Tensor:
         """All-reduce the [S] sums, and the riders behind them, in one buffer."""
         mean, riders = self.add_up(world, riders)
-        self.shared = self.server.step(self.shared, mean).float()
+        self.shared = self.server.step(self.shared, self.closed(mean, riders)).float()
         return riders
 
     def add_up(self, world: World, riders: Tensor) -> tuple[Tensor, Tensor]:
         """Return the round's mean [S] float64 and the sum of the riders, over all ranks."""
         total = world.exact_sum(torch.cat([self.total, riders]))
         self.total.zero_()
-        mean, riders = from_fixed(total[: len(self.total)]), total[len(self.total) :]
-        return mean if self.closing is None else self.closing(mean, riders, self.shared), riders
+        return from_fixed(total[: len(self.total)]), total[len(self.total) :]
+
+    def closed(self, mean: Tensor, riders: Tensor) -> Tensor:
+        """Return what the server's rule takes for the round's mean [S] float64."""
+        return mean if self.closing is None else self.closing(mean, riders, self.shared)
 
     def state(self) -> dict[str, Tensor]:
         """Return the shared part, and what the server remembers."""

@@ -1,10 +1,13 @@
 """Clientele: all clients of a federation, who of them trains when and is hosted where."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from pfedmma_dist.clip.cache import Views
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
+from pfedmma_dist.federation.attackers import attackers_of, told_apart
 from pfedmma_dist.federation.cohort import (
     Cohort,
     assign_shards,
@@ -31,6 +34,7 @@ class Clientele:
         self.sizes = task.train.sizes()
         self.unseen = unseen_clients(cfg.federation, cfg.seed, task.num_clients)
         self.seen = np.setdiff1d(np.arange(task.num_clients), self.unseen)
+        self.attackers = attackers_of(cfg, task.num_clients)
         self.scored = np.arange(task.num_clients)  # who is, on test images
         self.num_seen = int(self.sizes[self.seen].sum())  # training images of theirs
         self.steps = steps_per_epoch(self.sizes, cfg.federation) * cfg.federation.local_epochs
@@ -45,6 +49,16 @@ class Clientele:
         cfg = self.cfg
         chosen = participants(cfg.federation, cfg.seed, round_index, len(self.seen))
         return self.seen[chosen]
+
+    @property
+    def fewest(self) -> int:
+        """How many clients the smallest round has."""
+        rounds = range(min(self.cfg.federation.rounds, 2))  # all after the first are alike
+        return min(len(self.participants(index)) for index in rounds)
+
+    def told_apart(self, dropped: Sequence[int]) -> Mapping[str, int | str]:
+        """Return what dropped.csv says of a round in which these clients were left out."""
+        return told_apart(dropped, self.attackers)
 
     def trained(self, num_rounds: int) -> np.ndarray:
         """Return the sorted clients that have trained after so many rounds, over all ranks."""

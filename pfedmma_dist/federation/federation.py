@@ -19,7 +19,6 @@ from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange import Cost
-from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.exchange.uplink import Parcel
 from pfedmma_dist.federation.clientele import Clientele
 from pfedmma_dist.federation.clients import ClientStore, ShardState
@@ -29,6 +28,7 @@ from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.grouping import those_to_score
+from pfedmma_dist.federation.guarded import server_of
 from pfedmma_dist.federation.softmax import training_columns
 from pfedmma_dist.federation.stages import uplink_of
 from pfedmma_dist.federation.tally import RoundStats, Tally
@@ -64,10 +64,9 @@ class Federation(Clientele):
         frozen = method.frozen(cfg.seed, clip)
         self.layout = Layout(method.specs, frozen, clip.device)
         template = method.template(self.layout, cfg.seed, clip)
-        rule, size = cfg.server, self.layout.num_shared
-        server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)
+        server = server_of(cfg, self.layout.num_shared, self.fewest)
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
-        self.uplink = uplink_of(cfg, self.exchange, self.layout)
+        self.uplink = uplink_of(cfg, self.exchange, self.layout, self.attackers)
         self.corrections = corrections_of(cfg, method, self.layout)
         check_finetuning(cfg.evaluate, self.layout)
         self.scored = np.union1d(those_to_score(self), self.unseen)
@@ -110,7 +109,8 @@ class Federation(Clientele):
             self.on_cohort(len(cohort.clients))
         loss, num_samples, stops = self._meet(chosen, tally, stop())
         spent, sent = time.perf_counter() - started, self.world.bytes_reduced - reduced
-        return RoundStats(loss, len(chosen), num_samples, sent, spent, stops)
+        dropped = list(self.exchange.dropped)
+        return RoundStats(loss, len(chosen), num_samples, sent, spent, stops, dropped)
 
     def _train(self, cohort: Cohort, round_index: int) -> tuple[Tensor, LocalResult]:
         """Return the rows [G, P + S] that these clients start from, and what their training of a

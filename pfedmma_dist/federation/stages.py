@@ -4,17 +4,22 @@ To add one, write its class in a file of `exchange/`, its keys in a section of t
 and give it a line in `named`.
 """
 
+import numpy as np
+
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.average import Average
+from pfedmma_dist.exchange.collusion import Collusion
+from pfedmma_dist.exchange.gathered import Gathered
 from pfedmma_dist.exchange.uplink import Stage, Uplink
+from pfedmma_dist.federation.attackers import attack_stages
 from pfedmma_dist.params import Layout
 
 
-def uplink_of(cfg: Config, exchange: Exchange, layout: Layout) -> Uplink:
+def uplink_of(cfg: Config, exchange: Exchange, layout: Layout, attackers: np.ndarray) -> Uplink:
     """Return the configured stages, which `exchange` then closes its rounds with; ValueError where
-    they do not fit the rest."""
-    found = named(cfg, layout)
+    they do not fit the rest. attackers: [A] clients."""
+    found = attack_stages(cfg, attackers) | named(cfg, layout)
     uplink = Uplink(tuple(found.values()))
     if not found:
         return uplink
@@ -29,6 +34,10 @@ def uplink_of(cfg: Config, exchange: Exchange, layout: Layout) -> Uplink:
             "(method.name, method.train, method.merge, method.ranks); leave it out"
         )
     exchange.closing = uplink.close
+    for stage in found.values():
+        if isinstance(stage, Collusion):
+            assert isinstance(exchange, Gathered)  # as its server sees uploads
+            exchange.meddling = stage.meddle
     return uplink
 
 

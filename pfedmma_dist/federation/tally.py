@@ -1,7 +1,7 @@
 """Tally: what a round counts and adds up beside the shared part, and what it did over all ranks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,12 @@ class RoundStats:
     rank_bytes: int  # payload that each rank handed to the collective
     seconds: float
     stop: bool  # some rank was asked to stop
+    dropped: list = field(default_factory=list)  # clients whose uploads the server left out
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "RoundStats":
         """Return what `asdict` has written; ValueError for anything else."""
-        kinds = {item.name: item.type for item in fields(cls)}
+        kinds, values = {item.name: item.type for item in fields(cls)}, {"dropped": [], **values}
         if {key: type(value) for key, value in values.items()} != kinds:
             raise ValueError(f"{dict(values)!r} is no record of a round")
         return cls(**values)
