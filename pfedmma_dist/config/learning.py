@@ -99,14 +99,13 @@ class ServerConfig:
         limit=Limit(lambda x: 0 <= x < 0.5, "0 or more and below 0.5"),
         since=1,
         only={"server.name": ("trimmed_mean",)},
-        refused=True,
     )
     """Share of the round's weight that is left out at each end of a coordinate; our choice."""
-    byzantine: int = key(1, limit=NOT_NEGATIVE, since=1, only=KRUM, refused=True)
+    byzantine: int = key(1, limit=NOT_NEGATIVE, since=1, only=KRUM)
     """Uploads of a round that the rule holds against, f: Krum's need 2 f + 3 clients in every
     round, Bulyan 4 f + 3."""
     bound: float | None = key(
-        None, limit=POSITIVE, since=1, only={"server.name": ("norm_clipping",)}, refused=True
+        None, limit=POSITIVE, since=1, only={"server.name": ("norm_clipping",)}
     )
     """Longest move (L2) of an upload from the download; null is the weighted median of the
     round's."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from pfedmma_dist.exchange.krum import bulyan, krum, multi_krum
 from pfedmma_dist.world import from_fixed, one_thread, to_fixed
 
-SORTED = 4_194_304
+SORTED = 1_048_576
 """Numbers that are sorted at once, which bounds what is held beside the uploads."""
 
 ITERATIONS, NEAREST = 100, 1e-6
