@@ -24,9 +24,11 @@ from pfedmma_dist.data.images.images import Images, Scaling, without
 from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.control import controlled
+from pfedmma_dist.data.tasks.poisoned import poisoned
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.data.tasks.sample import thinned
 from pfedmma_dist.data.tasks.task import Task
+from pfedmma_dist.federation.attackers import attackers_of
 from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.cohort import check_ranks
 from pfedmma_dist.federation.corrections.registry import corrections_of
@@ -71,6 +73,7 @@ def assemble(cfg: Config, world: World) -> Federation:
 
     def divided() -> Task:
         whole = controlled(experiment(images, cfg.data, cfg.seed), cfg.control, cfg.seed)
+        whole = poisoned(whole, cfg.attack, attackers_of(cfg, whole.num_clients), cfg.seed)
         return thinned(whole, cfg.evaluate.base_novel_images, cfg.seed)
 
     def loaded() -> FrozenCLIP:

@@ -18,6 +18,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -126,7 +127,8 @@ def count(method: Method, cfg: Config) -> tuple[int, Cost]:
             "data.num_clients: null, and secure sums cost by the number of clients; set one"
         )
     in_round = max(int(cfg.federation.fraction * num_clients), 1)
-    cost = uplink_of(cfg, exchange, layout, num_clients or 1).cost(exchange.cost(), in_round)
+    uplink = uplink_of(cfg, exchange, layout, num_clients or 1, np.zeros(0, np.int64))
+    cost = uplink.cost(exchange.cost(), in_round)
     corrections = corrections_of(cfg, method, layout)
     trained = method.num_trained(layout) + corrections.num_trained
     return trained, cost.beside(corrections.num_sent)

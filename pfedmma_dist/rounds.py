@@ -13,6 +13,7 @@ from pfedmma_dist.exchange import BYTES
 from pfedmma_dist.federation.disclosure import drawn_facts, epsilon_of
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
+from pfedmma_dist.federation.facts import facts_of
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.federation.tally import RoundStats
@@ -148,9 +149,7 @@ class Rounds:
             ),
         ]  # fmt: skip
         facts = {
-            "method": cfg.method["name"], "data": cfg.data.name, "task": cfg.data.task.value,
-            "seed": cfg.seed, "rounds": self.rounds, "selection": told or None,
-            "ranks": self.world.size,
+            **facts_of(federation), "rounds": self.rounds, "selection": told or None,
             "rank_bytes_per_round": self.rank_bytes,  # what a rank really handed to the collective
             "feature_caches": caches,
             **({} if self.sample is None else {"scored": self.sample.facts(scores.percent)}),
@@ -192,6 +191,7 @@ class Rounds:
             rank_bytes=stats.rank_bytes,
             simulated=federation.clock.numbers(index) if federation.clock else {},
             epsilon=epsilon_of(federation, count),
+            dropped=federation.told_apart(stats.dropped),
             scores=percent,
             scored_on=scored_on(self.sample, percent),
         )

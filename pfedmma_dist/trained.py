@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 TRAINED = (
     "seed", "method.", "federation.", "optim.", "server.", "correction.", "system.", "privacy.",
-    "exchange.",
+    "attack.", "exchange.",
     "data.num_clients", "data.validation", "control.labels", "control.shared",
 )  # fmt: skip
 """Beginnings of the keys that made the state; others may say what it is scored on."""

@@ -25,14 +25,14 @@ ROOMS = {
     "exchange": "clock.laps rng world",
     "config": "reading spelling",
     "clip": "config.keys reading spelling world",
-    "data": "config.choices config.keys config.merge reading rng spelling",
+    "data": "config.attacking config.choices config.keys config.merge reading rng spelling",
     "outline": "",
     "accountant": "",
     "glance": "config data outline spelling world",
-    "methods": "clip config.meaning config.templates exchange params rng",
+    "methods": "clip config.meaning config.templates exchange params rng world.threads",
     "federation": "accountant clip clock config.choices config.keys config.learning config.private "
     "config.simulated data.tasks.task exchange methods.method methods.searched methods.step params "
-    "pieces quantities.sampled quantities.scores quantities.student rng world",
+    "pieces quantities.attacked quantities.sampled quantities.scores quantities.student rng world",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",

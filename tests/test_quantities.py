@@ -39,6 +39,8 @@ SCORES = {
     "unseen": np.array([70.0, 60.0, 50.0]),
     "unseen_private": np.array([75.0, 65.0, 55.0]),
     "unseen_all": np.array([80.0, 70.0, 60.0]),
+    "attackers": np.array([30.0, 20.0, 10.0]),
+    "backdoor": np.array([1.0, 2.0, 3.0]),
     "base": np.array([40.0, 50.0, 60.0]),
     "novel": np.array([40.0, 40.0, 40.0]),
 }

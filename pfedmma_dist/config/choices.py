@@ -113,7 +113,26 @@ class ServerRule(Enum):
     adam = "adam"
     yogi = "yogi"
     median = "median"
+    trimmed_mean = "trimmed_mean"
     geometric_median = "geometric_median"
+    norm_clipping = "norm_clipping"
+    krum = "krum"
+    multi_krum = "multi_krum"
+    bulyan = "bulyan"
+
+
+class AttackName(Enum):
+    """What attackers do to what they train on, or to what they send."""
+
+    none = "none"
+    sign_flip = "sign_flip"
+    scaling = "scaling"
+    noise = "noise"
+    alie = "alie"
+    ipm = "ipm"
+    min_max = "min_max"
+    label_flip = "label_flip"
+    backdoor = "backdoor"
 
 
 class Fairness(Enum):

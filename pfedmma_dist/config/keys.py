@@ -11,6 +11,7 @@ without a word on that decides the result.
 from dataclasses import dataclass, field
 from typing import Any
 
+from pfedmma_dist.config.attacking import AttackConfig
 from pfedmma_dist.config.choices import (
     CacheMode,
     Dealing,
@@ -241,6 +242,7 @@ class Config:
     exchange: ExchangeConfig = field(default_factory=ExchangeConfig)
     server: ServerConfig = field(default_factory=ServerConfig)
     correction: CorrectionConfig = field(default_factory=CorrectionConfig)
+    attack: AttackConfig = field(default_factory=AttackConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
     system: SystemConfig = field(default_factory=SystemConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)

@@ -17,7 +17,13 @@ from pfedmma_dist.config.meaning import key
 
 SGD = {"optim.name": ("sgd",)}
 ADAM = {"optim.name": ("adam", "adamw")}
-CENTRED = {"server.name": ("average", "median", "geometric_median")}
+CENTRED = {
+    "server.name": (
+        "average", "median", "trimmed_mean", "geometric_median", "norm_clipping", "krum",
+        "multi_krum", "bulyan",
+    )
+}  # fmt: skip
+KRUM = {"server.name": ("krum", "multi_krum", "bulyan")}
 SQUARED = {"server.name": ("adagrad", "adam", "yogi")}
 STEP = {"optim.schedule": ("step",)}
 MOON = {"correction.name": ("moon",)}
@@ -76,9 +82,11 @@ class ServerConfig:
     name: ServerRule = key(ServerRule.average, since=1, heading="Server")
     """`average`: x + lr Delta, the mean itself at lr 1 (FedAvg); `momentum`: v = beta1 v + Delta,
     x + lr v (FedAvgM); `adagrad`, `adam`, `yogi`: x + lr m / (sqrt v + tau) with m the running mean
-    of Delta and v their running square, without bias correction. `median` (Yin et al., ICML 2018)
-    and `geometric_median` (Pillutla et al., IEEE TSP 2022), both weighted by samples, are average
-    to these centres of the uploads, all of which every rank then holds (4 bytes a number)."""
+    of Delta and v their running square, without bias correction. The others are average to a centre
+    of the uploads, all of which every rank then holds (4 bytes a number): weighted by samples,
+    `median`, `trimmed_mean` (Yin et al., ICML 2018), `geometric_median` (Pillutla et al., IEEE TSP
+    2022), `norm_clipping` (Sun et al., 2019); by heads, `krum`, `multi_krum` (Blanchard et al.,
+    NeurIPS 2017; its mean is by samples), `bulyan` (El Mhamdi et al., ICML 2018)."""
     lr: float = key(1.0, limit=POSITIVE, since=1, heading="Server rate")
     """Learning rate of the server."""
     beta1: float | None = key(None, limit=SHARE, since=1, never=CENTRED)
@@ -96,6 +104,21 @@ class ServerConfig:
     """How much fairer: 0 is the plain mean; Li et al. choose among 0.001 to 5."""
     fair_rate: float = key(0.1, limit=POSITIVE, since=1, only={"server.fair": ("afl",)})
     """Rate at which afl's weights climb; Mohri et al. choose among 0.0001 to 1."""
+    trim: float = key(
+        0.1,
+        limit=Limit(lambda x: 0 <= x < 0.5, "0 or more and below 0.5"),
+        since=1,
+        only={"server.name": ("trimmed_mean",)},
+    )
+    """Share of the round's weight that is left out at each end of a coordinate; our choice."""
+    byzantine: int = key(1, limit=NOT_NEGATIVE, since=1, only=KRUM)
+    """Uploads of a round that the rule holds against, f: Krum's need 2 f + 3 clients in every
+    round, Bulyan 4 f + 3."""
+    bound: float | None = key(
+        None, limit=POSITIVE, since=1, only={"server.name": ("norm_clipping",)}
+    )
+    """Longest move (L2) of an upload from the download; null is the weighted median of the
+    round's."""
 
 
 @dataclass(kw_only=True)

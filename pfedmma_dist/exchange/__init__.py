@@ -63,6 +63,8 @@ class Exchange(Protocol):
     """Whether every client is handed the same numbers for scoring."""
     staged: bool
     """Whether the mean of rows [S] is all that crosses the network, as stages of an uplink need."""
+    dropped: tuple[int, ...]
+    """Clients whose uploads the server left out of the round that was closed last."""
     shared: Tensor
     """What a client starts from that has no other [S] float32."""
 

@@ -26,6 +26,8 @@ class Average:
     masking: Masking | None = None
     """Masks under which rows leave a client; None: they are summed as they are."""
 
+    dropped: tuple[int, ...] = ()
+
     def __init__(self, template: Tensor, server: Server | None = None) -> None:
         """template: shared part [S] float32 that every client starts from. server: None hands out
         the mean."""
@@ -52,7 +54,7 @@ class Average:
         if not len(participants) and not self.always:
             return world.exact_sum(riders)
         mean, riders = self.add_up(world, riders)
-        self.shared = self.server.step(self.shared, mean).float()
+        self.shared = self.server.step(self.shared, self.closed(mean, riders)).float()
         return riders
 
     def add_up(self, world: World, riders: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,8 +62,11 @@ class Average:
         total = world.exact_sum(torch.cat([self.total, riders]))
         self.total.zero_()
         total, riders = total[: len(self.total)], total[len(self.total) :]
-        mean = from_fixed(total if self.masking is None else self.masking.unmask(total))
-        return mean if self.closing is None else self.closing(mean, riders, self.shared), riders
+        return from_fixed(total if self.masking is None else self.masking.unmask(total)), riders
+
+    def closed(self, mean: Tensor, riders: Tensor) -> Tensor:
+        """Return what the server's rule takes for the round's mean [S] float64."""
+        return mean if self.closing is None else self.closing(mean, riders, self.shared)
 
     def state(self) -> dict[str, Tensor]:
         """Return the shared part, and what the server remembers."""

@@ -1,5 +1,6 @@
 """Gathered: a round's uploads in the open at the server, beside their sum."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.exchange.average import Average
+from pfedmma_dist.exchange.robust import Opening, mean_of
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.world import World, to_fixed
 
@@ -29,6 +31,9 @@ class Gathered(Average):
     bytes in the buffer of the collective, which is as large, and as many again behind it (S =
     3,072, n = 100: 1.2 MiB each; S = 525,312: 200 MiB each).
     """
+
+    meddling: Callable[[Opened, Tensor], Opened] | None = None
+    """(a round's uploads, what clients started from [S]) -> what arrived in their place."""
 
     def __init__(self, template: Tensor, server: Server | None = None, num_beside: int = 0) -> None:
         """template, server: see `Average`. num_beside: k."""
@@ -69,6 +74,10 @@ class Gathered(Average):
             others[:, : self.num_beside],
         )
         self.uploads = {}
+        if self.meddling is not None:
+            opened = self.meddling(opened, self.shared)
+            mean = mean_of(opened.rows, opened.weight)
+        mean = self.closed(mean, riders)
         self.shared = self.server.step(self.shared, self.combine(mean, opened)).float()
         return riders
 
@@ -79,4 +88,8 @@ class Gathered(Average):
     def combine(self, mean: Tensor, opened: Opened) -> Tensor:
         """Return where the server goes from here [S] float64: to the mean [S], unless its rule
         takes something else from the uploads."""
-        return self.server.centre(mean, opened.rows, opened.weight)
+        found = self.server.centre(mean, Opening(opened.rows, opened.weight, self.shared))
+        if found.dropped is not None:
+            dropped = found.dropped.nonzero().flatten().tolist()
+            self.dropped = tuple(opened.clients[place] for place in dropped)
+        return found.point

@@ -7,8 +7,8 @@ Optimization, ICLR 2021, algorithm 2; FedAvgM: Hsu et al., 2019):
     adagrad, adam, yogi  m = beta1 m + (1 - beta1) Delta        x + lr m / (sqrt v + tau)
 
 where v begins at tau^2 and adds up (adagrad), runs (adam) or follows (yogi) the squares of Delta.
-There is no bias correction, as in the paper. `median` and `geometric_median` step like `average`,
-to another centre than the mean (`robust.py`). All numbers are float64 and every rank computes them
+There is no bias correction, as in the paper. The rules of `robust.py` step like `average`, to
+another centre than the mean. All numbers are float64 and every rank computes them
 from the same exact mean, so they do not depend on how many ranks there are.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pfedmma_dist.exchange.robust import CENTRES
+from pfedmma_dist.exchange.robust import CENTRES, Centre, Guard, Opening, centre
 from pfedmma_dist.world import LIMIT
 
 Square = Callable[[Tensor, Tensor, float], Tensor]
@@ -37,13 +37,23 @@ class Server:
     """One rule with its state, of S shared numbers."""
 
     def __init__(
-        self, name: str, lr: float, beta1: float | None, beta2: float, tau: float, size: int
+        self,
+        name: str,
+        lr: float,
+        beta1: float | None,
+        beta2: float,
+        tau: float,
+        size: int,
+        guard: Guard | None = None,
+        *,
+        opened: bool = False,
     ) -> None:
         """name: average, momentum, or one of SQUARES or CENTRES. beta1: None is the rule's own.
-        size: S."""
+        size: S. guard: of CENTRES. opened: uploads lie in the open whatever the rule."""
         self.square, self.lr, self.beta2, self.tau = SQUARES.get(name), lr, beta2, tau
-        self.robust = CENTRES.get(name)
-        average = name == "average" or self.sees_uploads
+        self.robust, self.guard = name if name in CENTRES else None, guard or Guard()
+        self.opened = opened
+        average = name == "average" or self.robust is not None
         self.beta1 = PLAIN_BETA1.get(name, 0.0) if beta1 is None or average else beta1
         self.plain = average and lr == 1.0  # then what it steps to is handed out, to the bit
         self.mean = torch.zeros(size, dtype=torch.float64)
@@ -51,13 +61,12 @@ class Server:
 
     @property
     def sees_uploads(self) -> bool:
-        """Whether the rule needs each upload, not their mean alone."""
-        return self.robust is not None
+        """Whether each upload must arrive, not their mean alone."""
+        return self.opened or self.robust is not None
 
-    def centre(self, mean: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-        """Return what a round comes to [S] float64: its mean [S], or the centre of its uploads
-        [n, S] with weights [n] int64."""
-        return mean if self.robust is None else self.robust(rows, weight)
+    def centre(self, mean: Tensor, found: Opening) -> Centre:
+        """Return what a round comes to: its mean [S] float64, or the centre of its uploads."""
+        return Centre(mean) if self.robust is None else centre(self.robust, found, self.guard)
 
     def step(self, shared: Tensor, mean: Tensor) -> Tensor:
         """Return what clients start from next [S] float64; ValueError where it runs away.

@@ -1,12 +1,15 @@
 """Clientele: all clients of a federation, who of them trains when and is hosted where."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pfedmma_dist.clip.cache import Views
+from pfedmma_dist.config.choices import Sampling
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
+from pfedmma_dist.federation.attackers import attackers_of, told_apart
 from pfedmma_dist.federation.cohort import (
     Cohort,
     assign_shards,
@@ -39,6 +42,7 @@ class Clientele:
         self.sizes = task.train.sizes()
         self.unseen = unseen_clients(cfg.federation, cfg.seed, task.num_clients)
         self.seen = np.setdiff1d(np.arange(task.num_clients), self.unseen)
+        self.attackers = attackers_of(cfg, task.num_clients)
         self.scored = np.arange(task.num_clients)  # who is, on test images
         self.num_seen = int(self.sizes[self.seen].sum())  # training images of theirs
         self.steps = steps_per_epoch(self.sizes, cfg.federation) * cfg.federation.local_epochs
@@ -66,6 +70,22 @@ class Clientele:
         cfg = self.cfg
         chosen = participants(cfg.federation, cfg.seed, round_index, len(self.seen))
         return self.seen[chosen]
+
+    def turnout(self, round_index: int) -> tuple[int, int]:
+        """Return how many clients train in a round, and how many uploads of theirs count."""
+        return len(self.participants(round_index)), len(self.arrived(round_index))
+
+    @property
+    def fewest(self) -> int:
+        """How many clients' uploads the smallest round has."""
+        cfg = self.cfg.federation
+        alike = self.clock is None and cfg.sampling is Sampling.fixed  # but the first
+        rounds = range(min(cfg.rounds, 2) if alike else cfg.rounds)
+        return min((self.turnout(index)[1] for index in rounds), default=0)
+
+    def told_apart(self, dropped: Sequence[int]) -> Mapping[str, int | str]:
+        """Return what dropped.csv says of a round in which these clients were left out."""
+        return told_apart(dropped, self.attackers)
 
     def trained(self, num_rounds: int) -> np.ndarray:
         """Return the sorted clients that have trained after so many rounds, over all ranks."""

@@ -27,6 +27,7 @@ from pfedmma_dist.federation.need import of_batch
 from pfedmma_dist.federation.trainer import check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
+from pfedmma_dist.quantities.attacked import ATTACKERS
 from pfedmma_dist.quantities.scores import LOCAL, UNSEEN
 
 if TYPE_CHECKING:
@@ -53,10 +54,9 @@ class Examiner:
     def scope_names(self) -> list[str]:
         """Return what clients are scored on, the unseen ones' behind those of own images."""
         names = [scope.name for scope in self.federation.task.scopes]
-        if not self._has_unseen:
-            return names
         own = [scope.name for scope in self.federation.task.scopes if not scope.full]
-        return [*own, *UNSEEN, *(name for name in names if name not in own)]
+        apart = [ATTACKERS] * bool(len(self.federation.attackers)) + [*UNSEEN] * self._has_unseen
+        return [*own, *apart, *(name for name in names if name not in own)] if apart else names
 
     @property
     def _has_unseen(self) -> bool:
@@ -71,7 +71,7 @@ class Examiner:
         uniform = federation.uniform and not self.tunes
         own = groups(federation, federation.seen, uniform=uniform, downloaded=not self.tunes)
         classifier = self.classifier(federation.method, self._scopes(full))
-        found = self._score(classifier, self.start, own, sitting)
+        found = self._apart(self._score(classifier, self.start, own, sitting))
         if not (full and self._has_unseen):
             return found
         return self._joined(found, {} if found.stop else self._exam_unseen(sitting))
@@ -109,7 +109,7 @@ class Examiner:
         federation = self.federation
         own = together(federation, those_to_score(federation))
         classifier = self.classifier(method, self._scopes(full=True))
-        found = self._score(classifier, nothing, own)
+        found = self._apart(self._score(classifier, nothing, own))
         if not self._has_unseen:
             return found
         own = together(federation, federation.unseen)
@@ -145,6 +145,19 @@ class Examiner:
         also = "give evaluate.batch_size to pfedmma_dist.evaluate, which scores what was saved"
         with within_room(federation.clip.device, "a batch of scores", needs, also):
             return score(classifier, start, own, federation.world, sitting)
+
+    def _apart(self, found: Scores) -> Scores:
+        """Return the same scores without the attackers', whose Local stands beside them."""
+        bad, percent = self.federation.attackers, found.percent
+        if not len(bad) or not percent:
+            return found
+        honest = {name: values.copy() for name, values in percent.items()}
+        for values in honest.values():
+            values[bad] = np.nan
+        own = np.full_like(percent[LOCAL], np.nan)
+        own[bad] = percent[LOCAL][bad]
+        named = honest | {ATTACKERS: own}
+        return replace(found, percent={n: named[n] for n in self.scope_names if n in named})
 
     def _joined(self, found: Scores, unseen: dict[str, Scores]) -> Scores:
         """Return one record of the scores of all, its scopes in order; without any where those of

@@ -19,7 +19,6 @@ from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange import Cost
-from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.federation.clientele import Clientele
 from pfedmma_dist.federation.clients import ClientStore, ShardState
 from pfedmma_dist.federation.cohort import Cohort
@@ -29,6 +28,7 @@ from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.examples import guard_of
 from pfedmma_dist.federation.grouping import those_to_score
+from pfedmma_dist.federation.guarded import check_enough, server_of
 from pfedmma_dist.federation.protection import protection_of, tells
 from pfedmma_dist.federation.sending import send
 from pfedmma_dist.federation.softmax import training_columns
@@ -70,10 +70,9 @@ class Federation(Clientele):
         frozen = method.frozen(cfg.seed, clip)
         self.layout = Layout(method.specs, frozen, clip.device)
         template = method.template(self.layout, cfg.seed, clip)
-        rule, size = cfg.server, self.layout.num_shared
-        server = Server(rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, size)
+        server = server_of(cfg, self.layout.num_shared)
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
-        self.uplink = uplink_of(cfg, self.exchange, self.layout, task.num_clients)
+        self.uplink = uplink_of(cfg, self.exchange, self.layout, task.num_clients, self.attackers)
         self.corrections = corrections_of(cfg, method, self.layout)
         self.protection = protection_of(cfg, len(self.seen), self.corrections)
         self.uplink.begin(self.sizes, len(self.seen))
@@ -89,9 +88,9 @@ class Federation(Clientele):
         )
         self.clock = clock_of(self)
         self.exchange = self.clock.waited_for(self.exchange) if self.clock else self.exchange
+        check_enough(cfg.server, self.fewest)
         self.scored = np.union1d(those_to_score(self), self.unseen)
-        every = range(cfg.federation.rounds)
-        self.uplink.foresee((len(self.participants(i)), len(self.arrived(i))) for i in every)
+        self.uplink.foresee(map(self.turnout, range(cfg.federation.rounds)))
 
     def rehearse(self) -> None:
         """Run the class side of every class set once.
@@ -126,7 +125,8 @@ class Federation(Clientele):
             log.warning("no upload of this round arrived: clients start from what they had")
         loss, num_samples, stops = self._meet(arrived, tally, stop())
         spent, sent = time.perf_counter() - started, self.world.bytes_reduced - reduced
-        return RoundStats(loss, len(chosen), num_samples, sent, spent, stops)
+        dropped = list(self.exchange.dropped)
+        return RoundStats(loss, len(chosen), num_samples, sent, spent, stops, dropped)
 
     def _train(self, cohort: Cohort, round_index: int) -> tuple[Tensor, LocalResult]:
         """Return the rows [G, P + S] that these clients start from, and what their training of a

@@ -4,26 +4,38 @@ To add one, write its class in a file of `exchange/`, its keys in a section of t
 and give it a line in `named`.
 """
 
+import numpy as np
+
 from pfedmma_dist.config.choices import CorrectionName, Fairness, Privacy, ServerRule
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange import Exchange
 from pfedmma_dist.exchange.average import Average
 from pfedmma_dist.exchange.bits import WHOLE, Coarse
+from pfedmma_dist.exchange.collusion import Collusion
 from pfedmma_dist.exchange.fair import Agnostic, QFair
 from pfedmma_dist.exchange.gathered import Gathered
 from pfedmma_dist.exchange.secure import Masking
 from pfedmma_dist.exchange.uplink import Stage, Uplink
+from pfedmma_dist.federation.attackers import attack_stages
 from pfedmma_dist.federation.protection import RELEASE, private_stages
 from pfedmma_dist.params import Layout
 
+MEANS = (
+    ServerRule.average, ServerRule.momentum, ServerRule.adagrad, ServerRule.adam, ServerRule.yogi,
+)  # fmt: skip
+"""Rules that step to a mean of rows, or along it."""
 
-def uplink_of(cfg: Config, exchange: Exchange, layout: Layout, num_clients: int) -> Uplink:
+
+def uplink_of(
+    cfg: Config, exchange: Exchange, layout: Layout, num_clients: int, attackers: np.ndarray
+) -> Uplink:
     """Return the configured stages, which `exchange` then closes its rounds with; ValueError where
     they do not fit the rest.
 
-    num_clients: K, of the whole federation.
+    num_clients: K, of the whole federation. attackers: [A] clients.
     """
-    found, masking = named(cfg, layout, num_clients), _masking(cfg, exchange, layout)
+    found = attack_stages(cfg, attackers) | named(cfg, layout, num_clients)
+    masking = _masking(cfg, exchange, layout)
     uplink = Uplink(tuple(found.values()), masking)
     asked = [*found, *(["exchange.secure"] if masking else [])]
     if not asked:
@@ -47,6 +59,10 @@ def uplink_of(cfg: Config, exchange: Exchange, layout: Layout, num_clients: int)
         )
     exchange.closing, exchange.masking = uplink.close, masking
     exchange.always = uplink.always
+    for stage in found.values():
+        if isinstance(stage, Collusion):
+            assert isinstance(exchange, Gathered)  # as its server sees uploads
+            exchange.meddling = stage.meddle
     return uplink
 
 
@@ -84,7 +100,7 @@ def _add_fairness(found: dict[str, Stage], cfg: Config, num_clients: int) -> Non
     rule, key = cfg.server, "server.fair"
     if rule.fair is Fairness.none:
         return
-    if rule.name in (ServerRule.median, ServerRule.geometric_median):
+    if rule.name not in MEANS:
         raise ValueError(
             f"{key}: {rule.fair.value} weighs a mean, and server.name={rule.name.value} takes "
             "another centre; set one of the two alone"

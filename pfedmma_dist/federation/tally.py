@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,14 @@ class RoundStats:
     rank_bytes: int  # payload that each rank handed to the collective
     seconds: float
     stop: bool  # some rank was asked to stop
+    dropped: list = field(default_factory=list)  # clients whose uploads the server left out
 
     @classmethod
     def of(cls, values: Mapping[str, Any] | None) -> "RoundStats | None":
         """Return what `asdict` has written, None for none; ValueError for anything else."""
         if values is None:
             return None
-        values = dict(values)
+        values = {"dropped": [], **values}
         if values.get("loss", 0.0) is None:  # which JSON has for nan
             values["loss"] = math.nan
         kinds = {item.name: item.type for item in fields(cls)}

@@ -1,21 +1,9 @@
 """Singular: decompositions by one thread: how many there are shall reach no bit."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch work with a single thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+from pfedmma_dist.world.threads import one_thread
 
 
 def singular(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import numpy as np
 
+from pfedmma_dist.quantities.attacked import ATTACKED, ATTACKERS, BACKDOOR
 from pfedmma_dist.quantities.fairness import ascending, deviation, gini, jain, worst_decile
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source
 
@@ -26,6 +27,9 @@ the shared part at rest, and after as many with all of it trained."""
 
 DOMAIN = "domain_"
 """Beginning of a domain's keys."""
+
+NAMED = (LOCAL, OWN, VAL, *UNSEEN, ATTACKERS, BACKDOOR)
+"""Scopes that have entries of their own."""
 
 HEADLINE = Place.TABLES | Place.STATUS | Place.RUN_FIGURE
 
@@ -179,6 +183,7 @@ SCORES: tuple[Quantity, ...] = (
     OWN_DEVIATION,
     VAL_MEAN,
     *UNSEEN_SCORES,
+    *ATTACKED,
     SCOPE_MEAN,
     SCOPE_WORST_DECILE,
     SCOPE_DEVIATION,
@@ -192,7 +197,7 @@ SCORES: tuple[Quantity, ...] = (
 def scores(scopes: Iterable[str], domains: Iterable[str] = ()) -> list[Quantity]:
     """Return the scores of a run with these test sets and domains."""
     scopes = list(scopes)
-    others = [scope for scope in scopes if scope not in (LOCAL, OWN, VAL, *UNSEEN)]
+    others = [scope for scope in scopes if scope not in NAMED]
     names = {"scope": others, "domain": list(domains)}
     found: list[Quantity] = []
     for each, group in groupby(SCORES, lambda entry: entry.each):
@@ -224,7 +229,7 @@ def scores_beside(keys: Iterable[str]) -> list[Quantity]:
     domains = [name.removeprefix(DOMAIN) for name in means if name.startswith(DOMAIN)]
     scopes = [name for name in means if not name.startswith(DOMAIN)]
     # What is made from own scores alone may be there without their mean in recorded results.
-    return scores([LOCAL, OWN, VAL, *UNSEEN, *scopes], domains)
+    return scores([*NAMED, *scopes], domains)
 
 
 def summary(

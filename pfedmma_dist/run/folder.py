@@ -47,6 +47,7 @@ class RunFolder:
         self.metrics = self.path / "metrics.csv"  # a row per round
         self.clients = self.path / "clients.csv"  # a row per client
         self.clock = self.path / "clock.csv"  # a row per client and round, where a clock runs
+        self.dropped = self.path / "dropped.csv"  # a row per round whose server left clients out
         self.images = self.path / "images.csv"  # a row per image that the run uses, with a digest
         self.unfinished_scores = self.path / "scores.safetensors"  # of a round, while it is scored
         self.result = self.path / "result.json"  # its presence means finished

@@ -71,7 +71,7 @@ class MetricsFile:
         write_text_atomically(path, "".join(lines))
         self._file: IO[str] = open(path, "a", encoding="utf-8", newline="")  # noqa: SIM115
 
-    def append(self, row: Mapping[str, int | float | None]) -> None:
+    def append(self, row: Mapping[str, int | float | str | None]) -> None:
         """Add one round; visible to other programs when this returns."""
         self._file.write(csv_line(_cell(row.get(name)) for name in self.names))
         self._file.flush()
@@ -154,7 +154,7 @@ def _names(path: Path) -> list[str]:
         return next(csv.reader(file), [])
 
 
-def _cell(value: int | float | None) -> str:
+def _cell(value: int | float | str | None) -> str:
     if value is None:
         return ""
-    return str(value) if isinstance(value, int) else f"{value:.8g}"
+    return str(value) if isinstance(value, int | str) else f"{value:.8g}"

@@ -64,6 +64,9 @@ class RoundRecord:
     )  # scope -> [K] percent; {}: not scored
     epsilon: float | None = None  # of all rounds so far; None: none can be told
     scored_on: str = ""  # what the scores are a sample of; nothing where they are of all
+    dropped: Mapping[str, int | str] = field(default_factory=dict)
+    """A row of dropped.csv: how many `honest` clients and `attackers` the server left out, and
+    which `clients` these were; {}: none."""
 
     @property
     def samples_per_second(self) -> float:

@@ -63,6 +63,7 @@ class Report:
         if not self.first:
             return
         self.done = start_round
+        self.dropped: MetricsFile | None = None  # once there is one to tell
         self.metrics = MetricsFile(folder.metrics, start_round, self.columns, saved_metrics)
         self.board = Board(folder.tensorboard, start_round, config, config_text)
         if not start_round or not folder.picture(PARTITION).exists():
@@ -79,6 +80,7 @@ class Report:
         if self.sample is not None and record.scores:
             numbers["clients_scored"] = self.sample.scored(record.scores)
         self.metrics.append({"round": record.round_index, **numbers})
+        self._add_dropped(record)
         self._add_scalars(numbers, record.round_index)
         own = record.scores.get(LOCAL, np.empty(0))
         own = own[~np.isnan(own)]
@@ -147,6 +149,8 @@ class Report:
         """Close the files; harmless when called twice."""
         if self.first:
             self.metrics.close()
+            if self.dropped is not None:
+                self.dropped.close()
             self.board.close()
 
     def __enter__(self) -> "Report":
@@ -154,6 +158,14 @@ class Report:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _add_dropped(self, record: RoundRecord) -> None:
+        """Add whom the server left out of a round to dropped.csv."""
+        row = {"round": record.round_index, **record.dropped}
+        if len(row) > 1 and self.dropped is None:
+            self.dropped = MetricsFile(self.folder.dropped, record.round_index, row)
+        if len(row) > 1:
+            self.dropped.append(row)
 
     def _add_scalars(self, numbers: Mapping[str, Number], step: int) -> None:
         """Add what stands in the columns of metrics.csv to TensorBoard."""

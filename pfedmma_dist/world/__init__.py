@@ -12,7 +12,12 @@ from pfedmma_dist.world.place import speaks
 
 if TYPE_CHECKING:
     from pfedmma_dist.world.fixed import LIMIT, from_fixed, to_fixed
-    from pfedmma_dist.world.threads import allow_tf32, limit_threads, make_deterministic
+    from pfedmma_dist.world.threads import (
+        allow_tf32,
+        limit_threads,
+        make_deterministic,
+        one_thread,
+    )
     from pfedmma_dist.world.waiting import RankLost
     from pfedmma_dist.world.world import World
 
@@ -24,6 +29,7 @@ __all__ = [
     "from_fixed",
     "limit_threads",
     "make_deterministic",
+    "one_thread",
     "side_by_side",
     "speaks",
     "to_fixed",
@@ -37,6 +43,7 @@ HOMES = {
     "from_fixed": "fixed",
     "limit_threads": "threads",
     "make_deterministic": "threads",
+    "one_thread": "threads",
     "to_fixed": "fixed",
 }
 """Names whose modules import torch, which a command that only answers does without."""

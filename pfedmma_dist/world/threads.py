@@ -1,6 +1,8 @@
 """How this rank computes: its share of the host's cores, and kernels that do not vary."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -21,6 +23,17 @@ def limit_threads(threads: int | None, world: World) -> int:
     count = threads or _own_cores(world)
     torch.set_num_threads(count)
     return count
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch work with a single thread, where how many there are could reach a bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _own_cores(world: World) -> int:

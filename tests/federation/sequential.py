@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from robust_scripts import SCRIPTS
 from torch import Tensor
 
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange.experts import Upload
+from pfedmma_dist.exchange.robust import Guard
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.step import Step
 from pfedmma_dist.rng import Key
@@ -102,8 +104,14 @@ class Sequential:
         merge = getattr(getattr(self.method, "options", None), "merge", None)
         if merge is not None and merge.value in MERGES:
             mean = MERGES[merge.value](uploads, [weight[k] for k in chosen])
-        if self.cfg.server.name.value in CENTRES:
-            mean = CENTRES[self.cfg.server.name.value](uploads, [weight[k] for k in chosen])
+        rule = self.cfg.server
+        if rule.name.value in CENTRES:
+            mean = CENTRES[rule.name.value](uploads, [weight[k] for k in chosen])
+        if rule.name.value in SCRIPTS:
+            rows = np.stack([flat(own).double().numpy() for own in uploads])
+            samples, start = np.array(self.sizes)[chosen], flat(self.shared).double().numpy()
+            guard = Guard(rule.trim, rule.byzantine, rule.bound)
+            mean = like(uploads[0], SCRIPTS[rule.name.value](rows, samples, start, guard)[0])
         for name, x in self.shared.items():
             self.shared[name] = self._serve(name, x.double(), mean[name], len(chosen)).float()
             if self._is("scaffold"):
@@ -122,7 +130,7 @@ class Sequential:
         cfg, delta = self.cfg.server, mean - before
         rule, default = cfg.name.value, {"adagrad": 0.0}.get(cfg.name.value, 0.9)
         beta = default if cfg.beta1 is None else cfg.beta1
-        if rule == "average" or rule in CENTRES:
+        if rule == "average" or rule in (*CENTRES, *SCRIPTS):
             after = before + cfg.lr * delta
         elif rule == "momentum":
             self.first[name] = beta * self.first[name] + delta

@@ -81,7 +81,10 @@ CASES = {
     ),
     "one expert": ("pfedmoap", {"options": PFedMoAPOptions(num_experts=1), "fraction": 1.0}),
     **{
-        f"server {rule.value}": ("pfedmma", {"server": ServerConfig(name=rule, lr=0.1)})
+        f"server {rule.value}": (
+            "pfedmma",
+            {"server": ServerConfig(name=rule, lr=0.1, byzantine=0)},
+        )
         for rule in ServerRule
     },
     **{
