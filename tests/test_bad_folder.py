@@ -64,7 +64,7 @@ def test_full_disk_leaves_the_last_checkpoint_to_go_on_from(
 
     def fills_up(path: Path, state: Changing) -> tuple[Piece, list[Piece]]:
         written.append(path)
-        if len(written) == 8:  # of round 4: round 2 was saved before its scores and with them
+        if len(written) == 5:  # the second shard of round 4, behind the three of round 2
             full_disk()
         return write(path, state)
 
