@@ -19,6 +19,7 @@ from runs import PLACE, Ended, blank
 from pfedmma_dist import command, rounds, train
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.run import pictures, report
+from pfedmma_dist.run.signals import SIGNALS
 from pfedmma_dist.world import roster, waiting, world
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -133,6 +134,9 @@ def _rank(
     quick: bool,
     main: Main,
 ) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    for number in SIGNALS:  # whatever the process ignores that began the server of forks
+        signal.signal(number, signal.SIG_DFL)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)

@@ -1,7 +1,10 @@
 """Ranks and restarts reach no bit of any method's result; no line per method."""
 
+import os
+
 import pytest
 from driver import MISHAPS, arrange
+from ports import free_port
 from ranks import run
 from runs import Lab, call, checkpoints, make_lab, outcome
 
@@ -18,11 +21,15 @@ TRAINED = [name for name, specs in SPECS.items() if any(spec.shared for spec in 
 
 
 def stop_each(words: list[str]) -> int:
-    """Train every method, rank 1 being asked to stop in the middle of round 1 of each."""
+    """Train every method, rank 1 being asked to stop in the middle of round 1 of each.
+
+    Each meets at a port of its own: at the last one's rank 0 may still be leaving.
+    """
     undisturbed, codes = Federation.round, set()
-    for name in TRAINED:
+    *others, folder, ports = words
+    for name, port in zip(TRAINED, ports.split(","), strict=True):
         arrange(MISHAPS["term"], rank=1, round_index=1)
-        *others, folder = words  # the last is run.folder
+        os.environ["MASTER_PORT"] = port
         codes.add(train.main([*others, f"method.name={name}", f"{folder}/{name}"]))
         Federation.round = undisturbed
     return 0 if codes == {STOPPED} else 1
@@ -33,7 +40,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A run of each method on two ranks, of which the second is asked to stop in round 1."""
     lab = make_lab(tmp_path_factory.mktemp("every_method"))
     words = sorted(lab.words("two", **CHANGES), key=lambda word: word.startswith("run.folder="))
-    ended = run(words, lab.path / "said", main=stop_each)
+    ports = ",".join(str(free_port()) for _ in TRAINED)
+    ended = run([*words, ports], lab.path / "said", main=stop_each)
     assert [rank.code for rank in ended] == [0, 0], ended[0].err
     return lab
 
