@@ -46,6 +46,8 @@ class Masking:
         """Let clients agree on seeds, and some of them stay until the round closes."""
         self.round_index, self.agreed, self.stayed = round_index, agreed.tolist(), stayed.tolist()
         self.needed = self.check(round_index, len(agreed), len(stayed))
+        self.holders = [1 + self.agreed.index(one) for one in self.stayed[: self.needed]]
+        self.weights = weights(self.holders)
         self.keys = {client: self._secret("key", client) for client in self.agreed}
         self.public = {client: pow(BASE, own, PRIME) for client, own in self.keys.items()}
 
@@ -110,12 +112,9 @@ class Masking:
 
     def _rebuilt(self, purpose: str, client: int) -> int:
         """Return a client's secret of the round, from the shares of the first that stayed."""
-        holders = [1 + self.agreed.index(one) for one in self.stayed[: self.needed]]
         others = self._drawn(f"secure {purpose} shares", client, self.needed - 1)
-        shares = share(self._secret(purpose, client), others, holders)
-        if getattr(self, "_held", None) != holders:
-            self._held, self._weights = holders, weights(holders)
-        return sum(w * s for w, s in zip(self._weights, shares, strict=True)) % PRIME
+        shares = share(self._secret(purpose, client), others, self.holders)
+        return sum(w * s for w, s in zip(self.weights, shares, strict=True)) % PRIME
 
     def _drawn(self, purpose: str, client: int, count: int) -> list[int]:
         """Return numbers below PRIME, a function of seed, round and client."""

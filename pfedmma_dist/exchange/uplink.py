@@ -116,15 +116,13 @@ class Uplink:
             self.masking.open(round_index, clients, arrived)
 
     def send(self, parcel: Parcel) -> Parcel:
-        """Return what reaches the exchange, and what the clients keep."""
+        """Return what reaches the exchange, and what the clients keep; there is a stage."""
         found, kept = [], []
         own = parcel.memory.split([each.num_memory for each in self.stages], dim=1)
         for each, memory in zip(self.stages, own, strict=True):
             parcel, counts = each.send(replace(parcel, memory=memory))
             kept.append(parcel.memory)
             found.append(counts)
-        if not self.stages:
-            return parcel
         self.counts += torch.cat(found)
         return replace(parcel, memory=torch.cat(kept, dim=1))
 

@@ -26,7 +26,7 @@ Slope = Callable[..., tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
-class Guard:
+class ImageGuard:
     """What each image's gradient may come to."""
 
     clip: float  # C, largest L2 norm of one
@@ -59,7 +59,9 @@ class Guard:
         return sum(losses) / count, total / count[:, None]
 
 
-def guard_of(own: PrivacyConfig, method: Method, corrections: Sequence[Correction]) -> Guard | None:
+def guard_of(
+    own: PrivacyConfig, method: Method, corrections: Sequence[Correction]
+) -> ImageGuard | None:
     """Return what guards images in training, None for nothing; ValueError where something else goes
     round it."""
     if own.example_clip is None:
@@ -74,4 +76,4 @@ def guard_of(own: PrivacyConfig, method: Method, corrections: Sequence[Correctio
             "privacy.example_clip: a second row of numbers takes a step of its own by the same "
             "images (correction.name), and only one is accounted for; set correction.name=none"
         )
-    return Guard(own.example_clip, own.example_noise)
+    return ImageGuard(own.example_clip, own.example_noise)

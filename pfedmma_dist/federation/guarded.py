@@ -11,14 +11,9 @@ def server_of(cfg: Config, num_shared: int) -> Server:
     """Return the server of S shared numbers."""
     rule = cfg.server
     return Server(
-        rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, num_shared, guard_of(rule),
-        opened=colludes(cfg),
+        rule.name.value, rule.lr, rule.beta1, rule.beta2, rule.tau, num_shared,
+        Guard(rule.trim, rule.byzantine, rule.bound), opened=colludes(cfg),
     )  # fmt: skip
-
-
-def guard_of(rule: ServerConfig) -> Guard:
-    """Return what a rule holds against."""
-    return Guard(rule.trim, rule.byzantine, rule.bound)
 
 
 def check_enough(rule: ServerConfig, num_clients: int) -> None:

@@ -15,7 +15,7 @@ from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.corrections.correction import Correction, Start, Term
 from pfedmma_dist.federation.corrections.running import Running
-from pfedmma_dist.federation.examples import Guard
+from pfedmma_dist.federation.examples import ImageGuard
 from pfedmma_dist.federation.laid import Laid, Pace, Sources, lay
 from pfedmma_dist.federation.optimiser import rule_of
 from pfedmma_dist.federation.seen import Seen
@@ -59,7 +59,7 @@ class LocalTrainer:
         corrections: Sequence[Correction] = (),
         columns_of: Columns | None = None,  # of the softmax; None: all take part in every loss
         on_step: Callable[[], None] = lambda: None,  # called before each step
-        guard: Guard | None = None,  # of single images
+        guard: ImageGuard | None = None,  # of single images
     ) -> None:
         self.method, self.layout, self.text = method, layout, text
         self.features, self.label_of = features, label_of

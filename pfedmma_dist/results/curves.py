@@ -58,16 +58,13 @@ def over_rounds(
 ) -> "Figure":
     """Draw a quantity over the rounds."""
 
-    def draw(axes: "Axes", line: Line, name: str, style: Look) -> None:
-        found = curve(line, quantity)
-        if found is None:
-            return
+    def draw(axes: "Axes", found: Curve, name: str, style: Look) -> None:
         x = found.rounds + 1
         axes.plot(x, found.mean, label=legend_label(name), markevery=_some(len(x)), **style.line)
         _band(axes, x, found, style)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
-    return panelled(title, panels, look, draw, "rounds trained", quantity)
+    return panelled(title, panels, look, _where_any(draw, quantity), "rounds trained", quantity)
 
 
 def over_bytes(
@@ -82,10 +79,7 @@ def over_bytes(
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    def draw(axes: "Axes", line: Line, name: str, style: Look) -> None:
-        found = curve(line, quantity)
-        if found is None:
-            return
+    def draw(axes: "Axes", found: Curve, name: str, style: Look) -> None:
         if found.sent[-1] == 0:
             axes.axhline(
                 found.mean[-1], color=style.colour, linestyle=style.dashes, linewidth=1.0,
@@ -102,7 +96,9 @@ def over_bytes(
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
 
-    return panelled(title, panels, look, draw, "traffic per client so far", quantity)
+    return panelled(
+        title, panels, look, _where_any(draw, quantity), "traffic per client so far", quantity
+    )
 
 
 def over_clients(
@@ -131,17 +127,29 @@ def over_seconds(
     """Draw a quantity over the simulated seconds, on average over seeds."""
     from matplotlib.ticker import FuncFormatter
 
-    def draw(axes: "Axes", line: Line, name: str, style: Look) -> None:
-        found = curve(line, quantity)
-        if found is None:
-            return
+    def draw(axes: "Axes", found: Curve, name: str, style: Look) -> None:
         some = _some(len(found.clock))
         axes.plot(found.clock, found.mean, label=legend_label(name), markevery=some, **style.line)
         _band(axes, found.clock, found, style)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(value)))
 
-    return panelled(title, panels, look, draw, "simulated time so far", quantity)
+    return panelled(
+        title, panels, look, _where_any(draw, quantity), "simulated time so far", quantity
+    )
+
+
+def _where_any(
+    draw: Callable[["Axes", Curve, str, Look], None], quantity: Quantity
+) -> Callable[["Axes", Line, str, Look], None]:
+    """Return what draws a line's curve, where it has one."""
+
+    def draw_line(axes: "Axes", line: Line, name: str, style: Look) -> None:
+        found = curve(line, quantity)
+        if found is not None:
+            draw(axes, found, name, style)
+
+    return draw_line
 
 
 def _scored(run: Outcome, quantity: Quantity) -> dict[int, tuple[float, float, float]]:

@@ -14,7 +14,7 @@ from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
 from pfedmma_dist.config.private import PrivacyConfig
 from pfedmma_dist.federation.cohort import batches
 from pfedmma_dist.federation.disclosure import drawn_facts, forewarned, privacy_lines
-from pfedmma_dist.federation.examples import Guard
+from pfedmma_dist.federation.examples import ImageGuard
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.gda import GDA
 from pfedmma_dist.methods.pfedmma import PFedMMA
@@ -62,10 +62,10 @@ def test_mean_of_clipped_gradients_is_that_of_a_short_script(method: type) -> No
             parts = step_of(federation, CLIENTS[g : g + 1], [np.array([row])])
             grad = trainer.gradient(*parts)[1][0].double()
             expected[g] += grad * min(1.0, clip / float(grad.norm())) / len(own)
-    loss, found = Guard(clip, 0.0).gradient(trainer.gradient, theta, prepared, step, ())
+    loss, found = ImageGuard(clip, 0.0).gradient(trainer.gradient, theta, prepared, step, ())
     torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6 * clip)
     assert (found - plain).abs().max() > 1e-3 * clip
-    loss, found = Guard(1e9, 0.0).gradient(trainer.gradient, theta, prepared, step, ())
+    loss, found = ImageGuard(1e9, 0.0).gradient(trainer.gradient, theta, prepared, step, ())
     torch.testing.assert_close(found, plain, rtol=1e-4, atol=1e-6 * float(plain.abs().max()))
     torch.testing.assert_close(loss, plain_loss)
 
@@ -75,7 +75,7 @@ def test_noise_is_a_function_of_client_round_and_step_in_any_cohort() -> None:
     theta, prepared, step = step_of(federation, CLIENTS)
     slope = federation.trainer.gradient
     quiet, loud = (
-        Guard(0.5, noise).gradient(slope, theta, prepared, step, ())[1] for noise in (0.0, 2.0)
+        ImageGuard(0.5, noise).gradient(slope, theta, prepared, step, ())[1] for noise in (0.0, 2.0)
     )
     drawn = [key.generator("examples").standard_normal(theta.shape[1]) for key in step.keys]
     count = step.weight.sum(dim=1, keepdim=True)
@@ -84,7 +84,7 @@ def test_noise_is_a_function_of_client_round_and_step_in_any_cohort() -> None:
     torch.testing.assert_close(loud - quiet, expected, rtol=0, atol=1e-6)
     assert float(((loud - quiet) * count).std()) == pytest.approx(1.0, rel=0.05)
     alone = step_of(federation, CLIENTS[1:2])
-    one = Guard(0.5, 2.0).gradient(slope, *alone, ())[1]
+    one = ImageGuard(0.5, 2.0).gradient(slope, *alone, ())[1]
     torch.testing.assert_close(one[0], loud[1], rtol=1e-4, atol=1e-6)
 
 
