@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageEmbedding, TextEmbedding, Tokenizer
+from pfedmma_dist.clip.embeddings import ImageEmbedding, TextEmbedding
+from pfedmma_dist.clip.model import Dims, FrozenCLIP, Tokenizer
 from pfedmma_dist.clip.tower import Block, Norm, Tower
 
 LARGEST_LOGARITHM = 20.0

@@ -1,14 +1,16 @@
 """The frozen CLIP as methods see it: image features of a declared kind, and their encoding."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pfedmma_dist.clip.embeddings import ImageEmbedding, TextEmbedding
 from pfedmma_dist.clip.low_rank import Inside, nothing_inside
+from pfedmma_dist.clip.prompted import Prompted, Prompts, unprompted
 from pfedmma_dist.clip.tower import Block, Branch, Norm, Tower
 
 Tokenizer = Callable[[list[str]], Tensor]
@@ -43,44 +45,11 @@ class ImageFeatures:
     the final norm and the projection. Plain ViTs alone have them."""
     entry: bool = False
     """In place of the fork, what enters the block `start` [T, W]: all that stays frozen where parts
-    inside that block are trained."""
+    inside that block are trained, or prompts are given to it."""
 
 
 FINAL = ImageFeatures()
 PATCHES = ImageFeatures(patches=True)
-
-
-@dataclass(frozen=True)
-class ImageEmbedding:
-    """Pixels to the first residual stream of a ViT."""
-
-    patch_weight: Tensor  # [W, 3, patch, patch]
-    class_token: Tensor  # [W]
-    position: Tensor  # [T, W]
-    ln_pre: Norm | None
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """[N, 3, H, H] -> [N, T, W]."""
-        weight = self.patch_weight
-        patches = F.conv2d(pixels.to(weight.dtype), weight, stride=weight.shape[-1])
-        patches = patches.flatten(2).transpose(1, 2).to(self.position.dtype)
-        first = self.class_token.expand(len(patches), 1, -1)
-        x = torch.cat([first, patches], dim=1) + self.position
-        return x if self.ln_pre is None else self.ln_pre(x)
-
-
-@dataclass(frozen=True)
-class TextEmbedding:
-    """Token ids to vectors; positions are added later, since prompts replace vectors."""
-
-    token: Tensor  # [V, W]
-    position: Tensor  # [L, W]
-    eot: int | None
-    """Token id whose position is pooled; None pools at the largest id, as OpenAI's CLIP does."""
-
-    def eot_index(self, ids: Tensor) -> Tensor:
-        """Return the pooled position of each sequence: [C, L] -> [C]."""
-        return ids.argmax(dim=1) if self.eot is None else (ids == self.eot).int().argmax(dim=1)
 
 
 @dataclass
@@ -186,20 +155,22 @@ class FrozenCLIP:
         kind: ImageFeatures,
         branch: Branch | None = None,
         inside: Inside = nothing_inside,
+        prompts: Prompted = unprompted,
     ) -> Tensor:
         """Map features [N, *record_shape] of a kind to unit vectors, what is trained included.
 
         They are [N, D], or [N, M, D] of PATCHES. A fork is followed by branches beside blocks, an
-        entry by terms inside them.
+        entry by terms inside them, or by prompts.
         """
         if self.plain:
-            return self._encode_pixels(features, kind, branch, inside)
+            return self._encode_pixels(features, kind, branch, inside, prompts)
         if kind.start is None:
             return features.to(self.wide)
         tower = self.image
         if kind.entry:
-            x = tower.run(features.to(self.wide), kind.start, tower.depth - 1, inside=inside)
-            return tower.head(tower.last_row(x, inside=inside))
+            trained = {"inside": inside, "prompts": prompts}
+            x = tower.run(features.to(self.wide), kind.start, tower.depth - 1, **trained)
+            return tower.head(tower.last_row(x, **trained))
         x = features[:, 1].to(self.wide)
         if branch is not None:
             x = x + branch(kind.start, features[:, 0].to(tower.dtype))
@@ -208,15 +179,30 @@ class FrozenCLIP:
         x = tower.run(x, kind.start + 1, tower.depth - 1, branch)
         return tower.head(tower.last_row(x, branch))
 
+    def image_prompts(self, vectors: Mapping[int, Tensor]) -> Prompts:
+        """Return prompts of the image tower, behind its other tokens: block -> [G, k, W].
+
+        Those of block 0 stand before the norm in front of it, as every token there does.
+        """
+        norm, vectors = self.embed_image.ln_pre, dict(vectors)
+        if 0 in vectors and norm is not None:
+            vectors[0] = norm(vectors[0].to(self.wide))
+        return Prompts(self.dims.num_patches + 1, vectors)
+
     def _encode_pixels(
-        self, pixels: Tensor, kind: ImageFeatures, branch: Branch | None, inside: Inside
+        self,
+        pixels: Tensor,
+        kind: ImageFeatures,
+        branch: Branch | None,
+        inside: Inside,
+        prompts: Prompted,
     ) -> Tensor:
         if self.image is None:
             features = self.image_module(pixels.to(self.text.dtype))
             return F.normalize(features.to(self.wide), dim=-1)
         start = self.image.depth if kind.start is None else kind.start
         x = self.image.run(self.embed_image(pixels), 0, start)
-        x = self.image.run(x, start, self.image.depth, branch, inside=inside)
+        x = self.image.run(x, start, self.image.depth, branch, None, inside, prompts)
         return self.image.head(x[:, 1:] if kind.patches else x[:, 0])
 
 

@@ -1,11 +1,13 @@
 """Plain text: the text side as published code runs it, to hold the fast form to."""
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.low_rank import Inside, nothing_inside
+from pfedmma_dist.clip.prompted import Prompted, Prompts, unprompted
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
 
@@ -42,6 +44,22 @@ class PlainText(ClassText):
         x = self._filled_whole(texts, context, context.shape[1])
         return self._encode(x, self._ids(texts), 0, None)[:, 0]
 
+    def prompted(self, vectors: Mapping[int, Tensor], words: str = "") -> Tensor:
+        """Return unit vectors [G, C, D] of prompts whose first places learned vectors take."""
+        start = min(vectors)
+        num_context = vectors[start].shape[1]
+        if start:
+            self._check_room(num_context)
+            texts = [self.template.format(name) for name in self.names]
+            with torch.no_grad():
+                x = self.clip.text.run(self._whole(self._ids(texts)), 0, start, mask=self._causal)
+            x, rest = x.repeat(len(vectors[start]), 1, 1), vectors
+        else:
+            texts = self._trees.texts(num_context, words=words)
+            x = self._filled_whole(texts, vectors[0], num_context)
+            rest = {block: each for block, each in vectors.items() if block}
+        return self._encode(x, self._ids(texts), start, None, prompts=Prompts(1, rest))
+
     def with_class_tokens(self, context: Tensor, tokens: Tensor, start: int) -> Tensor:
         """Return unit vectors [G, C, D]; block `start` is given tokens [G, C, n, W]."""
         num_context = context.shape[1]
@@ -66,9 +84,10 @@ class PlainText(ClassText):
         inside: Inside = nothing_inside,
         *,
         unit: bool = True,
+        prompts: Prompted = unprompted,
     ) -> Tensor:
         tower = self.clip.text
-        x = tower.run(x, start, tower.depth, branch, self._causal, inside)
+        x = tower.run(x, start, tower.depth, branch, self._causal, inside, prompts)
         row = self.clip.embed_text.eot_index(ids).repeat(len(x) // len(ids))
         pooled = x[torch.arange(len(x), device=x.device), row]
         return tower.head(pooled, unit=unit).unflatten(0, (-1, len(ids)))

@@ -1,5 +1,6 @@
 """Class names as the text tower sees them: cut at EOT, their common prefix run once."""
 
+from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.low_rank import Inside
 from pfedmma_dist.clip.model import FrozenCLIP
+from pfedmma_dist.clip.prompted import Prompts
 from pfedmma_dist.clip.text_tree import Filling, Trees
 from pfedmma_dist.clip.tower import Branch
 
@@ -96,6 +98,37 @@ class ClassText:
         """Return unit vectors [G, D] of "<SOT> context. <EOT>", of contexts [G, n, W]."""
         num_context = context.shape[1]
         return self._run(self._trees.filling(num_context, named=False), context, num_context)[:, 0]
+
+    def prompted(self, vectors: Mapping[int, Tensor], words: str = "") -> Tensor:
+        """Return unit vectors [G, C, D] of prompts whose first places learned vectors take.
+
+        vectors: block -> [G, n, W], what they are at its input (IVLP). From block 0 on the prompts
+        are "<SOT> vectors words name. <EOT>", the vectors' positions added; from a block above it
+        on they are the template's, and as many of its first tokens are replaced there.
+        """
+        tower, start = self.clip.text, min(vectors)
+        if start:
+            tree, x = self._trees.template, self._entry(start)
+            self._check_room(vectors[start].shape[1])
+            x, rest = x.expand(len(vectors[start]), -1, -1), vectors
+        else:
+            prompts = self._trees.filling(vectors[0].shape[1], words=words)
+            tree, x = prompts.tree, prompts.filled(vectors[0], vectors[0].shape[1])
+            rest = {block: each for block, each in vectors.items() if block}
+        given = Prompts(1, rest)
+        x = tower.run(x, start, tower.depth - 1, mask=tree.mask, prompts=given)
+        return tower.head(tower.last_rows(x, tree.rows, mask=tree.rows_mask, prompts=given))
+
+    def _check_room(self, num_vectors: int) -> None:
+        """Refuse more vectors than the template has tokens before the name."""
+        before = self.clip.tokenizer([self.template.partition("{}")[0]])
+        room = int(self.clip.embed_text.eot_index(before)) - 1
+        if num_vectors > room:
+            raise ValueError(
+                f"method.num_context: {num_vectors} vectors are to take the places of words before "
+                f"the class name, and data.template={self.template!r} has {room} tokens there; "
+                "set fewer, another data.template, or method.start=0"
+            )
 
     def with_class_tokens(self, context: Tensor, tokens: Tensor, start: int) -> Tensor:
         """Return unit vectors [G, C, D] of "<SOT> context name. <EOT>", where block `start` is

@@ -96,8 +96,8 @@ class Trees:
     def __init__(self, clip: FrozenCLIP, names: tuple[str, ...], template: str) -> None:
         """template: prompt of the fixed-text methods, `{}` standing for the name."""
         self._clip, self._names, self._template = clip, names, template
-        self._prompts: dict[tuple[int | bool, ...], Tree] = {}
-        self._fillings: dict[tuple[int | bool, ...], Filling] = {}
+        self._prompts: dict[tuple[int | bool | str, ...], Tree] = {}
+        self._fillings: dict[tuple[int | bool | str, ...], Filling] = {}
         self._parted: dict[int, Tree] = {}
 
     @cached_property
@@ -107,15 +107,21 @@ class Trees:
         return self._placed(Tree.grow(ids, eot))
 
     def prompt(
-        self, before: int, behind: int = 0, *, named: bool = True, parts: bool = False
+        self,
+        before: int,
+        behind: int = 0,
+        *,
+        named: bool = True,
+        parts: bool = False,
+        words: str = "",
     ) -> Tree:
         """Return the tree of `texts`: what is behind a name is each sequence's own.
 
         parts: whether the name is, too, so that the prefix ends with the vectors before it.
         """
-        key = before, behind, named, parts
+        key = before, behind, named, parts, words
         if key not in self._prompts:
-            ids, eot = self._read(self.texts(before, behind, named=named))
+            ids, eot = self._read(self.texts(before, behind, named=named, words=words))
             most = eot - (1 + behind if behind else 0)
             most = torch.full_like(eot, 1 + before) if parts else most
             self._prompts[key] = self._placed(Tree.grow(ids, eot, most))
@@ -129,12 +135,18 @@ class Trees:
         return self._parted[num_context]
 
     def filling(
-        self, before: int, behind: int = 0, *, named: bool = True, parts: bool = False
+        self,
+        before: int,
+        behind: int = 0,
+        *,
+        named: bool = True,
+        parts: bool = False,
+        words: str = "",
     ) -> Filling:
         """Return what is frozen of the prompts that `prompt` packs."""
-        key = before, behind, named, parts
+        key = before, behind, named, parts, words
         if key not in self._fillings:
-            tree = self.prompt(before, behind, named=named, parts=parts)
+            tree = self.prompt(before, behind, named=named, parts=parts, words=words)
             ends = torch.arange(-behind, 0, device=tree.rows.device) - 1  # of each, before its "."
             places = torch.arange(1, 1 + before, device=ends.device)
             places = torch.cat([places, (tree.rows[:, None] + ends).flatten()])
@@ -148,10 +160,13 @@ class Trees:
         x = embedding.token[tree.ids].to(self._clip.wide)
         return (x + embedding.position[tree.position])[None]
 
-    def texts(self, before: int, behind: int = 0, *, named: bool = True) -> list[str]:
-        """Return "X X name X X ." for so many vectors before and behind a name, or one text without
-        a name; an X is one token, as in CoOp."""
+    def texts(
+        self, before: int, behind: int = 0, *, named: bool = True, words: str = ""
+    ) -> list[str]:
+        """Return "X X words name X X ." for so many vectors before and behind a name and its words,
+        or one text without a name; an X is one token, as in CoOp."""
         front, back = (["X"] * count for count in (before, behind))
+        front += words.split()
         names = self._names if named else ("",)
         if not behind:
             return [" ".join([*front, f"{name}."]) for name in names]

@@ -1,14 +1,15 @@
 """A frozen pre-norm transformer tower, run with as little work as its exact result allows.
 
 `x` is the residual stream [N, T, W], kept in float32 (float64 in tests); matrix products run in the
-tower's dtype. What is trained in a tower stands at one of two places. A `branch` is beside a block:
-it reads the block's ln_1 output and is added to the block's output (MMA, Yang et al., CVPR 2024).
-`inside` are low-rank terms beside the matrices of a block's attention (LoRA, Hu et al., ICLR 2022).
-The shortcuts are exact:
+tower's dtype. What is trained in a tower stands at one of three places. A `branch` is beside a
+block: it reads the block's ln_1 output and is added to the block's output (MMA, Yang et al., CVPR
+2024). `inside` are low-rank terms beside the matrices of a block's attention (LoRA, Hu et al., ICLR
+2022). `prompts` are tokens of their own, given at a block's input (VPT, Jia et al., ECCV 2022). The
+shortcuts are exact:
 
 * `fork`: the branch stands *beside* its block, so of the first block with a branch both the ln_1
   output and the frozen output are constants of the image. Of the first block with a part inside,
-  its input is.
+  or with prompts, its input is.
 * `last_row`, `last_rows`: of the last block only the pooled rows are read, CLS or EOT. With one
   query an image, W_k and W_v, low-rank terms included, are applied to it and to its result in
   place of all tokens.
@@ -25,6 +26,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.attention import attend, keeps_weights
 from pfedmma_dist.clip.low_rank import Inside, LowRank, nothing_inside
+from pfedmma_dist.clip.prompted import Prompted, unprompted
 
 Branch = Callable[[int, Tensor], Tensor]
 """(block index, ln_1 output [N, T, W]) -> what is added to the block's output, of the same
@@ -125,6 +127,7 @@ class Tower:
         branch: Branch | None = None,
         mask: Tensor | None = None,
         inside: Inside = nothing_inside,
+        prompts: Prompted = unprompted,
     ) -> Tensor:
         """Run blocks start .. stop - 1 on all tokens: [N, T, W] -> [N, T, W].
 
@@ -132,7 +135,7 @@ class Tower:
         scores of attention; None reads all.
         """
         for index in range(start, stop):
-            block = self.blocks[index]
+            block, x = self.blocks[index], prompts(index, x)
             h = self._normed(block.ln_1, x)
             x = x + self._attention(block, h, h, mask, inside(index))
             x = x + self._mlp(block, x)
@@ -152,12 +155,14 @@ class Tower:
         branch: Branch | None = None,
         mask: Tensor | None = None,
         inside: Inside = nothing_inside,
+        prompts: Prompted = unprompted,
     ) -> Tensor:
         """Run the last block for some tokens alone: [N, T, W], [C] -> [N, C, W].
 
         mask: [C, T], theirs.
         """
         block, terms = self.blocks[-1], inside(self.depth - 1)
+        x = prompts(self.depth - 1, x)
         h = self._normed(block.ln_1, x)
         own = h[:, rows]
         out = x[:, rows] + self._attention(block, own, h, mask, terms)
@@ -165,10 +170,15 @@ class Tower:
         return out if branch is None else out + branch(self.depth - 1, own)
 
     def last_row(
-        self, x: Tensor, branch: Branch | None = None, inside: Inside = nothing_inside
+        self,
+        x: Tensor,
+        branch: Branch | None = None,
+        inside: Inside = nothing_inside,
+        prompts: Prompted = unprompted,
     ) -> Tensor:
         """Run the last block for token 0 alone, reading all: [N, T, W] -> [N, W]."""
         block, width, terms = self.blocks[-1], self.width, inside(self.depth - 1)
+        x = prompts(self.depth - 1, x)
         if any(term.drop for term in terms.values()):  # every token loses inputs of its own
             first = torch.zeros(1, dtype=torch.int64, device=x.device)
             return self.last_rows(x, first, branch, inside=inside)[:, 0]

@@ -214,7 +214,8 @@ class Count:
         read = own.features.stream(method.images, views)
         for at, rows, labels, images in zip(begins, answered, labelled, read, strict=True):
             dealt = partial(_dealt, shape=rows.shape, num_clients=len(padded))
-            logits = method.logits(params, classes, mapped(images, dealt), text.clip)
+            seen = method.see(params, classes, mapped(images, dealt), text.clip)
+            logits = method.logits(params, classes, seen, text.clip)
             told = [one.among_own(logits, labels, at) for one in asked]
             yield [logits.argmax(dim=2) == labels, *told]
 

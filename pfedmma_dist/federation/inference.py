@@ -131,7 +131,8 @@ def _losses(
     for begin in range(0, len(rows), CHUNK):
         part = rows[begin : begin + CHUNK]
         images = features.rows(method.images, (part, np.full(len(part), view)))
-        logits = method.logits(params, classes, mapped(images, lambda x: x[None]), text.clip)[0]
+        seen = method.see(params, classes, mapped(images, lambda x: x[None]), text.clip)
+        logits = method.logits(params, classes, seen, text.clip)[0]
         labels = torch.from_numpy(federation.label_of(part)).to(logits.device)
         found.append(F.cross_entropy(logits.double(), labels, reduction="none").cpu().numpy())
     return np.concatenate(found)

@@ -187,10 +187,11 @@ class LocalTrainer:
 
     def _step(self, params: dict[str, Tensor], classes: Any, laid: Laid) -> Step:
         """Return a step with the logits that the method gives its images."""
-        logits = self.method.logits(params, classes, laid.images, self.text.clip)
+        seen = self.method.see(params, classes, laid.images, self.text.clip)
+        logits = self.method.logits(params, classes, seen, self.text.clip)
         return Step(
             self.text, self.method.images, laid.images, laid.labels, laid.weight,
-            among(laid.own, logits), laid.own,
+            among(laid.own, logits), laid.own, seen,
         )  # fmt: skip
 
     def _awake(self, theta: Tensor, prepared: Any, round_index: int) -> Tensor:

@@ -10,6 +10,7 @@ from pfedmma_dist.methods.fedpha import FedPHA
 from pfedmma_dist.methods.fedsb import FedSB
 from pfedmma_dist.methods.fedtpg import FedTPG
 from pfedmma_dist.methods.gda import GDA, ClassMeans
+from pfedmma_dist.methods.ivlp import IVLP
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
 from pfedmma_dist.methods.lora import LoRA
@@ -25,6 +26,7 @@ from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.promptfolio import PromptFolio
 from pfedmma_dist.methods.tcp import TCP
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
+from pfedmma_dist.methods.vpt import VPT
 from pfedmma_dist.methods.zero_shot import ZeroShot
 
 ALL: tuple[type[Method], ...] = (
@@ -48,6 +50,8 @@ ALL: tuple[type[Method], ...] = (
     PFedMoAP,
     CoCoOp,
     FedTPG,
+    VPT,
+    IVLP,
     FedCLIP,
     CLIPAdapter,
     LinearProbe,

@@ -18,9 +18,10 @@ from torch import Tensor
 from pfedmma_dist.clip.model import PATCHES, Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.meaning import key
-from pfedmma_dist.methods.method import Method, at_least_one, encode, need_vit
+from pfedmma_dist.methods.method import Method, at_least_one, encode
 from pfedmma_dist.methods.prompts import all_prompts, common_and_own
 from pfedmma_dist.methods.share import CommonShare
+from pfedmma_dist.methods.towers import need_vit
 from pfedmma_dist.methods.transport import TransportOptions, transported
 
 

@@ -18,7 +18,8 @@ from pfedmma_dist.clip.low_rank import Inside, LowRank
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.dropout import Dropout
-from pfedmma_dist.methods.method import Method, cosine_logits, encode, top_blocks
+from pfedmma_dist.methods.method import Method, cosine_logits, encode
+from pfedmma_dist.methods.towers import top_blocks
 from pfedmma_dist.rng import Key
 
 TOWERS = ("image", "text")

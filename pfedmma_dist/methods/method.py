@@ -10,8 +10,9 @@ All else has a default. Once a run a method is asked for `frozen` values, the `t
 client's row and the `exchange`; once a client what its own images `begin` in that row; whenever a
 row is taken up, what the client's number says of it (`deal`); once a round to `prepare` what was
 downloaded, and which parts are `resting`; at each training step to `draw` what is random, then for
-`classes`, `logits`, a `penalty`, which sees the whole step, and a loss that its steps yield to
-(`against`). Scores ask for `classes` once per client and class set, then for `logits`. A tuple of
+`classes`, what it does `see` of images, `logits`, a `penalty`, which sees the whole step, and a
+loss that its steps yield to (`against`). Scores ask for `classes` once per client and class set,
+then to `see` images and for `logits`. A tuple of
 kinds as `images` hands `logits` a tuple. A method with a part per class takes a third argument,
 `num_classes` of the training softmax; other classes (`text.is_trained` is false) have no such part
 and fall back to what all have, such as `text.plain`; `num_images` is how many training images the
@@ -54,6 +55,7 @@ from torch import Tensor
 from pfedmma_dist.clip.kinds import Kinds, Read
 from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.model import FINAL, Dims, FrozenCLIP, ImageFeatures
+from pfedmma_dist.clip.prompted import Prompted, unprompted
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
 from pfedmma_dist.exchange import Exchange
@@ -151,10 +153,15 @@ class Method:
         """
         raise TypeError(f"{type(self).__name__} does not say how classes look")
 
+    def see(self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP) -> Any:
+        """Return what `logits` and `penalty` make of image features [G, B, *record_shape], where
+        both need it: it is made once a step. Unless a method says otherwise, the features."""
+        return images
+
     def logits(
-        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
+        self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP
     ) -> Tensor:
-        """Return logits [G, B, C] of image features [G, B, *record_shape]."""
+        """Return logits [G, B, C] of images as the method does `see` them."""
         return cosine_logits(encode(clip, images, self.images), classes, clip.scale)
 
     def representation(
@@ -220,34 +227,17 @@ def at_least_one(options: Any, *names: str) -> None:
             raise ValueError(f"method.{name}: {getattr(options, name)}; set 1 or more")
 
 
-def need_vit(claim: str, dims: Dims) -> None:
-    """Refuse a CLIP whose image tower our code cannot run; claim: what a method does in it."""
-    if dims.why_no_image_tower:
-        raise ValueError(
-            f"method.name: {claim} the image tower, and that of clip.model "
-            f"{dims.why_no_image_tower}; choose a ViT of OpenAI's kind, such as ViT-B-16"
-        )
-
-
-def top_blocks(name: str, num_blocks: int, dims: Dims) -> tuple[int, int]:
-    """Return where the top blocks, in which a method trains, begin in (image, text) tower."""
-    need_vit(f"{name} trains inside", dims)
-    depth = min(dims.image_blocks, dims.text_blocks)
-    if num_blocks > depth:
-        raise ValueError(f"method.blocks: {num_blocks}; the smaller tower has {depth}")
-    return dims.image_blocks - num_blocks, dims.text_blocks - num_blocks
-
-
 def encode(
     clip: FrozenCLIP,
     images: Tensor,
     kind: ImageFeatures,
     branch: Branch | None = None,
     inside: Inside = nothing_inside,
+    prompts: Prompted = unprompted,
 ) -> Tensor:
     """Map image features [G, B, *record_shape] to unit vectors [G, B, D], or, where these are of
     patches, [G, B, M, D]."""
-    encoded = clip.encode_image(images.flatten(0, 1), kind, branch, inside)
+    encoded = clip.encode_image(images.flatten(0, 1), kind, branch, inside, prompts)
     return encoded.unflatten(0, images.shape[:2])
 
 

@@ -25,7 +25,8 @@ from torch import Tensor
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.clip.tower import Branch
-from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, encode, top_blocks
+from pfedmma_dist.methods.method import Method, at_least_one, cosine_logits, encode
+from pfedmma_dist.methods.towers import top_blocks
 from pfedmma_dist.params import ParamSpec, kaiming_fan_out, zeros
 
 

@@ -67,14 +67,16 @@ def cut_to(
     return torch.cat(found)[order.to(contexts.device)]
 
 
-def spell(row: Tensor, layout: Layout, words: str | None, clip: FrozenCLIP) -> Tensor:
-    """Let the context in a row [P + S] start as the embeddings of words, where there are any."""
+def spell(
+    row: Tensor, layout: Layout, words: str | None, clip: FrozenCLIP, name: str = "context"
+) -> Tensor:
+    """Let the vectors of a name in a row [P + S] start as the embeddings of words, if any."""
     if words is None:
         return row
     ids = clip.tokenizer([" ".join(words.split())])
     num_tokens = int(clip.embed_text.eot_index(ids)) - 1  # between start and end of text
     row = row.clone()
-    vectors = layout.views(row[None])["context"][0]  # a view: filling it fills the row
+    vectors = layout.views(row[None])[name][0]  # a view: filling it fills the row
     if num_tokens != len(vectors):
         raise ValueError(
             f"method.ctx_init: {words!r} is {num_tokens} tokens in {len(vectors)} words; "

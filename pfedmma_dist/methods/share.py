@@ -16,3 +16,12 @@ class CommonShare(Enum):
     common = ("common",)
     all = ("common", "own")
     none = ()
+
+
+class TowerShare(Enum):
+    """Which prompts cross the network, of those of the image tower and those of the text tower."""
+
+    all = ("image", "text")
+    text = ("text",)
+    image = ("image",)
+    none = ()

@@ -1,6 +1,7 @@
 """Step: what a penalty sees of one training step of a cohort, beside parameters and classes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +18,12 @@ class Step:
 
     text: ClassText  # the classes of the training softmax
     kinds: Kinds  # what the method reads of an image
-    images: Read  # [G, B, *record_shape], as `logits` sees them
+    images: Read  # [G, B, *record_shape], as they are kept
     labels: Tensor  # [G, B] int64
     weight: Tensor  # [G, B] float32, 1, or 0 for padding
     logits: Tensor  # [G, B, C], `among` the classes that take part in the loss
     own: Tensor | None = None  # [G, C] bool, these classes; None: all
+    seen: Any = None  # what the method does `see` of the images
 
     def mean(self, values: Tensor) -> Tensor:
         """Return the mean [G] of one number per image [G, B] over each client's own images."""

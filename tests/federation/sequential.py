@@ -424,10 +424,12 @@ class Sequential:
         params, method = self._params(row), self.method
         images = self.features.rows(method.images, (rows, None))[None]
         classes = method.classes(params, prepared, text)
-        logits = method.logits(params, classes, images, text.clip)
+        seen = method.see(params, classes, images, text.clip)
+        logits = method.logits(params, classes, seen, text.clip)
         labels = torch.from_numpy(self._labels(self.task.train_classes, rows))[None]
         weight = torch.ones(1, len(rows))
-        return params, classes, Step(text, method.images, images, labels, weight, logits)
+        told = labels, weight, logits, None, seen
+        return params, classes, Step(text, method.images, images, *told)
 
     def _rows(self, k: int) -> np.ndarray:
         return self.task.train.rows(k)
@@ -493,7 +495,8 @@ class Sequential:
         params = self._params(row)
         classes = self.method.classes(params, self._prepared(self.clients[k].experts, text), text)
         images = self.features.rows(self.method.images, (rows, None))[None]
-        logits = self.method.logits(params, classes, images, text.clip)[0]
+        seen = self.method.see(params, classes, images, text.clip)
+        logits = self.method.logits(params, classes, seen, text.clip)[0]
         if scope.own_classes:
             own = set(self._labels(scope.class_set, self._rows(k)).tolist())
             logits[:, [c for c in range(logits.shape[1]) if c not in own]] = -torch.inf

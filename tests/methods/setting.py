@@ -127,7 +127,8 @@ class Setting:
         read = self.features.rows(kind, (rows.reshape(-1), None))
         images = mapped(read, lambda x: x.unflatten(0, rows.shape))
         classes = self.method.classes(params, self.prepared(clients), self.text)
-        return self.method.logits(params, classes, images, self.clip)
+        seen = self.method.see(params, classes, images, self.clip)
+        return self.method.logits(params, classes, seen, self.clip)
 
     def losses(self, theta: Tensor, batch: Batch, clients: np.ndarray = CLIENTS) -> Tensor:
         return self.trainer.losses(theta, self.prepared(clients), batch)

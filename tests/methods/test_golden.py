@@ -87,7 +87,8 @@ def check(
     params = layout.views(theta)
     images = features.rows(method.images, (batch.rows.reshape(-1), None))
     images = mapped(images, lambda x: x.unflatten(0, batch.rows.shape))
-    logits = method.logits(params, method.classes(params, prepared, text), images, clip)
+    classes = method.classes(params, prepared, text)
+    logits = method.logits(params, classes, method.see(params, classes, images, clip), clip)
     expected = torch.from_numpy(arrays["logits"]).expand_as(logits)
     near(method.name, arrays, "logits", logits, expected, atol=atol)
 
