@@ -155,3 +155,15 @@ def _check_length(text: str, place: str) -> None:
         raise Unbounded(
             f"holds a text of {len(text):,} characters ({place}); at most {LONGEST_TEXT:,} fit"
         )
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """Return dotted keys and their plain values as a YAML file of them."""
+    tree: dict[str, Any] = {}
+    for key, value in values.items():
+        *parents, last = key.split(".")
+        place = tree
+        for name in parents:
+            place = place.setdefault(name, {})
+        place[last] = value
+    return yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)

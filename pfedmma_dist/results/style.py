@@ -90,3 +90,8 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
     for path, metadata in zip(paths, ({"Software": SIGNATURE}, SVG_METADATA), strict=True):
         drawing.save(figure, path, metadata)
     return paths
+
+
+def as_svg(figure: "Figure") -> bytes:
+    """Return a figure as the SVG that `save` writes."""
+    return drawing.rendered(figure, "svg", SVG_METADATA)

@@ -4,8 +4,8 @@ Figures are made without pyplot, so no global state of matplotlib is touched; it
 first call, since it takes half a second.
 """
 
+import io
 import logging
-import os
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pfedmma_dist.run.files import write_bytes_atomically
 from pfedmma_dist.run.labels import printable
 
 if TYPE_CHECKING:
@@ -64,14 +65,17 @@ def save(
     metadata: Mapping[str, str | None] | None = None,  # of the file, as matplotlib takes it
 ) -> None:
     """Write the figure in the format of its ending, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with _as_written(figure):
-            kind = path.suffix[1:]
-            figure.savefig(temporary, format=kind, dpi=PIXELS_PER_INCH, metadata=metadata)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes_atomically(path, rendered(figure, path.suffix[1:], metadata))
+
+
+def rendered(
+    figure: "Figure", kind: str, metadata: Mapping[str, str | None] | None = None
+) -> bytes:
+    """Return the figure as a file of a kind, such as png or svg, would hold it."""
+    written = io.BytesIO()
+    with _as_written(figure):
+        figure.savefig(written, format=kind, dpi=PIXELS_PER_INCH, metadata=metadata)
+    return written.getvalue()
 
 
 def stored(path: Path) -> np.ndarray:
