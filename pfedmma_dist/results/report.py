@@ -118,7 +118,7 @@ def _repeating(finished: list[Outcome]) -> Iterator[str]:
     lines = [(run.name, _words(_environment(run)), str(run.path)) for run in finished]
     if lines:
         yield paragraph(
-            "`python -m pfedmma_dist.train RUN/config.yaml run.folder=AGAIN` repeats a run; its bits "
+            "`python -m pfedmma_dist.train RUN/config.yaml run.folder=AGAIN` repeats a run; bits "
             "are equal for any number of ranks of as many threads. As each was started:"
         )
         yield grid("", ["Run", "Command", "Folder"], lines)
