@@ -33,6 +33,7 @@ ROOMS = {
     "federation": "accountant clip clock config.choices config.keys config.learning config.private "
     "config.simulated data.tasks.task exchange methods.method methods.searched methods.step params "
     "pieces quantities.attacked quantities.sampled quantities.scores quantities.student rng world",
+    "canary": "clip data",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",

@@ -119,6 +119,13 @@ class Tower:
             self.blocks[index] = Block(**{**vars(block), **folded})
         self.activation = F.silu
 
+    def swap_activation(self) -> str:
+        """Take GELU for QuickGELU, or the other way round, and return the name of what it has now;
+        only where nothing has been folded."""
+        quick = self.activation is _quick_gelu
+        self.activation = F.gelu if quick else _quick_gelu
+        return "GELU" if quick else "QuickGELU"
+
     def run(
         self,
         x: Tensor,
