@@ -1,10 +1,11 @@
-"""The runs that a command line names: run folders, and the folders of sweeps."""
+"""The runs that a command line names: run folders, and folders of sweeps or contributions."""
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from launch.books import PLAN, point_of, read_plan
+from launch.contributed import contributed_runs, is_leaderboard
 from pfedmma_dist.results.outcome import Outcome, completed, read_outcome
 from pfedmma_dist.run.folder import RunFolder
 
@@ -17,8 +18,11 @@ def named_runs(words: Iterable[str]) -> list[Outcome]:
     """
     paths = [Path(word).expanduser() for word in words]
     sweeps = [run for path in paths if is_sweep(path) for run in sweep_runs(path)]
-    alone = [_alone(path) for path in paths if not is_sweep(path) and not _is_unstarted(path)]
-    found = {run.path.resolve(): run for run in reversed([*sweeps, *alone])}
+    boards = [path for path in paths if not is_sweep(path) and is_leaderboard(path)]
+    given = [run for path in boards for run in contributed_runs(path)]
+    others = [path for path in paths if not (is_sweep(path) or path in boards)]
+    alone = [_alone(path) for path in others if not _is_unstarted(path)]
+    found = {run.path.resolve(): run for run in reversed([*sweeps, *given, *alone])}
     runs = list(reversed(found.values()))
     for run in runs:
         for problem in run.problems:
