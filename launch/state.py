@@ -31,7 +31,7 @@ OVER = ("failed", "stopped")
 
 START = re.compile(r"submitit INFO .* Starting with ")
 ERROR = re.compile(r"^(?:\[rank ?\d+\]:? )?(?:error|[\w.]+Error): .*", re.MULTILINE)
-STOP = re.compile(r"stopped by a signal .*")
+STOP = re.compile(r"stopped by (?:a signal|run\.pause_after) .*")
 CANCELLED = re.compile(r"CANCELLED AT \S+(?= \*\*\*)")
 SLURM = re.compile(r"^(?:slurmstepd|srun): error: .*", re.MULTILINE)
 GIVEN_UP = re.compile(r"given up; .*")

@@ -19,6 +19,7 @@ from launch.stop import StopSignal
 from launch.tasks import Task
 from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.quantities.units import duration
+from pfedmma_dist.run.signals import STOPPED
 
 SAVE_SECONDS = "600"
 """How long torchrun waits for a stopped run to finish its round and save; by itself 30 s."""
@@ -45,8 +46,12 @@ class Child:
 class Workers:
     """Runs the tasks of one sweep, a line each as they end."""
 
-    def __init__(self, folder: Path, ranks: int, count: int, stop: StopSignal) -> None:
-        """folder: of the sweep. ranks: of each run. count: runs at a time."""
+    def __init__(
+        self, folder: Path, ranks: int, count: int, stop: StopSignal, *, pauses: bool = False
+    ) -> None:
+        """folder: of the sweep. ranks: of each run. count: runs at a time. pauses: whether runs may
+        leave by run.pause_after, which is no failure then."""
+        self.pauses = pauses
         self.folder, self.ranks, self.count, self.stop = folder, ranks, count, stop
         self.gpus = visible() if count > 1 else []  # else a run takes those that it finds
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -112,6 +117,9 @@ class Workers:
             return False
         if child.process.returncode == 0:
             self.say(child.label, child.took, outcome(self.folder / child.task.run))
+            return False
+        if self.pauses and child.process.returncode == STOPPED:
+            self.say(child.label, child.took, "paused")
             return False
         error = first_error([child.log.read_text(encoding="utf-8", errors="replace")])
         told = f"{error}; see {child.log}" if error else f"see {child.log}"

@@ -90,13 +90,15 @@ class Rounds:
         return self.saving.saved
 
     def go_on(self) -> bool:
-        """Run what is left of the rounds; return False where a signal cut them short."""
+        """Run what is left of the rounds; return False where a signal, or run.pause_after, cut
+        them short."""
         self.stop.wait_for_round()
         self._foretell(self.foretold.words() if self.foretold else "")
         federation, every = self.federation, self.federation.cfg.run.checkpoint_every
         if self.unscored is not None and not self._record(self.done - 1, self.unscored):
             return False
-        for index in range(self.done, self.rounds):
+        pause = federation.cfg.run.pause_after or self.rounds
+        for index in range(self.done, min(self.rounds, pause)):
             with self.progress.round(index, len(federation.local_participants(index))) as advance:
                 federation.on_cohort = advance
                 words = f"in round {index + 1}, which is not kept"
@@ -110,9 +112,11 @@ class Rounds:
             if stats.stop or not self._record(index, stats):
                 self.report.close()
                 return False
-            if due and self.saved != self.done:
+            if (due or self.done == pause) and self.saved != self.done:
                 self.saving.state(self.done, None)
-        return True
+        if self.done < self.rounds:
+            self.report.close()
+        return self.done == self.rounds
 
     def finish(self, caches: list[dict[str, Any]]) -> bool:
         """Score everything once more where that is missing, and write the result; return False

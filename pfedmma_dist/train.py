@@ -108,10 +108,11 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
             try:
                 facts = [{"place": cache.place, "bytes": cache.num_bytes} for cache in caches]
                 if not (run.go_on() and run.finish(facts)):
+                    paused = not stop() and cfg.run.pause_after is not None
                     log.info(
-                        "stopped by a signal and saved after round %d of %d; the same command "
-                        "goes on",
-                        run.done, rounds,
+                        "stopped by %s and saved after round %d of %d; the same command%s goes on",
+                        "run.pause_after" if paused else "a signal", run.done, rounds,
+                        " without it" if paused else "",
                     )  # fmt: skip
                     return STOPPED
             except Stopped as stopped:

@@ -29,5 +29,8 @@ class RunConfig:
     """Rounds between checkpoints; one is always made at the end and on a stop signal."""
     keep_checkpoints: int = key(2, role=Role.RESOURCE, limit=Limit(lambda x: x >= 2, "2 or more"))
     """Newest checkpoints kept, at least 2: a damaged one falls back to the one before."""
+    pause_after: int | None = key(None, role=Role.RESOURCE, limit=AT_LEAST_1, since=1)
+    """Leave once so many rounds are done, scored where that is due and saved, with exit code 75 as
+    on a signal; the same command without it goes on to the same bits. launch.tune does so."""
     deterministic: bool = key(True, role=Role.BITS)
     """Ask torch for deterministic kernels; needed for equal bits on a GPU, no cost on a CPU."""
