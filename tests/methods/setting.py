@@ -86,7 +86,7 @@ class Setting:
     def __post_init__(self) -> None:
         self.clip = tiny_clip(self.dtype, plain=self.plain)
         kind = KINDS[self.name]
-        sizes = NUM_BASE, max(map(len, OWN))
+        sizes = NUM_BASE, max(map(len, OWN)), CFG.rounds
         self.method = kind.build(kind.Options(**self.chosen), self.clip.dims, *sizes)
         self.layout = Layout(self.method.specs, self.method.frozen(1, self.clip))
         self.text, self.features = frozen_inputs(self.dtype, self.plain)
