@@ -39,6 +39,8 @@ from pfedmma_dist.methods.step import Step, among
 from pfedmma_dist.methods.templates import check_templates
 from pfedmma_dist.params import Layout
 
+CENTRE = 0.75
+
 
 @dataclass(kw_only=True)
 class PromptSRCOptions(IVLPOptions):
@@ -54,7 +56,7 @@ class PromptSRCOptions(IVLPOptions):
     templates: list[str] | None = None
     """Prompts whose vectors are averaged for both: texts with {} for the class name, or the name of
     a published set; null is `promptsrc60`, the 60 of the released code."""
-    centre: float = 0.75
+    centre: float = CENTRE
     """Where the bell over the rounds is highest, as a share of all rounds; epoch 15 of 20
     (paper)."""
     deviation: float | None = 0.05
@@ -68,6 +70,11 @@ class PromptSRCOptions(IVLPOptions):
                 raise ValueError(f"method.{name}: {weight}; set 0 or more, such as 1")
         if self.templates is not None:
             check_templates(self.templates)
+        if self.deviation is None and self.centre != CENTRE:
+            raise ValueError(
+                f"method.centre: {self.centre} is read with method.deviation alone, which is null; "
+                "set one of the two"
+            )
         if not 0 <= self.centre <= 1:
             raise ValueError(f"method.centre: {self.centre}; set a share from 0 to 1, such as 0.75")
         if self.deviation is not None and not self.deviation > 0:
@@ -78,8 +85,7 @@ class PromptSRCOptions(IVLPOptions):
 
 
 class PromptSRC(IVLP):
-    """PromptSRC: learned tokens in both towers, held to the untouched CLIP and averaged by FedAvg
-    over clients, and for scoring over rounds."""
+    """PromptSRC: IVLP's tokens, held to what the untouched CLIP says and averaged by FedAvg."""
 
     name = "promptsrc"
     Options = PromptSRCOptions
@@ -114,11 +120,7 @@ class PromptSRC(IVLP):
         return encode(clip, entry, self.prompted, prompts=prompts), encode(clip, final, FINAL)
 
     def logits(
-        self,
-        params: dict[str, Tensor],
-        classes: Tensor,
-        images: tuple[Tensor, Tensor],
-        clip: FrozenCLIP,
+        self, params: dict[str, Tensor], classes: Tensor, images: Any, clip: FrozenCLIP
     ) -> Tensor:
         """Return logits [G, B, C] of the images with tokens."""
         return cosine_logits(images[0], classes, clip.scale)

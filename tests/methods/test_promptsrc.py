@@ -120,6 +120,7 @@ def test_divergence_is_among_the_classes_that_take_part() -> None:
         ({"templates": []}, "method.templates: no text"),
         ({"centre": 1.5}, "method.centre: 1.5; set a share from 0 to 1"),
         ({"deviation": 0.0}, "method.deviation: 0.0; set more than 0"),
+        ({"deviation": None, "centre": 0.5}, "method.centre: 0.5 is read with method.deviation"),
         ({"num_tokens": 0}, "method.num_tokens: 0; set 1 or more"),
     ],
     ids=str,
