@@ -1,6 +1,7 @@
 """Window: what the rounds of a run have handed out, averaged for scoring (PromptSRC).
 
-Khattak et al., ICCV 2023, equation 7, with rounds in place of epochs: round r = 1 .. R weighs
+Gaussian weighted prompt aggregation (Khattak et al., ICCV 2023), with rounds in place of epochs:
+round r = 1 .. R weighs
 
     w_r = exp(-(r - centre R)^2 / (2 (deviation R)^2))      mean_r = sum_i<=r w_i x_i / sum_i<=r w_i
 
