@@ -45,7 +45,9 @@ def main(names: list[str]) -> None:
         options = resolve_method({"name": name}, METHODS)[1]
         dims, sizes = usual.clip.dims, usual.task.train.sizes()
         classes = len(usual.task.class_sets[usual.task.train_classes].names)
-        method = METHODS[name].build(options, dims, classes, int(sizes.max()))
+        method = METHODS[name].build(
+            options, dims, classes, int(sizes.max()), cfg.federation.rounds
+        )
         given, cells = None, []
         for fleet in FLEETS:
             system = SystemConfig(fleet=fleet, flops_per_image=given)

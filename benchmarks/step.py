@@ -105,7 +105,7 @@ def step_of(preset: str, form: Form, args: argparse.Namespace) -> Callable[[], o
     clip = frozen(args.model, form.dtype, form.plain, args.device)
     cfg = configured(preset)
     name, options = resolve_method(cfg.method, METHODS)
-    method = METHODS[name].build(options, clip.dims, args.classes, CACHED)
+    method = METHODS[name].build(options, clip.dims, args.classes, CACHED, cfg.federation.rounds)
     layout = Layout(method.specs, method.frozen(0, clip), clip.device)
     side = clip.dims.image_size
     pixels = torch.randn(args.batch, 3, side, side, generator=torch.Generator().manual_seed(0))
@@ -146,9 +146,10 @@ def trained(model: str) -> list[str]:
     """Return the comparable presets of methods that train something by steps."""
     sizes, found = dims(model), []
     for stem in sorted(path.stem for path in PRESETS.glob("*.yaml")):
-        name, options = resolve_method(configured(stem).method, METHODS)
+        cfg = configured(stem)
+        name, options = resolve_method(cfg.method, METHODS)
         try:
-            method = METHODS[name].build(options, sizes, len(NAMES), CACHED)
+            method = METHODS[name].build(options, sizes, len(NAMES), CACHED, cfg.federation.rounds)
         except ValueError as error:  # more blocks than a small model has
             print(f"{stem} is left out: {error}", file=sys.stderr)
             continue

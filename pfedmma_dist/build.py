@@ -83,7 +83,9 @@ def assemble(cfg: Config, world: World) -> Federation:
         name, options = resolve_method(cfg.method, METHODS)
         num_classes = len(task.class_sets[task.train_classes].names)
         num_images = int(task.train.sizes().max())
-        method = METHODS[name].build(options, clip.dims, num_classes, num_images)
+        method = METHODS[name].build(
+            options, clip.dims, num_classes, num_images, cfg.federation.rounds
+        )
         federation = Federation(cfg, task, method, clip, world)
         if method.counts:
             num_images = int(federation.sizes[federation.seen].sum())

@@ -149,8 +149,9 @@ def tiny_federation(
     sections: of the configuration, in place of those by default.
     """
     clip = tiny_clip()
-    built = method.build(options or method.Options(), clip.dims, NUM_BASE, max(SIZES))
     cfg = tiny_config(**federation)
+    sizes = NUM_BASE, max(SIZES), cfg.federation.rounds
+    built = method.build(options or method.Options(), clip.dims, *sizes)
     cfg.optim, cfg.server = optim or cfg.optim, server or cfg.server
     cfg.correction = correction or cfg.correction
     cfg.evaluate = replace(cfg.evaluate, **(evaluate or {}))

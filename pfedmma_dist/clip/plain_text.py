@@ -15,12 +15,14 @@ from pfedmma_dist.clip.tower import Branch
 class PlainText(ClassText):
     """The plain form: every sequence whole and for itself, all tokens of all blocks."""
 
-    def branched(self, branch: Branch | None, start: int, num_clients: int) -> Tensor:
-        """Return unit vectors [G, C, D] of the template prompts."""
+    def branched(
+        self, branch: Branch | None, start: int, num_clients: int, *, unit: bool = True
+    ) -> Tensor:
+        """Return vectors [G, C, D] of the template prompts, of length 1 where `unit`."""
         ids = self._ids([self.template.format(name) for name in self.names])
         with torch.no_grad():
             x = self.clip.text.run(self._whole(ids), 0, start, mask=self._causal)
-        return self._encode(x.repeat(num_clients, 1, 1), ids, start, branch)
+        return self._encode(x.repeat(num_clients, 1, 1), ids, start, branch, unit=unit)
 
     def adapted(self, inside: Inside, start: int, num_clients: int) -> Tensor:
         """Return unit vectors [G, C, D] of the template prompts."""

@@ -37,7 +37,9 @@ CLIP80 = (
     *("a toy {}.", "itap of my {}.", "a photo of a cool {}.", "a photo of a small {}."),
     "a tattoo of the {}.",
 )
-PUBLISHED = {"clip7": CLIP7, "clip80": CLIP80}
+PROMPTSRC60 = CLIP80[:60]
+"""Those of PromptSRC (Khattak et al., ICCV 2023), which lists "a photo of a {}." first."""
+PUBLISHED = {"clip7": CLIP7, "clip80": CLIP80, "promptsrc60": PROMPTSRC60}
 
 
 def spelled_out(templates: Sequence[str]) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class ClassText:
         self._placeholders: dict[int, Tensor] = {}
         self._forks: dict[int, tuple[Tensor, Tensor]] = {}
         self._entries: dict[int, Tensor] = {}
-        self._ensembles: dict[tuple[str, ...], Tensor] = {}
+        self._ensembles: dict[tuple[tuple[str, ...], bool], Tensor] = {}
         self._tokens: dict[tuple[str, ...], tuple[Tensor, list[int]]] = {}  # of the plain form
 
     @cached_property
@@ -39,13 +39,18 @@ class ClassText:
         """Unit vectors [C, D] of the untouched CLIP: the zero-shot classifier."""
         return self.branched(None, 0, 1)[0]
 
-    def ensemble(self, templates: tuple[str, ...]) -> Tensor:
-        """Return unit vectors [C, D] of the untouched CLIP: the mean of each template's unit
-        vectors, normalised again (Radford et al., 2021, section 3.1.4)."""
-        if templates not in self._ensembles:
-            each = [type(self)(self.clip, self.names, template).plain for template in templates]
-            self._ensembles[templates] = F.normalize(torch.stack(each).mean(dim=0), dim=1)
-        return self._ensembles[templates]
+    @torch.no_grad()
+    def ensemble(self, templates: tuple[str, ...], *, unit: bool = True) -> Tensor:
+        """Return unit vectors [C, D] of the untouched CLIP: the mean of each template's vectors,
+        normalised again (Radford et al., 2021, section 3.1.4).
+
+        unit: whether these count by direction alone, or as long as the tower leaves them.
+        """
+        if (templates, unit) not in self._ensembles:
+            texts = [type(self)(self.clip, self.names, template) for template in templates]
+            each = [text.branched(None, 0, 1, unit=unit)[0] for text in texts]
+            self._ensembles[templates, unit] = F.normalize(torch.stack(each).mean(dim=0), dim=1)
+        return self._ensembles[templates, unit]
 
     def merged(self, clip: FrozenCLIP, start: int) -> "ClassText":
         """Return these classes in a CLIP whose text tower is another one from block `start` on."""
@@ -55,21 +60,23 @@ class ClassText:
         own._entries = {start: self._entry(start)}
         return own
 
-    def branched(self, branch: Branch | None, start: int, num_clients: int) -> Tensor:
-        """Return unit vectors [G, C, D] of the template prompts.
+    def branched(
+        self, branch: Branch | None, start: int, num_clients: int, *, unit: bool = True
+    ) -> Tensor:
+        """Return vectors [G, C, D] of the template prompts, of length 1 where `unit`.
 
         branch: trained part beside blocks start .. L - 1, for `num_clients` clients at once.
         """
         tower, tree = self.clip.text, self._trees.template
         if branch is None:
             x = tower.run(self._trees.embedded(tree), 0, tower.depth - 1, mask=tree.mask)
-            return tower.head(tower.last_rows(x, tree.rows, mask=tree.rows_mask))
+            return tower.head(tower.last_rows(x, tree.rows, mask=tree.rows_mask), unit=unit)
         h, x = (part.expand(num_clients, -1, -1) for part in self._fork(start))
         x = x + branch(start, h)
         if start == tower.depth - 1:
-            return tower.head(x[:, tree.rows])
+            return tower.head(x[:, tree.rows], unit=unit)
         x = tower.run(x, start + 1, tower.depth - 1, branch, tree.mask)
-        return tower.head(tower.last_rows(x, tree.rows, branch, tree.rows_mask))
+        return tower.head(tower.last_rows(x, tree.rows, branch, tree.rows_mask), unit=unit)
 
     def adapted(self, inside: Inside, start: int, num_clients: int) -> Tensor:
         """Return unit vectors [G, C, D] of the template prompts.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from pfedmma_dist.config.choices import Asynchrony, Sampling
 from pfedmma_dist.config.simulated import SystemConfig
 from pfedmma_dist.exchange.average import Average
+from pfedmma_dist.exchange.gathered import Gathered
 
 if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
@@ -86,10 +87,15 @@ def _refuse_out_of_step(federation: "Federation", key: str) -> None:
             f"{key} has no round in which privacy, attacks, secure sums or compression could meet; "
             f"{SYNCHRONOUS}, or leave these out"
         )
-    if type(federation.exchange) is not Average:
+    if isinstance(federation.exchange, Gathered):
         raise ValueError(
             f"{key} has no uploads side by side for server.name={rest.server.name.value}; "
             f"{SYNCHRONOUS}, or set server.name=average"
+        )
+    if type(federation.exchange) is not Average:
+        raise ValueError(
+            f"{key} has no rounds of which this method could score a mean (method.deviation); "
+            f"{SYNCHRONOUS}, or method.deviation=null"
         )
     if rest.federation.first_round_all:
         raise ValueError(f"{key} has no first round; set federation.first_round_all=false")

@@ -24,6 +24,7 @@ from pfedmma_dist.methods.proda import ProDA
 from pfedmma_dist.methods.prograd import ProGrad
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.promptfolio import PromptFolio
+from pfedmma_dist.methods.promptsrc import PromptSRC
 from pfedmma_dist.methods.tcp import TCP
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
 from pfedmma_dist.methods.vpt import VPT
@@ -52,6 +53,7 @@ ALL: tuple[type[Method], ...] = (
     FedTPG,
     VPT,
     IVLP,
+    PromptSRC,
     FedCLIP,
     CLIPAdapter,
     LinearProbe,

@@ -16,8 +16,8 @@ then to `see` images and for `logits`. A tuple of
 kinds as `images` hands `logits` a tuple. A method with a part per class takes a third argument,
 `num_classes` of the training softmax; other classes (`text.is_trained` is false) have no such part
 and fall back to what all have, such as `text.plain`; `num_images` is how many training images the
-largest client has. A method that takes no step `counts`: where it shares anything, it makes
-`statistics` of a client's images.
+largest client has, `num_rounds` how many rounds the whole run. A method that takes no step
+`counts`: where it shares anything, it makes `statistics` of a client's images.
 
 A whole toy method, one bias per class on top of the untouched CLIP, averaged by the server:
 
@@ -96,10 +96,12 @@ class Method:
         """options: an instance of `Options`. dims: the sizes of the CLIP; no weights are needed."""
 
     @classmethod
-    def build(cls, options: Any, dims: Dims, num_classes: int, num_images: int) -> "Method":
-        """Return the method for a training softmax of so many classes, and clients of so many
-        training images at most; most ask for neither."""
-        sizes = {"num_classes": num_classes, "num_images": num_images}
+    def build(
+        cls, options: Any, dims: Dims, num_classes: int, num_images: int, num_rounds: int
+    ) -> "Method":
+        """Return the method for a training softmax of so many classes, clients of so many training
+        images at most, and a run of so many rounds; most ask for none of these."""
+        sizes = {"num_classes": num_classes, "num_images": num_images, "num_rounds": num_rounds}
         asked = inspect.signature(cls.__init__).parameters
         return cls(options, dims, **{name: n for name, n in sizes.items() if name in asked})
 

@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from pfedmma_dist.clip.model import Dims
-from pfedmma_dist.clip.templates import PUBLISHED, spelled_out
+from pfedmma_dist.clip.templates import spelled_out
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.meaning import key
-from pfedmma_dist.config.templates import is_template
 from pfedmma_dist.methods.method import Method
+from pfedmma_dist.methods.templates import check_templates
 
 
 @dataclass(kw_only=True)
@@ -19,19 +19,13 @@ class ZeroShotOptions:
 
     templates: list[str] | None = key(None, since=1)
     """Prompts whose unit vectors are averaged (template ensemble): texts with {} for the class
-    name, or `clip7` and `clip80` for those that CLIP's authors published for ImageNet; null is
-    data.template alone. Not read by the run's own reference line."""
+    name, or `clip7` and `clip80` for those that CLIP's authors published for ImageNet and
+    `promptsrc60` for PromptSRC's choice of these; null is data.template alone. Not read by the
+    run's own reference line."""
 
     def __post_init__(self) -> None:
-        if self.templates is None:
-            return
-        odd = [text for text in self.templates if text not in PUBLISHED and not is_template(text)]
-        if odd or not self.templates:
-            told = f"{odd[0]!r} is neither text with one {{}} nor" if odd else "no text, nor"
-            raise ValueError(
-                f"method.templates: {told} the name of a published set ({', '.join(PUBLISHED)}); "
-                'for example method.templates=[clip7], or ["a photo of a {}.","a sketch of a {}."]'
-            )
+        if self.templates is not None:
+            check_templates(self.templates)
 
 
 class ZeroShot(Method):

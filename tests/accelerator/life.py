@@ -143,7 +143,9 @@ def born(
     """Return a federation with all features of noise images."""
     clip = freeze(module(), tokenize, device, form.dtype, plain=form.is_plain)
     kind = METHODS[name]
-    method = kind.build(kind.Options(**(options or {})), clip.dims, NUM_BASE, max(SIZES))
+    method = kind.build(
+        kind.Options(**(options or {})), clip.dims, NUM_BASE, max(SIZES), cfg.federation.rounds
+    )
     federation = Federation(cfg, tiny_task(), method, clip, World(0, 1, device))
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.standard_normal((NUM_IMAGES, 3, SIDE, SIDE), np.float32))

@@ -31,7 +31,9 @@ def sizes(model: str) -> Dims:
 def built(name: str, options: Any, model: str) -> Method:
     """Return a method for clients of the counted size; ValueError where it does not fit the
     model."""
-    return METHODS[name].build(options, sizes(model), NUM_CLASSES, NUM_IMAGES)
+    return METHODS[name].build(
+        options, sizes(model), NUM_CLASSES, NUM_IMAGES, Config().federation.rounds
+    )
 
 
 def numbers(name: str, options: Any, model: str) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""The template ensemble is a mean of unit vectors; published sets are the published ones."""
+"""The template ensemble is a mean of vectors, unit ones or not; published sets are published."""
 
 import open_clip
 import pytest
@@ -26,12 +26,20 @@ def test_ensemble_is_the_mean_of_unit_vectors_made_a_unit_vector(plain: bool) ->
     text = class_text(random_clip(torch.float64, plain=plain), NAMES, "a photo of a {}.")
     torch.testing.assert_close(text.ensemble(TEMPLATES), expected, rtol=0, atol=1e-10)
     assert text.ensemble(TEMPLATES) is text.ensemble(TEMPLATES)  # computed once
+    raw = [
+        module.encode_text(ids([template.format(name) for name in NAMES])) for template in TEMPLATES
+    ]
+    expected = F.normalize(torch.stack(raw).mean(dim=0), dim=1)
+    found = text.ensemble(TEMPLATES, unit=False)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+    assert not torch.equal(found, text.ensemble(TEMPLATES))
 
 
 def test_published_sets_are_those_that_open_clip_ships() -> None:
     theirs = {
         "clip7": open_clip.SIMPLE_IMAGENET_TEMPLATES,
         "clip80": open_clip.OPENAI_IMAGENET_TEMPLATES,
+        "promptsrc60": open_clip.OPENAI_IMAGENET_TEMPLATES[:60],
     }
     assert {name: tuple(t("{}") for t in each) for name, each in theirs.items()} == PUBLISHED
     assert spelled_out(["clip7", "my {}."]) == (*PUBLISHED["clip7"], "my {}.")

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from robust_scripts import SCRIPTS
 from torch import Tensor
 
+from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange.experts import Upload
@@ -67,12 +68,16 @@ class Sequential:
         self.features, self.seed = features, cfg.seed
         drawn = {s.name: s.init(draw(cfg.seed, f"init {s.name}"), s.shape) for s in method.specs}
         self.spec = {spec.name: spec for spec in method.specs if not spec.frozen}
-        begin = {name: drawn[name] for name in self.spec}
-        self.frozen = method.frozen(cfg.seed, next(iter(texts.values())).clip)
+        begin, clip = {name: drawn[name] for name in self.spec}, next(iter(texts.values())).clip
+        self.frozen = method.frozen(cfg.seed, clip)
+        if words := (getattr(method, "replaced", None) or "").split():  # what IVLP's vectors are
+            ids = clip.tokenizer([" ".join(words)])[0, 1 : 1 + len(words)]
+            begin["text.0"] = clip.embed_text.token[ids].float()
         self.shared = {name: x for name, x in begin.items() if self.spec[name].shared}
         private = {name: x for name, x in begin.items() if not self.spec[name].shared}
         self.clients = [Client(copied(private)) for _ in range(task.num_clients)]
         self.sizes = [len(task.train.rows(k)) for k in range(task.num_clients)]
+        self.left: list[Numbers] = []  # what each round has left for the next
         self.held = {name: torch.zeros_like(x).double() for name, x in self.shared.items()}
         self.first = {name: torch.zeros_like(x).double() for name, x in self.shared.items()}
         self.second = {
@@ -116,7 +121,23 @@ class Sequential:
             self.shared[name] = self._serve(name, x.double(), mean[name], len(chosen)).float()
             if self._is("scaffold"):
                 self.held[name] += change[name]
+        self.left.append(copied(self.shared))
         return loss
+
+    def _over_rounds(self) -> Numbers:
+        """Return what scores see in place of what is shared, where they see a mean over rounds."""
+        options = getattr(self.method, "options", None)
+        if getattr(options, "deviation", None) is None or not self.left:
+            return {}
+        rounds = self.cfg.federation.rounds
+        mean, deviation = options.centre * rounds, options.deviation * rounds
+        far = [(index + 1 - mean) / deviation for index in range(len(self.left))]
+        weights = [math.exp(-(x**2) / 2) for x in far]
+        found = {}
+        for name in self.shared:
+            rows = np.stack([own[name].double() for own in self.left])
+            found[name] = torch.from_numpy(np.average(rows, axis=0, weights=weights)).float()
+        return found
 
     def _deal(self, k: int, row: Numbers) -> None:
         """Set what a client's number alone decides of its row."""
@@ -422,7 +443,7 @@ class Sequential:
     ) -> tuple[Numbers, Any, Step]:
         """Return parameters, classes and the step that they take part in."""
         params, method = self._params(row), self.method
-        images = self.features.rows(method.images, (rows, None))[None]
+        images = mapped(self.features.rows(method.images, (rows, None)), lambda x: x[None])
         classes = method.classes(params, prepared, text)
         seen = method.see(params, classes, images, text.clip)
         logits = method.logits(params, classes, seen, text.clip)
@@ -473,7 +494,7 @@ class Sequential:
 
     def held_by(self, k: int) -> Numbers:
         """Return what a client would be scored with, if it were not finetuned."""
-        client, shared = self.clients[k], self._padded(self._cut(k))
+        client, shared = self.clients[k], self._padded(self._cut(k)) | self._over_rounds()
         if hasattr(getattr(self.method, "options", None), "num_experts") and client.sent:
             shared = {"context": client.sent.row.view_as(self.shared["context"])}
         row = {**copied(client.private), **shared}
@@ -494,7 +515,7 @@ class Sequential:
         rows, text = scope.rows_of(k), self.texts[scope.class_set]
         params = self._params(row)
         classes = self.method.classes(params, self._prepared(self.clients[k].experts, text), text)
-        images = self.features.rows(self.method.images, (rows, None))[None]
+        images = mapped(self.features.rows(self.method.images, (rows, None)), lambda x: x[None])
         seen = self.method.see(params, classes, images, text.clip)
         logits = self.method.logits(params, classes, seen, text.clip)[0]
         if scope.own_classes:

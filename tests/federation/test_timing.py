@@ -156,6 +156,8 @@ def test_file_of_profiles_and_given_operations_decide_the_seconds(tmp_path: Path
             "pfedmoap", {}),
         ("system.asynchrony: fedbuff .* for server.name=median; set", FEDBUFF, "pfedmma", {
             "server": ServerConfig(name=ServerRule.median)}),
+        ("system.asynchrony: fedbuff has no rounds .* method.deviation=null", FEDBUFF, "promptsrc",
+         {}),
         ("system.asynchrony: fedasync .* shares nothing; set", FEDASYNC, "tip_adapter_f", {}),
         ("system.asynchrony: fedasync has no first round; set federation.first_round_all=false",
             FEDASYNC, "pfedmma", {"first_round_all": True}),

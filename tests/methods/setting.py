@@ -86,7 +86,7 @@ class Setting:
     def __post_init__(self) -> None:
         self.clip = tiny_clip(self.dtype, plain=self.plain)
         kind = KINDS[self.name]
-        sizes = NUM_BASE, max(map(len, OWN))
+        sizes = NUM_BASE, max(map(len, OWN)), CFG.rounds
         self.method = kind.build(kind.Options(**self.chosen), self.clip.dims, *sizes)
         self.layout = Layout(self.method.specs, self.method.frozen(1, self.clip))
         self.text, self.features = frozen_inputs(self.dtype, self.plain)
@@ -100,10 +100,13 @@ class Setting:
         self.exchange = self.method.exchange(self.layout, self.layout.template(1), 1)
         if self.method.counts:  # they are scored on their own noise, not on that of others
             return
+        self.exchanged(0.1 * rng.standard_normal((len(EVERYBODY), self.layout.num_shared)))
+
+    def exchanged(self, rows: np.ndarray) -> None:
+        """Close a round in which everybody sends a row [12, S]."""
         self.exchange.download(EVERYBODY, training=True)
-        rows = rng.standard_normal((len(EVERYBODY), self.layout.num_shared))
         even = torch.full((len(EVERYBODY),), 1 / len(EVERYBODY), dtype=torch.float64)
-        self.exchange.upload(EVERYBODY, torch.from_numpy(0.1 * rows), even)
+        self.exchange.upload(EVERYBODY, torch.from_numpy(rows), even)
         self.exchange.sync(World.alone(), torch.zeros(0, dtype=torch.int64), EVERYBODY)
 
     @property

@@ -32,8 +32,9 @@ from pfedmma_dist.methods.proda import ProDA
 from pfedmma_dist.methods.prograd import ProGrad
 from pfedmma_dist.methods.promptfl import PromptFL, PromptFLOptions
 from pfedmma_dist.methods.promptfolio import PromptFolio
+from pfedmma_dist.methods.promptsrc import PromptSRC
 from pfedmma_dist.methods.share import CommonShare as TwoPrompts
-from pfedmma_dist.methods.share import Share
+from pfedmma_dist.methods.share import Share, TowerShare
 from pfedmma_dist.methods.tcp import TCP
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
 from pfedmma_dist.methods.zero_shot import ZeroShot
@@ -161,6 +162,12 @@ def test_cocoop() -> None:
 
 def test_fedtpg() -> None:
     assert costs(FedTPG) == (4_206_080, 4_206_080, 4_206_080)
+
+
+def test_promptsrc() -> None:
+    assert costs(PromptSRC) == (46_080, 46_080, 46_080)
+    assert costs(PromptSRC, share=TowerShare.text) == (46_080, 18_432, 18_432)
+    assert costs(PromptSRC, share=TowerShare.none) == (46_080, 0, 0)
 
 
 def test_fedclip() -> None:

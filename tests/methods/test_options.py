@@ -4,9 +4,10 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from setting import STEPS, Setting
+from setting import CLIENTS, EVERYBODY, STEPS, Setting
 from torch import Tensor
 
 from pfedmma_dist.config.command_line import resolve_method
@@ -25,6 +26,8 @@ def other_values(value: Any, kind: Any) -> list[Any]:
             return [max(1, value // 8) if value > 1 else value + 1]
         case float():
             return [value / 2 or 0.5]  # a share stays one
+        case str() if " " in value:
+            return [f"{value}s"]  # as many words
         case str() if len(value) > 1:
             return [value[:-1]]
         case None if kind == int | None:
@@ -72,6 +75,11 @@ def test_option_changes_what_is_trained_sent_or_computed(
     starts = (s.method.template(s.layout, 1, s.clip) for s in (default, changed))
     same = same and torch.equal(*starts)
     same = same and torch.equal(default.exchange.shared, changed.exchange.shared)
+    if same and not default.method.counts:  # what is scored may be of more than one round
+        for setting in (default, changed):
+            setting.exchanged(np.ones((len(EVERYBODY), setting.layout.num_shared)))
+        handed = (s.exchange.download(CLIENTS, training=False) for s in (default, changed))
+        same = torch.equal(*(each.shared for each in handed))
     assert not same
 
 
