@@ -24,6 +24,7 @@ from pfedmma_dist.exchange.experts import Upload
 from pfedmma_dist.exchange.robust import Guard
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.step import Step
+from pfedmma_dist.params import Layout
 from pfedmma_dist.rng import Key
 
 Numbers = dict[str, Tensor]
@@ -68,7 +69,12 @@ class Sequential:
         drawn = {s.name: s.init(draw(cfg.seed, f"init {s.name}"), s.shape) for s in method.specs}
         self.spec = {spec.name: spec for spec in method.specs if not spec.frozen}
         begin = {name: drawn[name] for name in self.spec}
-        self.frozen = method.frozen(cfg.seed, next(iter(texts.values())).clip)
+        clip = next(iter(texts.values())).clip
+        self.frozen = method.frozen(cfg.seed, clip)
+        if type(method).template is not Method.template:  # it starts from more than draws
+            layout = Layout(method.specs, self.frozen)
+            row = method.template(layout, cfg.seed, clip)[None]
+            begin = {name: layout.views(row)[name][0] for name in self.spec}
         self.shared = {name: x for name, x in begin.items() if self.spec[name].shared}
         private = {name: x for name, x in begin.items() if not self.spec[name].shared}
         self.clients = [Client(copied(private)) for _ in range(task.num_clients)]

@@ -25,6 +25,8 @@ def other_values(value: Any, kind: Any) -> list[Any]:
             return [max(1, value // 8) if value > 1 else value + 1]
         case float():
             return [value / 2 or 0.5]  # a share stays one
+        case str() if " " in value:
+            return [" ".join(reversed(value.split()))]
         case str() if len(value) > 1:
             return [value[:-1]]
         case None if kind == int | None:
