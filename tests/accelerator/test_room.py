@@ -78,7 +78,9 @@ def test_nothing_is_said_to_fit_where_not_even_one_image_does(
     assert "clip.cache=off: more than there is of these" in text and "clip.cache=auto" in text
 
 
-@pytest.mark.parametrize("name", ["pfedmma", "promptfl", "lora", "pfedmoap"])
+@pytest.mark.parametrize(
+    "name", ["pfedmma", "promptfl", "lora", "pfedmoap", "vpt", "ivlp", "maple"]
+)
 def test_estimate_of_a_step_is_what_it_keeps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[float] = []
     whole = need.of_step
