@@ -96,12 +96,17 @@ def image_bytes(clip: FrozenCLIP, kind: ImageFeatures) -> float:
     """Estimate what an image takes on its way through the blocks: its features as they are read and
     as they are widened, and what one block holds."""
     numbers = math.prod(clip.record_shape(kind))
-    read = numbers * (clip.text.dtype.itemsize + clip.wide.itemsize)
+    return numbers * (clip.text.dtype.itemsize + clip.wide.itemsize) + block_bytes(clip, kind)
+
+
+def block_bytes(clip: FrozenCLIP, kind: ImageFeatures) -> float:
+    """Estimate what a block holds of an image as it runs, beside what it keeps; 0 where features of
+    this kind pass none."""
     if clip.image is None or (kind.start is None and not clip.plain):
-        return read
-    # of a block: its input and output; queries, keys, values, their mix and the hidden units
+        return 0
+    # its input and output; queries, keys, values, their mix and the hidden units
     per_number = 2 * clip.wide.itemsize + 8 * clip.image.dtype.itemsize
-    return read + (clip.dims.num_patches + 1) * clip.image.width * per_number
+    return (clip.dims.num_patches + 1) * clip.image.width * per_number
 
 
 def _in_dtype(dtype: torch.dtype, what: str, num_bytes: float) -> Need:

@@ -12,7 +12,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from pfedmma_dist.clip.cache import FeatureCache
 from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.room import Need, image_bytes, towers
+from pfedmma_dist.clip.room import Need, block_bytes, image_bytes, towers
 from pfedmma_dist.federation.classify import Classifier, Group
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.trainer import LocalTrainer
@@ -31,7 +31,8 @@ def of_step(
     """Return what a step of training takes.
 
     What is kept for the gradient is measured at one and at two images of each client; every other
-    image keeps as much as the second.
+    image keeps as much as the second. Beside it there are what one block holds as it runs, and of
+    each row its start and the optimiser's state.
     """
     num_clients, num_images = step.rows.shape
     leaf = theta.detach().requires_grad_()
@@ -42,11 +43,14 @@ def of_step(
         return kept_bytes(trainer.text.clip, lambda: trainer.losses(leaf, prepared, own))
 
     each = kept(2) - kept(1)  # nan where not even these fit
-    images = num_images * each
-    whole = kept(1) - each + images
+    images, texts = num_images * each, kept(1) - each
+    clip, kinds = trainer.text.clip, listed(federation.method.images)
+    passing = num_clients * num_images * sum(block_bytes(clip, kind) for kind in kinds)
+    rows = (1 + trainer.rule.tables) * theta.nbytes
+    whole = texts + images + max(passing, texts / clip.text.depth) + rows
     needs = [
         _halved("federation.cohort_size", num_clients, "in all", whole),
-        _halved("federation.batch_size", num_images, "of these for its images", images),
+        _halved("federation.batch_size", num_images, "of these for its images", images + passing),
     ]
     if federation.clip.plain:
         what = "of these, as nothing is stored and texts run whole"

@@ -14,6 +14,7 @@ from pfedmma_dist.methods.ivlp import IVLP
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
 from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.maple import MaPLe
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.own_prior import CountedPrior, OwnPrior
 from pfedmma_dist.methods.pfedmma import PFedMMA
@@ -53,6 +54,7 @@ ALL: tuple[type[Method], ...] = (
     FedTPG,
     VPT,
     IVLP,
+    MaPLe,
     PromptSRC,
     FedCLIP,
     CLIPAdapter,

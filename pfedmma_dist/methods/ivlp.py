@@ -20,11 +20,10 @@ from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.methods.method import at_least_one
 from pfedmma_dist.methods.prompted_images import PromptedImages, prompted_blocks
-from pfedmma_dist.methods.prompts import check_words, spell
+from pfedmma_dist.methods.prompted_texts import WORDS, check_context, replaced_and_kept
+from pfedmma_dist.methods.prompts import spell
 from pfedmma_dist.methods.share import TowerShare
 from pfedmma_dist.params import Layout, ParamSpec, normal
-
-WORDS = "a photo of a"
 
 
 @dataclass(kw_only=True)
@@ -51,18 +50,7 @@ class IVLPOptions:
 
     def __post_init__(self) -> None:
         at_least_one(self, "num_context", "num_tokens")
-        check_words(self.ctx_init)
-        if self.ctx_init not in (WORDS, None) and self.start:
-            raise ValueError(
-                f"method.ctx_init: {self.ctx_init!r} is read at method.start=0 alone, where "
-                f"method.start={self.start} has data.template; set one of the two"
-            )
-        if self.ctx_init and not self.start and self.num_context > len(self.ctx_init.split()):
-            raise ValueError(
-                f"method.num_context: {self.num_context} vectors cannot take the places of "
-                f"the {len(self.ctx_init.split())} words of method.ctx_init={self.ctx_init!r}; set "
-                "fewer, more words, or method.ctx_init=null"
-            )
+        check_context(self)
 
 
 class IVLP(PromptedImages):
@@ -88,9 +76,7 @@ class IVLP(PromptedImages):
                 for block in self.blocks[tower]
             ]
         self.specs = tuple(specs)
-        words = (options.ctx_init or "").split() if not options.start else []
-        replaced, kept = words[: options.num_context], words[options.num_context :]
-        self.replaced, self.kept = " ".join(replaced) or None, " ".join(kept)
+        self.replaced, self.kept = replaced_and_kept(options)
 
     def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
         """Return the row [P + S] that every client starts from, with the words in it."""

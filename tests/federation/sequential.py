@@ -25,6 +25,7 @@ from pfedmma_dist.exchange.experts import Upload
 from pfedmma_dist.exchange.robust import Guard
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.step import Step
+from pfedmma_dist.params import Layout
 from pfedmma_dist.rng import Key
 
 Numbers = dict[str, Tensor]
@@ -68,11 +69,13 @@ class Sequential:
         self.features, self.seed = features, cfg.seed
         drawn = {s.name: s.init(draw(cfg.seed, f"init {s.name}"), s.shape) for s in method.specs}
         self.spec = {spec.name: spec for spec in method.specs if not spec.frozen}
-        begin, clip = {name: drawn[name] for name in self.spec}, next(iter(texts.values())).clip
+        begin = {name: drawn[name] for name in self.spec}
+        clip = next(iter(texts.values())).clip
         self.frozen = method.frozen(cfg.seed, clip)
-        if words := (getattr(method, "replaced", None) or "").split():  # what IVLP's vectors are
-            ids = clip.tokenizer([" ".join(words)])[0, 1 : 1 + len(words)]
-            begin["text.0"] = clip.embed_text.token[ids].float()
+        if type(method).template is not Method.template:  # it starts from more than draws
+            layout = Layout(method.specs, self.frozen)
+            row = method.template(layout, cfg.seed, clip)[None]
+            begin = {name: layout.views(row)[name][0] for name in self.spec}
         self.shared = {name: x for name, x in begin.items() if self.spec[name].shared}
         private = {name: x for name, x in begin.items() if not self.spec[name].shared}
         self.clients = [Client(copied(private)) for _ in range(task.num_clients)]

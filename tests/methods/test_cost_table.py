@@ -16,11 +16,14 @@ from pfedmma_dist.methods.fedpgp import Share as PersonalPart
 from pfedmma_dist.methods.fedpha import FedPHA
 from pfedmma_dist.methods.fedsb import FedSB, Init
 from pfedmma_dist.methods.fedtpg import FedTPG
+from pfedmma_dist.methods.ivlp import IVLP
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
 from pfedmma_dist.methods.lora import LoRA
 from pfedmma_dist.methods.lora_options import Form, Train
 from pfedmma_dist.methods.lora_options import Share as Matrices
+from pfedmma_dist.methods.maple import MaPLe
+from pfedmma_dist.methods.maple import Share as Parts
 from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
@@ -37,6 +40,7 @@ from pfedmma_dist.methods.share import CommonShare as TwoPrompts
 from pfedmma_dist.methods.share import Share, TowerShare
 from pfedmma_dist.methods.tcp import TCP
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF
+from pfedmma_dist.methods.vpt import VPT
 from pfedmma_dist.methods.zero_shot import ZeroShot
 from pfedmma_dist.params import Layout
 
@@ -162,6 +166,25 @@ def test_cocoop() -> None:
 
 def test_fedtpg() -> None:
     assert costs(FedTPG) == (4_206_080, 4_206_080, 4_206_080)
+
+
+def test_vpt() -> None:
+    assert costs(VPT) == (3_072, *costs(PFedMMA)[1:]) == (3_072, 3_072, 3_072)
+    assert costs(VPT, depth=None) == (27_648, 27_648, 27_648)
+    assert costs(VPT, depth=None, start=9) == (9_216, 9_216, 9_216)
+    assert costs(VPT, share=Share.none) == (3_072, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("share", "sent"), [("all", 46_080), ("text", 18_432), ("image", 27_648), ("none", 0)]
+)
+def test_ivlp_sends_the_prompts_of_the_towers_it_shares(share: str, sent: int) -> None:
+    assert costs(IVLP, share=TowerShare[share]) == (46_080, sent, sent)
+
+
+@pytest.mark.parametrize(("share", "sent"), [("all", 3_555_072), ("prompts", 9_216), ("none", 0)])
+def test_maple_sends_the_parts_it_shares(share: str, sent: int) -> None:
+    assert costs(MaPLe, share=Parts[share]) == (3_555_072, sent, sent)
 
 
 def test_promptsrc() -> None:

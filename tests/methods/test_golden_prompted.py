@@ -1,4 +1,4 @@
-"""VPT and IVLP against vectors recorded from published code: learned tokens inside the towers."""
+"""VPT, IVLP and MaPLe against vectors recorded from published code: tokens inside the towers."""
 
 import pytest
 from test_golden import FORMS, check
@@ -6,6 +6,7 @@ from tiny import golden
 
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.methods.ivlp import IVLP, IVLPOptions
+from pfedmma_dist.methods.maple import MaPLe, MaPLeOptions
 from pfedmma_dist.methods.vpt import VPT, VPTOptions
 
 
@@ -43,3 +44,22 @@ def test_ivlp_equals_the_published_code(
 ) -> None:
     method = IVLP(IVLPOptions(**options), golden_clip.dims)
     check(method, golden_clip, golden(name), prompted_key, num_clients)
+
+
+def maple_key(spec: str) -> str:
+    """Return the published name of a parameter of MaPLe: what is deep is numbered from block 1."""
+    part, block, *bias = spec.split(".")
+    block = int(block)
+    if part == "text":
+        return f"prompt_learner.{f'compound_prompts_text.{block - 1}' if block else 'ctx'}"
+    name = f"compound_prompt_projections.{block - 1}" if block else "proj"
+    return f"prompt_learner.{name}.{'bias' if bias else 'weight'}"
+
+
+@FORMS
+@pytest.mark.parametrize("depth", [1, 3])
+def test_maple_equals_the_published_code(
+    golden_clip: FrozenCLIP, depth: int, num_clients: int
+) -> None:
+    method = MaPLe(MaPLeOptions(depth=depth), golden_clip.dims)
+    check(method, golden_clip, golden(f"maple_J{depth}"), maple_key, num_clients)
