@@ -24,6 +24,7 @@ from pfedmma_dist.exchange.experts import Upload
 from pfedmma_dist.exchange.robust import Guard
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.step import Step
+from pfedmma_dist.params import Layout
 from pfedmma_dist.rng import Key
 
 Numbers = dict[str, Tensor]
@@ -68,7 +69,12 @@ class Sequential:
         drawn = {s.name: s.init(draw(cfg.seed, f"init {s.name}"), s.shape) for s in method.specs}
         self.spec = {spec.name: spec for spec in method.specs if not spec.frozen}
         begin = {name: drawn[name] for name in self.spec}
-        self.frozen = method.frozen(cfg.seed, next(iter(texts.values())).clip)
+        clip = next(iter(texts.values())).clip
+        self.frozen = method.frozen(cfg.seed, clip)
+        if type(method).template is not Method.template:  # it starts from more than draws
+            layout = Layout(method.specs, self.frozen)
+            row = method.template(layout, cfg.seed, clip)[None]
+            begin = {name: layout.views(row)[name][0] for name in self.spec}
         self.shared = {name: x for name, x in begin.items() if self.spec[name].shared}
         private = {name: x for name, x in begin.items() if not self.spec[name].shared}
         self.clients = [Client(copied(private)) for _ in range(task.num_clients)]
@@ -167,10 +173,35 @@ class Sequential:
             client.mix = 1.0 if self._is("ditto") else self.cfg.correction.mix
             client.second = copied(theta)
         losses, rates = self._walk(k, theta, experts, round_index, round_index, start)
+        self._pick(k, round_index, start, theta)
         client.private = {n: x.detach() for n, x in theta.items() if not self.spec[n].shared}
         shared = {n: x.detach() for n, x in theta.items() if self.spec[n].shared}
         moved = self._close(client, start, shared, rates)
         return self._padded(shared), float(np.mean(losses)), moved
+
+    def _pick(self, k: int, round_index: int, start: Numbers, theta: Numbers) -> None:
+        """Put in place what a client sends, where it has groups and draws of them: those with a
+        cosine near that of the common ones, one after another."""
+        count = getattr(getattr(self.method, "options", None), "num_sent", 0)
+        for tower in ("text", "image") if count else ():
+            own, common, pair = (f"{tower}.own", f"{tower}.common", f"pair.{tower}")
+            every = [*theta[own].detach().clone(), *theta[common].detach().clone()]
+            tags, chance = theta[pair].tolist(), np.ones(len(every))
+            if round_index:
+                near = [
+                    [float(F.cosine_similarity(x.flatten(), c.flatten(), 0)) for c in start[common]]
+                    for x in every
+                ]
+                chance = np.exp(np.max(near, axis=1) / self.method.options.temperature)
+            sent: list[int] = []
+            for at in draw(self.seed, "step groups", round_index, k, 0).random(count):
+                left = [i for i in range(len(every)) if i not in sent]
+                share = chance[left] / chance[left].sum()
+                sent.append(left[int((np.cumsum(share) <= at).sum())])
+            kept = [i for i in range(len(every)) if i not in sent]
+            theta[own].data = torch.stack([every[i] for i in kept])
+            theta[common].data = torch.stack([every[i] for i in sent])
+            theta[pair].data = torch.tensor([tags[i] for i in kept + sent])
 
     def _cut(self, k: int) -> Numbers:
         """Return the shared numbers that a client holds: factors A and B may have its own rank."""
