@@ -20,6 +20,10 @@ first, then what they drew second, weighed by images (unweighted there); it take
 In a row what was drawn last is the shared part, and stands behind the rest; `pair.text` and
 `pair.image` say which group a prompt is of. At N = 5, n = k = s = 2 a client of ViT-B/16 trains
 12,800 numbers, and sends and receives 5,120. `start` above 0 is ours, and as in IVLP.
+
+What is sent does not go on from what was handed out. So corrections, servers that step along a mean
+move or do not wait, and feedback of what compression leaves out are refused; FedProx's term holds
+the prompts that were handed out, whichever are sent.
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from agreement import Golden, near
+from setting import STEPS, Setting
 from test_golden import FORMS, check
 from tiny import golden, tiny_federation
 
@@ -110,6 +111,23 @@ def test_rounds_of_four_clients_are_the_published_ones(golden_clip: FrozenCLIP) 
                 method.name, arrays, f"round {index}", by_group(params, params, tower), after,
                 atol=1e-6,
             )  # fmt: skip
+
+
+def test_prompts_that_are_picked_apart_stay_of_one_pair() -> None:
+    setting = Setting("fedmgp", {})
+    orders, views = {"text": [1, 4, 2, 0, 3], "image": [3, 0, 1, 2, 4]}, setting.layout.views
+    rows = setting.start + 0.1 * (setting.theta - setting.start)  # so that groups keep their names
+    moved, usual = rows.clone(), setting.logits(rows, STEPS[0].rows)
+    for tower, order in orders.items():
+        prompts = setting.method.prompts(views(rows), tower)[:, order]
+        views(moved)[f"{tower}.own"].copy_(prompts[:, :3])
+        views(moved)[f"{tower}.common"].copy_(prompts[:, 3:])
+    apart = setting.logits(moved, STEPS[0].rows)
+    for tower, order in orders.items():
+        views(moved)[f"pair.{tower}"].copy_(views(rows)[f"pair.{tower}"][:, order])
+    again = setting.logits(moved, STEPS[0].rows)
+    torch.testing.assert_close(again, usual, rtol=0, atol=1e-10)
+    assert (apart - usual).abs().max() > 1e-4
 
 
 def test_momentum_that_is_kept_goes_with_its_prompt() -> None:
