@@ -21,6 +21,8 @@ class Average:
     closing: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
     """(mean [S] float64, riders, shared part before [S]) -> the mean that the server's rule takes;
     see `Uplink.close`."""
+    goes_on = True
+    """Whether what clients send goes on from what they were handed; see `Method.goes_on`."""
     always = False
     """Whether a round of nobody is closed as others are; see `Stage.always`."""
     masking: Masking | None = None

@@ -29,6 +29,7 @@ from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.examples import guard_of
 from pfedmma_dist.federation.grouping import those_to_score
 from pfedmma_dist.federation.guarded import check_enough, server_of
+from pfedmma_dist.federation.picking import rearranged
 from pfedmma_dist.federation.protection import protection_of, tells
 from pfedmma_dist.federation.sending import send
 from pfedmma_dist.federation.softmax import training_columns
@@ -129,8 +130,7 @@ class Federation(Clientele):
         return RoundStats(loss, len(chosen), num_samples, sent, spent, stops, dropped)
 
     def _train(self, cohort: Cohort, round_index: int) -> tuple[Tensor, LocalResult]:
-        """Return the rows [G, P + S] that these clients start from, and what their training of a
-        round leaves behind."""
+        """Return the rows [G, P + S] that clients start from, and what their training leaves."""
         cfg, clients = self.cfg, cohort.clients
         held = self.start(clients, training=True)
         result = train_epochs(
@@ -138,7 +138,7 @@ class Federation(Clientele):
             cfg.federation.local_epochs, round_index=round_index, pace=round_index,
         )  # fmt: skip
         check_finite(result, clients, f"in round {round_index}", cfg.optim)
-        return held[0], result
+        return held[0], rearranged(self, clients, held[0], result, round_index)
 
     def _keep(self, cohort: Cohort, result: LocalResult, kept: Tensor) -> None:
         """Keep what is a client's own."""

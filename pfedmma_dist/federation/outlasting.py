@@ -87,6 +87,11 @@ def _refuse_out_of_step(federation: "Federation", key: str) -> None:
             f"{key} has no round in which privacy, attacks, secure sums or compression could meet; "
             f"{SYNCHRONOUS}, or leave these out"
         )
+    if not federation.method.goes_on:
+        raise ValueError(
+            f"{key} adds up how far clients have come, and clients of this method send what does "
+            f"not go on from what they were handed (method.name); {SYNCHRONOUS}"
+        )
     if isinstance(federation.exchange, Gathered):
         raise ValueError(
             f"{key} has no uploads side by side for server.name={rest.server.name.value}; "

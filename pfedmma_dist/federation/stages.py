@@ -50,6 +50,12 @@ def uplink_of(
             f"{asked[0]}: it is about the mean of rows, and clients of this method send something "
             "else (method.name, method.train, method.merge, method.ranks); leave it out"
         )
+    coarse = [key for key, stage in found.items() if isinstance(stage, Coarse)]
+    if coarse and cfg.exchange.feedback and not exchange.goes_on:
+        raise ValueError(
+            f"exchange.feedback: true adds what {coarse[0]} has left out to a client's next "
+            "upload, which is of other prompts here (method.name); set exchange.feedback=false"
+        )
     alone = [key for key, stage in found.items() if stage.sums_alone]
     if alone and isinstance(exchange, Gathered):
         raise ValueError(

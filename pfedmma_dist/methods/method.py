@@ -11,9 +11,9 @@ client's row and the `exchange`; once a client what its own images `begin` in th
 row is taken up, what the client's number says of it (`deal`); once a round to `prepare` what was
 downloaded, and which parts are `resting`; at each training step to `draw` what is random, then for
 `classes`, what it does `see` of images, `logits`, a `penalty`, which sees the whole step, and a
-loss that its steps yield to (`against`). Scores ask for `classes` once per client and class set,
-then to `see` images and for `logits`. A tuple of
-kinds as `images` hands `logits` a tuple. A method with a part per class takes a third argument,
+loss that its steps yield to (`against`); and behind the last to `pick` what is sent. Scores ask for
+`classes` once per client and class set, then to `see` images and for `logits`. A tuple of kinds as
+`images` hands `logits` a tuple. A method with a part per class takes a third argument,
 `num_classes` of the training softmax; other classes (`text.is_trained` is false) have no such part
 and fall back to what all have, such as `text.plain`; `num_images` is how many training images the
 largest client has, `num_rounds` how many rounds the whole run. A method that takes no step
@@ -66,6 +66,8 @@ from pfedmma_dist.methods.step import Step
 from pfedmma_dist.params import Layout, ParamSpec, drawn
 from pfedmma_dist.rng import Key
 
+Values = dict[str, Tensor]
+
 
 class Method:
     """The defaults of a method: reads final image features, trains nothing, averages what is
@@ -84,7 +86,8 @@ class Method:
     images: Kinds = FINAL
     """What is read of an image; of a tuple of kinds `logits` is handed a tuple, in that order."""
     goes_on: bool = True
-    """Whether clients start from the mean of what was sent: what corrections of it fit alone."""
+    """Whether clients start from the mean of what was sent, and what they send goes on from there:
+    what corrections of it fit alone, and all that keeps or adds up moves."""
     counts: bool = False
     """Whether a round takes no step: `statistics` of a client's images stand in its place."""
     dealt: tuple[int, ...] = (0,)
@@ -195,6 +198,11 @@ class Method:
         gradient of this one is taken out, by `yields`; the second loss is not added to the first.
         """
         return None
+
+    def pick(self, before: Values, after: Values, places: Values, keys: Sequence[Key]) -> None:
+        """Choose what clients send that have trained: `places` [G, *shape], which number of a row
+        is to stand where, is permuted in place; before and after: the rows as handed and as left.
+        """
 
     def statistics(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return sums [Q] int64 over images [n, D], unit vectors, and labels [n] int64, where

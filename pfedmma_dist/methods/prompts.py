@@ -73,17 +73,22 @@ def spell(
     """Let the vectors of a name in a row [P + S] start as the embeddings of words, if any."""
     if words is None:
         return row
-    ids = clip.tokenizer([" ".join(words.split())])
-    num_tokens = int(clip.embed_text.eot_index(ids)) - 1  # between start and end of text
     row = row.clone()
     vectors = layout.views(row[None])[name][0]  # a view: filling it fills the row
-    if num_tokens != len(vectors):
+    vectors.copy_(embedded(words, clip, len(vectors)))
+    return row
+
+
+def embedded(words: str, clip: FrozenCLIP, num_context: int) -> Tensor:
+    """Return the embeddings [n, W] of so many words, each of one token."""
+    ids = clip.tokenizer([" ".join(words.split())])
+    num_tokens = int(clip.embed_text.eot_index(ids)) - 1  # between start and end of text
+    if num_tokens != num_context:
         raise ValueError(
-            f"method.ctx_init: {words!r} is {num_tokens} tokens in {len(vectors)} words; "
+            f"method.ctx_init: {words!r} is {num_tokens} tokens in {num_context} words; "
             "choose words of one token each, such as 'a photo of a'"
         )
-    vectors.copy_(clip.embed_text.token[ids[0, 1 : 1 + num_tokens].to(clip.device)])
-    return row
+    return clip.embed_text.token[ids[0, 1 : 1 + num_tokens].to(clip.device)]
 
 
 class OnePrompt(Method):

@@ -191,10 +191,35 @@ class Sequential:
             client.mix = 1.0 if self._is("ditto") else self.cfg.correction.mix
             client.second = copied(theta)
         losses, rates = self._walk(k, theta, experts, round_index, round_index, start)
+        self._pick(k, round_index, start, theta)
         client.private = {n: x.detach() for n, x in theta.items() if not self.spec[n].shared}
         shared = {n: x.detach() for n, x in theta.items() if self.spec[n].shared}
         moved = self._close(client, start, shared, rates)
         return self._padded(shared), float(np.mean(losses)), moved
+
+    def _pick(self, k: int, round_index: int, start: Numbers, theta: Numbers) -> None:
+        """Put in place what a client sends, where it has groups and draws of them: those with a
+        cosine near that of the common ones, one after another."""
+        count = getattr(getattr(self.method, "options", None), "num_sent", 0)
+        for tower in ("text", "image") if count else ():
+            own, common, pair = (f"{tower}.own", f"{tower}.common", f"pair.{tower}")
+            every = [*theta[own].detach().clone(), *theta[common].detach().clone()]
+            tags, chance = theta[pair].tolist(), np.ones(len(every))
+            if round_index:
+                near = [
+                    [float(F.cosine_similarity(x.flatten(), c.flatten(), 0)) for c in start[common]]
+                    for x in every
+                ]
+                chance = np.exp(np.max(near, axis=1) / self.method.options.temperature)
+            sent: list[int] = []
+            for at in draw(self.seed, "step groups", round_index, k, 0).random(count):
+                left = [i for i in range(len(every)) if i not in sent]
+                share = chance[left] / chance[left].sum()
+                sent.append(left[int((np.cumsum(share) <= at).sum())])
+            kept = [i for i in range(len(every)) if i not in sent]
+            theta[own].data = torch.stack([every[i] for i in kept])
+            theta[common].data = torch.stack([every[i] for i in sent])
+            theta[pair].data = torch.tensor([tags[i] for i in kept + sent])
 
     def _cut(self, k: int) -> Numbers:
         """Return the shared numbers that a client holds: factors A and B may have its own rank."""

@@ -22,7 +22,11 @@ HALF = {"fraction": 0.5}
 TOGETHER = {"cohort_size": len(SIZES), "num_shards": 1}
 TRAINED = [method for method in METHODS.values() if tiny_federation(method).layout.num_trained]
 SHARING = [
-    method for method in TRAINED if tiny_federation(method).layout.num_shared and not method.counts
+    method
+    for method in TRAINED
+    if tiny_federation(method).layout.num_shared
+    and not method.counts
+    and tiny_federation(method).method.goes_on  # else something else than what was held is sent
 ]
 
 

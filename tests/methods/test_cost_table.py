@@ -10,6 +10,7 @@ from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.dpfpl import DPFPL
 from pfedmma_dist.methods.fedclip import FedCLIP
+from pfedmma_dist.methods.fedmgp import FedMGP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
@@ -118,6 +119,12 @@ def test_proda() -> None:
 def test_tcp() -> None:
     assert costs(TCP) == (331_904, 331_904, 331_904)
     assert costs(TCP, share=Share.none) == (331_904, 0, 0)
+
+
+def test_fedmgp_sends_two_pairs_of_five() -> None:
+    assert costs(FedMGP) == (5 * 2 * (512 + 768), 5_120, 5_120) == (12_800, 5_120, 5_120)
+    assert costs(FedMGP, num_sent=5) == (12_800, 12_800, 12_800)
+    assert costs(FedMGP, share=Share.none) == (12_800, 0, 0)
 
 
 def test_fedpgp() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from pfedmma_dist.config.command_line import resolve_method
 from pfedmma_dist.config.merge import plain
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.rng import Key
 
 
 def other_values(value: Any, kind: Any) -> list[Any]:
@@ -70,6 +71,13 @@ def test_option_changes_what_is_trained_sent_or_computed(
         begun = setting.method.begin(images, torch.arange(3))
         return torch.cat([losses, *(values.flatten() for values in begun.values())])
 
+    def sent(setting: Setting) -> Tensor:
+        places = torch.arange(setting.layout.num_trained).repeat(24, 1)
+        rows = (setting.start.repeat(8, 1), setting.theta.repeat(8, 1), places)
+        keys = [Key(1, 1, client, 0) for client in range(24)]
+        setting.method.pick(*map(setting.layout.views, rows), keys)
+        return places
+
     same = told(default) == told(changed) and torch.equal(computed(default), computed(changed))
     same = same and default.method.resting(None, 0) == changed.method.resting(None, 0)
     starts = (s.method.template(s.layout, 1, s.clip) for s in (default, changed))
@@ -80,6 +88,7 @@ def test_option_changes_what_is_trained_sent_or_computed(
             setting.exchanged(np.ones((len(EVERYBODY), setting.layout.num_shared)))
         handed = (s.exchange.download(CLIENTS, training=False) for s in (default, changed))
         same = torch.equal(*(each.shared for each in handed))
+    same = same and torch.equal(sent(default), sent(changed))
     assert not same
 
 

@@ -65,8 +65,8 @@ def _misfit(cfg: Config, method: Method, layout: Layout) -> str:
     if not method.goes_on:
         return (
             f"correction.name: {name.value} is about the mean of all that clients share, and here "
-            "they start from something else (method.train, method.merge, method.ranks); set "
-            "correction.name=none"
+            "they start from something else, or send something else (method.name, method.train, "
+            "method.merge, method.ranks); set correction.name=none"
         )
     if name is CorrectionName.scaffold and (optim.name is not Optimiser.sgd or optim.keep_state):
         return (
