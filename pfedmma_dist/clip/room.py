@@ -97,7 +97,7 @@ def image_bytes(clip: FrozenCLIP, kind: ImageFeatures) -> float:
     as they are widened, and what one block holds."""
     numbers = math.prod(clip.record_shape(kind))
     read = numbers * (clip.text.dtype.itemsize + clip.wide.itemsize)
-    if clip.image is None or (kind.start is None and not clip.plain):
+    if clip.image is None or (kind.start is None and not (kind.tokens or clip.plain)):
         return read
     # of a block: its input and output; queries, keys, values, their mix and the hidden units
     per_number = 2 * clip.wide.itemsize + 8 * clip.image.dtype.itemsize

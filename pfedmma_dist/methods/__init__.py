@@ -4,6 +4,7 @@ from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.dpfpl import DPFPL
 from pfedmma_dist.methods.fedclip import FedCLIP
+from pfedmma_dist.methods.fedmvp import FedMVP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpha import FedPHA
@@ -52,6 +53,7 @@ ALL: tuple[type[Method], ...] = (
     FedTPG,
     VPT,
     IVLP,
+    FedMVP,
     FedCLIP,
     CLIPAdapter,
     LinearProbe,

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from robust_scripts import SCRIPTS
 from torch import Tensor
 
+from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.exchange.experts import Upload
@@ -422,7 +423,7 @@ class Sequential:
     ) -> tuple[Numbers, Any, Step]:
         """Return parameters, classes and the step that they take part in."""
         params, method = self._params(row), self.method
-        images = self.features.rows(method.images, (rows, None))[None]
+        images = mapped(self.features.rows(method.images, (rows, None)), lambda x: x[None])
         classes = method.classes(params, prepared, text)
         seen = method.see(params, classes, images, text.clip)
         logits = method.logits(params, classes, seen, text.clip)
@@ -494,7 +495,8 @@ class Sequential:
         rows, text = scope.rows_of(k), self.texts[scope.class_set]
         params = self._params(row)
         classes = self.method.classes(params, self._prepared(self.clients[k].experts, text), text)
-        images = self.features.rows(self.method.images, (rows, None))[None]
+        read = self.features.rows(self.method.images, (rows, None))
+        images = mapped(read, lambda x: x[None])
         seen = self.method.see(params, classes, images, text.clip)
         logits = self.method.logits(params, classes, seen, text.clip)[0]
         if scope.own_classes:

@@ -6,6 +6,7 @@ import torch
 from setting import STEPS, Setting
 from torch import Tensor
 
+from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.federation.corrections.correction import Start
 from pfedmma_dist.federation.corrections.moon import Moon
 from pfedmma_dist.methods import METHODS
@@ -60,8 +61,8 @@ def test_what_a_method_says_it_moves_are_vectors_that_move(name: str) -> None:
     assert not method.represents or setting.layout.num_shared > 0
     if not method.represents:
         return
-    images = setting.features.rows(method.images, (batch.rows.reshape(-1), None))
-    images = images.unflatten(0, batch.rows.shape)
+    read = setting.features.rows(method.images, (batch.rows.reshape(-1), None))
+    images = mapped(read, lambda x: x.unflatten(0, batch.rows.shape))
     classes = method.classes(params, setting.prepared(np.arange(3)), setting.text)
     vectors = method.representation(params, classes, images, setting.clip)
     assert vectors.dim() == 4
