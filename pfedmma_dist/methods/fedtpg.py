@@ -24,7 +24,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods.gated import attended, block, check_heads, gate, headed, linear, normed
+from pfedmma_dist.methods.gated import block, check_heads, gate, headed, joined, linear, normed
 from pfedmma_dist.methods.method import Method, at_least_one
 from pfedmma_dist.params import ParamSpec, normal
 
@@ -76,5 +76,6 @@ class FedTPG(Method):
         read = normed(params, "norm_names", names.expand(len(asked), -1, -1))
         query = headed(params, "query", asked, self.heads)
         key, value = (headed(params, which, read, self.heads) for which in ("key", "value"))
-        found = attended(params, query, key, value)  # [G, n, W]
+        share = (query @ key.mT / query.shape[3] ** 0.5).softmax(dim=3)
+        found = joined(params, share @ value)  # [G, n, W]
         return found + linear(params, "down", gate(params, found))

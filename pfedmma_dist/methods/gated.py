@@ -67,10 +67,9 @@ def headed(params: dict[str, Tensor], which: str, x: Tensor, heads: int) -> Tens
     return mapped.unflatten(2, (heads, -1)).transpose(1, 2)
 
 
-def attended(params: dict[str, Tensor], query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Return O [G, n, W] of queries [G, H, n, W / H], keys and values [G, H, m, W / H]."""
-    share = (query @ key.mT / query.shape[3] ** 0.5).softmax(dim=3)
-    return linear(params, "out", (share @ value).transpose(1, 2).flatten(2))
+def joined(params: dict[str, Tensor], heads: Tensor) -> Tensor:
+    """Return O [G, n, W] of what the heads have read [G, H, n, W / H]."""
+    return linear(params, "out", heads.transpose(1, 2).flatten(2))
 
 
 def gate(params: dict[str, Tensor], found: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from pfedmma_dist.config.choices import (
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.methods.fedmvp import FedMVPOptions
+from pfedmma_dist.methods.fedmvp_options import FedMVPOptions
 from pfedmma_dist.methods.fedpha import FedPHAOptions
 from pfedmma_dist.methods.lora_options import LoRAOptions, Train
 from pfedmma_dist.methods.merging import Merge

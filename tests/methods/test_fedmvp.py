@@ -15,7 +15,8 @@ from tiny import CLASSES, tiny_clip, tiny_federation
 
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.methods.attributes import Attributes
-from pfedmma_dist.methods.fedmvp import FedMVP, FedMVPOptions
+from pfedmma_dist.methods.fedmvp import FedMVP
+from pfedmma_dist.methods.fedmvp_options import FedMVPOptions
 from pfedmma_dist.params import Layout
 
 TEXTS = {name: (f"a photo of a {name}.", f"photo of {name}", f"a {name} a.") for name in NAMES}
