@@ -29,7 +29,8 @@ ROOMS = {
     "outline": "",
     "accountant": "",
     "glance": "config data outline spelling world",
-    "methods": "clip config.meaning config.templates exchange params rng world.threads",
+    "methods": "clip config.meaning config.templates exchange params reading rng spelling "
+    "world.threads",
     "federation": "accountant clip clock config.choices config.keys config.learning config.private "
     "config.simulated data.tasks.task exchange methods.method methods.searched methods.step params "
     "pieces quantities.attacked quantities.sampled quantities.scores quantities.student rng world",

@@ -20,12 +20,19 @@ class ImageEmbedding:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """[N, 3, H, H] -> [N, T, W]."""
+        return self.normed(self.tokens(pixels))
+
+    def tokens(self, pixels: Tensor) -> Tensor:
+        """Return all tokens with their positions, before any norm: [N, 3, H, H] -> [N, T, W]."""
         weight = self.patch_weight
         patches = F.conv2d(pixels.to(weight.dtype), weight, stride=weight.shape[-1])
         patches = patches.flatten(2).transpose(1, 2).to(self.position.dtype)
         first = self.class_token.expand(len(patches), 1, -1)
-        x = torch.cat([first, patches], dim=1) + self.position
-        return x if self.ln_pre is None else self.ln_pre(x)
+        return torch.cat([first, patches], dim=1) + self.position
+
+    def normed(self, tokens: Tensor) -> Tensor:
+        """Return what enters block 0: tokens [N, T, W] behind the norm in front of it, if any."""
+        return tokens if self.ln_pre is None else self.ln_pre(tokens)
 
 
 @dataclass(frozen=True)

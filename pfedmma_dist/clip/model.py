@@ -46,10 +46,17 @@ class ImageFeatures:
     entry: bool = False
     """In place of the fork, what enters the block `start` [T, W]: all that stays frozen where parts
     inside that block are trained, or prompts are given to it."""
+    tokens: bool = False
+    """In place of the final vector, all tokens as they are embedded [T, W], before the norm in
+    front of block 0: what is learned of them joins them there."""
+    mirrored: bool = False
+    """The final vector of the image with its left and right exchanged."""
 
 
 FINAL = ImageFeatures()
 PATCHES = ImageFeatures(patches=True)
+TOKENS = ImageFeatures(tokens=True)
+MIRRORED = ImageFeatures(mirrored=True)
 
 
 @dataclass
@@ -93,9 +100,9 @@ class FrozenCLIP:
             return (3, self.dims.image_size, self.dims.image_size)
         if kind.patches:
             return (self.dims.num_patches, self.dims.embed_dim)
-        if kind.start is None:
+        if kind.start is None and not kind.tokens:
             return (self.dims.embed_dim,)
-        if kind.entry:
+        if kind.entry or kind.tokens:
             return (self.dims.num_patches + 1, self.image.width)
         rows = 1 if kind.start == self.image.depth - 1 else self.dims.num_patches + 1
         return (2, rows, self.image.width)
@@ -126,11 +133,18 @@ class FrozenCLIP:
         """
         pixels = pixels.to(self.device)
         if self.plain:
-            return [pixels for _ in kinds]
+            return [pixels.flip(-1) if kind.mirrored else pixels for kind in kinds]
+        if MIRRORED in kinds:
+            others = self.freeze(pixels, tuple(kind for kind in kinds if kind != MIRRORED))
+            [mirrored], others = self.freeze(pixels.flip(-1), (FINAL,)), iter(others)
+            return [mirrored if kind == MIRRORED else next(others) for kind in kinds]
         if self.image is None:
             final = F.normalize(self.image_module(pixels.to(self.text.dtype)).to(self.wide), dim=-1)
             return [final for _ in kinds]
-        x, done, found = self.embed_image(pixels), 0, {}
+        tokens, done, found = self.embed_image.tokens(pixels), 0, {}
+        if TOKENS in kinds:
+            found[TOKENS] = tokens
+        x = self.embed_image.normed(tokens)
         for kind in sorted((kind for kind in kinds if kind.start is not None), key=_start):
             x, done = self.image.run(x, done, kind.start), kind.start
             if kind.entry:
@@ -164,6 +178,9 @@ class FrozenCLIP:
         """
         if self.plain:
             return self._encode_pixels(features, kind, branch, inside, prompts)
+        if kind.tokens:
+            entered = self.embed_image.normed(features.to(self.wide))
+            features, kind = entered, ImageFeatures(start=0, entry=True)
         if kind.start is None:
             return features.to(self.wide)
         tower = self.image
@@ -178,6 +195,10 @@ class FrozenCLIP:
             return tower.head(x[:, 0])
         x = tower.run(x, kind.start + 1, tower.depth - 1, branch)
         return tower.head(tower.last_row(x, branch))
+
+    def image_tokens(self, features: Tensor) -> Tensor:
+        """Return the tokens [N, T, W] of features of TOKENS [N, *record_shape]."""
+        return self.embed_image.tokens(features) if self.plain else features.to(self.wide)
 
     def image_prompts(self, vectors: Mapping[int, Tensor]) -> Prompts:
         """Return prompts of the image tower, behind its other tokens: block -> [G, k, W].
@@ -200,7 +221,7 @@ class FrozenCLIP:
         if self.image is None:
             features = self.image_module(pixels.to(self.text.dtype))
             return F.normalize(features.to(self.wide), dim=-1)
-        start = self.image.depth if kind.start is None else kind.start
+        start = 0 if kind.tokens else self.image.depth if kind.start is None else kind.start
         x = self.image.run(self.embed_image(pixels), 0, start)
         x = self.image.run(x, start, self.image.depth, branch, None, inside, prompts)
         return self.image.head(x[:, 1:] if kind.patches else x[:, 0])

@@ -71,7 +71,8 @@ def key(words: Mapping[str, str]) -> str:
 def file_name(kind: ImageFeatures) -> str:
     """Return the name of the file that holds features of one kind."""
     if kind.start is None:
-        return "patches.bin" if kind.patches else "final.bin"
+        named = ("patches", "tokens", "mirrored")
+        return f"{next((name for name in named if getattr(kind, name)), 'final')}.bin"
     return f"{'entry' if kind.entry else 'fork'}{kind.start}.bin"
 
 

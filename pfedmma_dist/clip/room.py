@@ -102,7 +102,7 @@ def image_bytes(clip: FrozenCLIP, kind: ImageFeatures) -> float:
 def block_bytes(clip: FrozenCLIP, kind: ImageFeatures) -> float:
     """Estimate what a block holds of an image as it runs, beside what it keeps; 0 where features of
     this kind pass none."""
-    if clip.image is None or (kind.start is None and not clip.plain):
+    if clip.image is None or (kind.start is None and not (kind.tokens or clip.plain)):
         return 0
     # its input and output; queries, keys, values, their mix and the hidden units
     per_number = 2 * clip.wide.itemsize + 8 * clip.image.dtype.itemsize

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,9 @@ from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.prompted import Prompts
 from pfedmma_dist.clip.text_tree import Filling, Trees
 from pfedmma_dist.clip.tower import Branch
+
+TOGETHER = 64
+"""Texts that are run as one: what each token reads grows with the square of all."""
 
 
 class ClassText:
@@ -31,6 +35,7 @@ class ClassText:
         self._forks: dict[int, tuple[Tensor, Tensor]] = {}
         self._entries: dict[int, Tensor] = {}
         self._ensembles: dict[tuple[tuple[str, ...], bool], Tensor] = {}
+        self._described: dict[tuple[tuple[str, ...], ...], Tensor] = {}
         self._tokens: dict[tuple[str, ...], tuple[Tensor, list[int]]] = {}  # of the plain form
 
     @cached_property
@@ -52,11 +57,22 @@ class ClassText:
             self._ensembles[templates, unit] = F.normalize(torch.stack(each).mean(dim=0), dim=1)
         return self._ensembles[templates, unit]
 
+    def described(self, texts: tuple[tuple[str, ...], ...]) -> Tensor:
+        """Return unit vectors [C, a, D] of the untouched CLIP: of a texts of each class, as they
+        stand."""
+        if texts not in self._described:
+            every = tuple(chain.from_iterable(texts))
+            parts = [every[at : at + TOGETHER] for at in range(0, len(every), TOGETHER)]
+            found = [type(self)(self.clip, part, "{}").plain for part in parts]
+            self._described[texts] = torch.cat(found).unflatten(0, (len(texts), -1))
+        return self._described[texts]
+
     def merged(self, clip: FrozenCLIP, start: int) -> "ClassText":
         """Return these classes in a CLIP whose text tower is another one from block `start` on."""
         own = copy(self)
         own.__dict__.pop("plain", None)
         own.clip, own._placeholders, own._forks, own._ensembles = clip, {}, {}, {}
+        own._described = {}
         own._entries = {start: self._entry(start)}
         return own
 

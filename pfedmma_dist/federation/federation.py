@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,8 @@ class Federation(Clientele):
 
         A prompt that the CLIP cannot take is so refused before the first image is encoded.
         """
+        names = chain.from_iterable(text.names for text in self.texts.values())
+        self.method.check_names(tuple(dict.fromkeys(names)))
         params = self.layout.views(self.layout.template(self.cfg.seed)[None].to(self.clip.device))
         extra = self.exchange.download(np.zeros(1, np.int64), training=False).extra
         with torch.no_grad():

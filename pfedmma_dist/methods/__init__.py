@@ -5,6 +5,7 @@ from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.dpfpl import DPFPL
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedmgp import FedMGP
+from pfedmma_dist.methods.fedmvp import FedMVP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpha import FedPHA
@@ -58,6 +59,7 @@ ALL: tuple[type[Method], ...] = (
     MaPLe,
     PromptSRC,
     FedMGP,
+    FedMVP,
     FedCLIP,
     CLIPAdapter,
     LinearProbe,

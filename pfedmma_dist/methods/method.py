@@ -45,7 +45,7 @@ A whole toy method, one bias per class on top of the untouched CLIP, averaged by
 '''
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -112,6 +112,12 @@ class Method:
         """Return the values of what `specs` freeze: their draws, unless a method takes something of
         the CLIP's own."""
         return drawn(self.specs, seed)
+
+    def check_names(self, names: Collection[str]) -> None:
+        """Refuse, before any image is encoded, class names of a run that the method cannot serve.
+
+        names: of all class sets.
+        """
 
     def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
         """Return the row [P + S] that every client starts from: the draws of `specs`, unless a

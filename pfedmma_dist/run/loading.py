@@ -117,8 +117,8 @@ def _check_layout(path: Path, record: Manifest, fingerprint: str, num_shards: in
     if saved["fingerprint"] != fingerprint:
         raise TogetherError(
             f"run.folder: {path} holds the parameter layout {saved['fingerprint']}, this run has "
-            f"{fingerprint}; use the method options and the clip.model of that run, "
-            "or set another run.folder"
+            f"{fingerprint}; use the method options (with the files that they name) and the "
+            "clip.model of that run, or set another run.folder"
         )
 
 

@@ -108,5 +108,12 @@ def reads(method: Method) -> str:
 
 def _kind(kind: ImageFeatures) -> str:
     if kind.start is None:
-        return "the vectors of all patches" if kind.patches else "the final vector"
+        for is_it, words in (
+            (kind.patches, "the vectors of all patches"),
+            (kind.tokens, "all tokens as they are embedded"),
+            (kind.mirrored, "the final vector of its mirror image"),
+        ):
+            if is_it:
+                return words
+        return "the final vector"
     return f"what enters block {kind.start + 1} of the image tower, of all tokens"

@@ -35,6 +35,18 @@ def test_ensemble_is_the_mean_of_unit_vectors_made_a_unit_vector(plain: bool) ->
     assert not torch.equal(found, text.ensemble(TEMPLATES))
 
 
+def test_texts_of_classes_stand_as_they_are_however_many_run_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pfedmma_dist.clip.text.TOGETHER", 4)
+    texts = tuple((f"a {name}", f"{{}} of {name}s.") for name in NAMES)
+    text = class_text(random_clip(torch.float64), NAMES, "a photo of a {}.")
+    module, ids = oracle(torch.float64, "argmax"), Words(63)
+    expected = [module.encode_text(ids(list(own)), normalize=True) for own in texts]
+    torch.testing.assert_close(text.described(texts), torch.stack(expected), rtol=0, atol=1e-10)
+    assert text.described(texts) is text.described(texts)  # computed once
+
+
 def test_published_sets_are_those_that_open_clip_ships() -> None:
     theirs = {
         "clip7": open_clip.SIMPLE_IMAGENET_TEMPLATES,

@@ -17,6 +17,7 @@ from pfedmma_dist.config.choices import (
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.methods.fedmvp_options import FedMVPOptions
 from pfedmma_dist.methods.fedpha import FedPHAOptions
 from pfedmma_dist.methods.lora_options import LoRAOptions, Train
 from pfedmma_dist.methods.merging import Merge
@@ -29,6 +30,7 @@ CASES = {
     "softmax": ("pfedmma", {"softmax": Softmax.own}),
     "FFA-LoRA": ("lora", {"options": LoRAOptions(train=Train.B)}),
     "own lengths": ("fedpha", {"options": FedPHAOptions(num_context=4, own_lengths=[5, 2, 3])}),
+    "fedmvp": ("fedmvp", {"options": FedMVPOptions(low_rank_from=1)}),
     "RoLoRA": ("lora", {"options": LoRAOptions(train=Train.alternate)}),
     "padded LoRA, adam kept": (
         "lora",

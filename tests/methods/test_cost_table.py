@@ -11,6 +11,7 @@ from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.dpfpl import DPFPL
 from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedmgp import FedMGP
+from pfedmma_dist.methods.fedmvp import FedMVP
 from pfedmma_dist.methods.fedotp import FedOTP
 from pfedmma_dist.methods.fedpgp import FedPGP
 from pfedmma_dist.methods.fedpgp import Share as PersonalPart
@@ -198,6 +199,15 @@ def test_promptsrc() -> None:
     assert costs(PromptSRC) == (46_080, 46_080, 46_080)
     assert costs(PromptSRC, share=TowerShare.text) == (46_080, 18_432, 18_432)
     assert costs(PromptSRC, share=TowerShare.none) == (46_080, 0, 0)
+
+
+def test_fedmvp() -> None:
+    norms, text = 3 * 2 * 768, 768 * (512 + 1)
+    attention, net = 4 * 768 * (768 + 1), 6144 * (768 + 1) + 768 * (3072 + 1)
+    terms = 3 * 2 * 768 * 8
+    assert norms + text + attention + net + terms == 9_882_624
+    assert costs(FedMVP) == 3 * (9_882_624,)
+    assert costs(FedMVP, low_rank_from=None) == 3 * (9_882_624 - terms,)
 
 
 def test_fedclip() -> None:

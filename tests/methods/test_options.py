@@ -1,13 +1,16 @@
 """Options of every method: each is written, read back, and matters; no line per method."""
 
+import json
 from dataclasses import fields
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from setting import CLIENTS, EVERYBODY, STEPS, Setting
+from tiny import CLASSES
 from torch import Tensor
 
 from pfedmma_dist.config.command_line import resolve_method
@@ -42,6 +45,9 @@ def other_values(value: Any, kind: Any) -> list[Any]:
 RESOURCES = ("memory",)
 """Options that decide how a result is computed, and not what it is."""
 
+FILES = {"attributes": json.dumps({name: [f"a {name} and", "legs"] for name in CLASSES})}
+"""Options that name a file, and what is in one."""
+
 OPTIONS = [
     (name, field.name, other)
     for name in METHODS
@@ -54,8 +60,11 @@ OPTIONS = [
     ("name", "option", "other"), [words for words in OPTIONS if words[1] not in RESOURCES]
 )
 def test_option_changes_what_is_trained_sent_or_computed(
-    name: str, option: str, other: Any
+    name: str, option: str, other: Any, tmp_path: Path
 ) -> None:
+    if option in FILES:
+        (tmp_path / "file.json").write_text(FILES[option])
+        other = str(tmp_path / "file.json")
     default, changed = Setting(name, {}), Setting(name, {option: other})
 
     def told(setting: Setting) -> list[tuple]:
@@ -79,7 +88,8 @@ def test_option_changes_what_is_trained_sent_or_computed(
         return places
 
     same = told(default) == told(changed) and torch.equal(computed(default), computed(changed))
-    same = same and default.method.resting(None, 0) == changed.method.resting(None, 0)
+    rests = ([s.method.resting(None, index) for index in (0, 32)] for s in (default, changed))
+    same = same and next(rests) == next(rests)
     starts = (s.method.template(s.layout, 1, s.clip) for s in (default, changed))
     same = same and torch.equal(*starts)
     same = same and torch.equal(default.exchange.shared, changed.exchange.shared)

@@ -12,7 +12,10 @@ from pfedmma_dist.federation.corrections.moon import Moon
 from pfedmma_dist.methods import METHODS
 
 
-@pytest.mark.parametrize("name", ["promptfl", "pfedmma"])  # vectors of classes, and of images
+@pytest.mark.parametrize(
+    "name",
+    ["promptfl", "pfedmma", "ivlp", "fedmvp"],  # vectors of classes, of images, and with prompts
+)
 def test_term_and_its_gradient_equal_a_softmax_written_out(name: str) -> None:
     setting, batch = Setting(name, {}), STEPS[0]
     method, layout = setting.method, setting.layout
@@ -24,8 +27,8 @@ def test_term_and_its_gradient_equal_a_softmax_written_out(name: str) -> None:
     term = correction.term(Start(downloaded, memory, torch.ones(3)), None, setting.text)
 
     def written_out(row: Tensor) -> Tensor:
-        images = setting.features.rows(method.images, (batch.rows.reshape(-1), None))
-        images = images.unflatten(0, batch.rows.shape)
+        read = setting.features.rows(method.images, (batch.rows.reshape(-1), None))
+        images = mapped(read, lambda x: x.unflatten(0, batch.rows.shape))
         z, near, far = (
             method.representation(
                 layout.views(own), method.classes(layout.views(own), None, setting.text), images,
