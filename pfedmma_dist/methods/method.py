@@ -114,10 +114,7 @@ class Method:
         return drawn(self.specs, seed)
 
     def check_names(self, names: Collection[str]) -> None:
-        """Refuse, before any image is encoded, class names of a run that the method cannot serve.
-
-        names: of all class sets.
-        """
+        """Refuse, before an image is encoded, names of any class set that it cannot serve."""
 
     def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
         """Return the row [P + S] that every client starts from: the draws of `specs`, unless a
@@ -207,8 +204,7 @@ class Method:
 
     def pick(self, before: Values, after: Values, places: Values, keys: Sequence[Key]) -> None:
         """Choose what clients send that have trained: `places` [G, *shape], which number of a row
-        is to stand where, is permuted in place; before and after: the rows as handed and as left.
-        """
+        is to stand where, is permuted in place; before, after: the rows as handed and as left."""
 
     def statistics(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return sums [Q] int64 over images [n, D], unit vectors, and labels [n] int64, where
@@ -220,10 +216,8 @@ class Method:
         raise TypeError(f"{type(self).__name__} does not count")
 
     def deal(self, params: dict[str, Tensor], clients: np.ndarray) -> None:
-        """Set, in place, what the numbers of clients [G] alone decide of their parameters.
-
-        Called whenever their rows are taken up, so what is set once is set to the same again.
-        """
+        """Set, in place, what the numbers of clients [G] alone decide of their parameters: to the
+        same, whenever their rows are taken up."""
 
     def begin(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return, by name, private parameters of a client that its own training images [n, D], unit
