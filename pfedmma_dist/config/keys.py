@@ -52,6 +52,11 @@ class DataConfig:
     name: str = "caltech101"
     """Data set; `--list` prints the known names. Where neither this nor a file is given, `train`
     begins with the presets of the embedded world, `glyphs`."""
+    names: list[str] | None = key(None, since=1, heading="Sets")
+    """Data sets of one federation, such as [caltech101,dtd], in place of data.name. Each has as
+    many clients as any other, who tell the classes of their own set apart alone, in training and in
+    scores. `NAME:PATH` reads a set at PATH (from data.root), as in [folder:flowers,folder:pets].
+    data.name is then what reports call them all."""
     root: str = key("data", by_content=True, limit=PATH, never=GLYPHS)
     """Folder that holds the data sets (for `folder`: the image folder itself)."""
     classes: list[str] | None = key(None, never=GLYPHS, refused=True)
