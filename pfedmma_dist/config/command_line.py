@@ -133,7 +133,8 @@ def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: So
         method={key: plain(value) for key, value in vars(tree.method).items()},
     )
     given = origins(type(tree), layers)
-    if config.data.partition is Dealing.natural and NUM_CLIENTS not in given:
+    counted = config.data.partition is Dealing.natural or config.data.base_classes is not None
+    if counted and NUM_CLIENTS not in given:
         config.data.num_clients = None  # 10 is the default of those that deal
     check_names(config.data, given, sources)
     check(config, sources)

@@ -79,6 +79,17 @@ def test_all_trained_classes_are_counted_side_by_side() -> None:
     assert {*columns[~of_first]} == {*range(sizes[0], 6)}
 
 
+def test_each_set_has_as_many_clients_as_its_base_classes_ask_for() -> None:
+    words = ["data.names=[folder:one,folder:two]", "data.base_classes=3", "data.shots=3"]
+    joint = divide(read(words, methods=METHODS, sources=SOURCES), IMAGES)
+    assert joint.client_classes.sizes().tolist() == [2, 2, 2]  # 4 base classes, and 2
+    assert [len(own) for own in joint.domains.values()] == [2, 1]
+    with pytest.raises(ValueError, match="num_clients: 2 clients, and data.base_classes=3 says"):
+        both("data.base_classes=3")
+    with pytest.raises(ValueError, match="data.base_classes: 3, and label_shift has no base class"):
+        both("data.base_classes=3", "data.task=label_shift")
+
+
 def test_attackers_of_each_set_flip_labels_of_its_own() -> None:
     cfg = config()
     cfg.attack = AttackConfig(name=AttackName.label_flip, share=0.5)
@@ -92,7 +103,7 @@ def test_attackers_of_each_set_flip_labels_of_its_own() -> None:
         assert np.array_equal(after, last - before if client in bad else before)
 
 
-def test_another_prompt_or_division_of_a_set_is_other_data() -> None:
+def test_another_division_or_place_of_a_set_is_other_data() -> None:
     def told(*words: str, images: list = IMAGES) -> dict:
         task = divide(config(*words), images)
         known = np.zeros((len(task.images), 2), np.int64)
