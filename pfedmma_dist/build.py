@@ -77,7 +77,7 @@ def assemble(cfg: Config, world: World) -> Federation:
 
     def built() -> Federation:
         name, options = resolve_method(cfg.method, METHODS)
-        num_classes = len(task.class_sets[task.train_classes].names)  # of one data set
+        num_classes = len(task.class_sets[task.train_classes].names)  # who asks has one data set
         num_images = int(task.train.sizes().max())
         method = METHODS[name].build(options, clip.dims, num_classes, num_images)
         federation = Federation(cfg, task, method, clip, world)

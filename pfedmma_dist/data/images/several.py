@@ -70,6 +70,17 @@ class Stores:
         parts = ((n, np.flatnonzero(of_each == n)) for n in np.unique(of_each).tolist())
         return [(n, places, rows[places] - self._begin(n)) for n, places in parts]
 
+    def apart(self, images: Images) -> list[Images]:
+        """Return the images, of this store, by data set; classes keep their numbers among all."""
+        found = []
+        for which, store in enumerate(self.stores):
+            begin, end = self._begin(which), int(self.ends[which])
+            parts = (images.train, images.test, images.val)
+            rows = [own[(own >= begin) & (own < end)] - begin for own in parts]
+            labels = images.labels[begin:end]
+            found.append(Images(store, labels, images.class_names, *rows[:2], val=rows[2]))
+        return found
+
     def _begin(self, which: int) -> int:
         return int(self.ends[which - 1]) if which else 0
 
@@ -101,3 +112,8 @@ def joined_images(names: Sequence[str], sets: Sequence[Images]) -> Images:
         content=np.concatenate([own.content for own in sets]) if known else None,
         val=rows("val"),
     )
+
+
+def by_set(images: Images) -> list[Images]:
+    """Return the images of each data set, of which there may be one."""
+    return images.store.apart(images) if isinstance(images.store, Stores) else [images]

@@ -55,7 +55,7 @@ class Scope:
 
     def rows_of(self, client: int) -> np.ndarray:
         """Return the rows that this client is scored on, ascending."""
-        return self.rows_of_all(np.array([client]))
+        return self.rows_of_all(np.array([client])) if self.common else self.rows.rows(client)
 
     def rows_of_all(self, clients: np.ndarray) -> np.ndarray:
         """Return the rows that any of these clients is scored on; those that they share once."""

@@ -8,7 +8,7 @@ import pytest
 
 from pfedmma_dist.data.images.arrays import Arrays
 from pfedmma_dist.data.images.images import Images, Scaling
-from pfedmma_dist.data.images.several import joined_images
+from pfedmma_dist.data.images.several import by_set, joined_images
 
 
 def made(name: str, count: int, names: tuple[str, ...]) -> Images:
@@ -25,6 +25,15 @@ def test_rows_and_labels_of_a_set_stand_behind_those_before_it() -> None:
     assert images.class_names == ("cat", "dog", "cat", "eel", "fox")
     assert images.labels.tolist() == [0, 1, 0, 1, 0, 2, 3, 4, 2]
     assert (images.train.tolist(), images.test.tolist()) == ([0, 1, 2, 5, 6], [3, 4, 7, 8])
+
+
+def test_images_of_each_set_can_be_had_again() -> None:
+    for own, found in zip(SETS, by_set(joined_images(["one", "two"], SETS)), strict=True):
+        assert found.store is own.store
+        assert np.array_equal(found.train, own.train) and np.array_equal(found.test, own.test)
+        names = [found.class_names[label] for label in found.labels]
+        assert names == [own.class_names[label] for label in own.labels]
+    assert by_set(SETS[0]) == SETS[:1]
 
 
 def test_row_is_opened_named_and_digested_as_in_its_own_store_in_any_order() -> None:
