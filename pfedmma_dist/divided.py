@@ -28,6 +28,11 @@ def divide(cfg: Config, images: Sequence[Images]) -> Task:
     sets = sets_of(cfg.data)
     experiment, wholes = TASKS[cfg.data.task], []
     for own, of in zip(sets, images, strict=True):
+        if not len(of.train):
+            raise ValueError(
+                f"data.name: {own.name} has no training image in {of.place}, and clients train; "
+                "train on another set, and score that run on this one by `evaluate`"
+            )
         wholes.append(controlled(experiment(of, own, cfg.seed), cfg.control, cfg.seed))
     ends = np.cumsum([whole.num_clients for whole in wholes])
     bad, tasks = attackers_of(cfg, int(ends[-1])), []

@@ -15,7 +15,7 @@ from pfedmma_dist.config.keys import DataConfig, Statistics
 from pfedmma_dist.config.several import sections
 from pfedmma_dist.data.glyphs.store import glyph_images
 from pfedmma_dist.data.images.images import Images
-from pfedmma_dist.data.sets import coop
+from pfedmma_dist.data.sets import coop, imagenet_kinds
 from pfedmma_dist.data.sets.cifar import cifar10, cifar100
 from pfedmma_dist.data.sets.domains import (
     domainnet,
@@ -39,6 +39,7 @@ SOURCES: dict[str, Source] = {
     "folder": folder,
     "glyphs": glyph_images,
     "imagenet": imagenet,
+    **{name: imagenet_kinds.reader(name) for name in imagenet_kinds.KINDS},
     "office_caltech10": office_caltech10,
     "office_home": office_home,
     "pacs": pacs,
