@@ -93,7 +93,8 @@ def check_names(data: Any, given: Mapping[str, Layer], sources: Collection[str])
     if NAME in given and data.name != title:
         raise ValueError(
             f"{NAME}: {quoted(data.name)}{place(given[NAME])} and {NAMES}: "
-            f"[{', '.join(data.names)}]{place(given[NAMES])} both say what to read; leave one out"
+            f"[{', '.join(data.names)}]{place(given[NAMES])} both say what to read; set "
+            f"{NAMES}=null to read the one set, or leave {NAME} out"
         )
     for key in ONE_SET:
         if getattr(data, key) is not None:

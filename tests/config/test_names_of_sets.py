@@ -62,6 +62,16 @@ def test_clients_that_cannot_be_shared_out_are_refused() -> None:
         sets_of(config(BOTH, "data.num_clients=9").data)
 
 
+def test_run_of_several_sets_can_be_asked_for_one(tmp_path) -> None:
+    (tmp_path / "config.yaml").write_text(to_yaml(config(BOTH)))
+    with pytest.raises(
+        ValueError, match="'dtd' and data.names: .* in .*config.yaml.*=null to read"
+    ):
+        config(str(tmp_path / "config.yaml"), "data.name=dtd")
+    other = config(str(tmp_path / "config.yaml"), "data.name=dtd", "data.names=null")
+    assert (other.data.name, other.data.names) == ("dtd", None)
+
+
 def test_list_is_a_data_set_to_those_who_look_for_one() -> None:
     assert with_default([BOTH]) == [BOTH]
     words = ["data.names=[glyphs,dtd]", "data.difficulty=0.1", "data.beta=1"]
