@@ -64,9 +64,7 @@ def test_clients_that_cannot_be_shared_out_are_refused() -> None:
 
 def test_run_of_several_sets_can_be_asked_for_one(tmp_path) -> None:
     (tmp_path / "config.yaml").write_text(to_yaml(config(BOTH)))
-    with pytest.raises(
-        ValueError, match="'dtd' and data.names: .* in .*config.yaml.*=null to read"
-    ):
+    with pytest.raises(ValueError, match="'dtd' and data.names: .*in .*config.yaml.*=null to read"):
         config(str(tmp_path / "config.yaml"), "data.name=dtd")
     other = config(str(tmp_path / "config.yaml"), "data.name=dtd", "data.names=null")
     assert (other.data.name, other.data.names) == ("dtd", None)
