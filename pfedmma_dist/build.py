@@ -23,12 +23,8 @@ from pfedmma_dist.config.private import refuse_idle
 from pfedmma_dist.data.images.images import Images, Scaling, without
 from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
-from pfedmma_dist.data.tasks.control import controlled
-from pfedmma_dist.data.tasks.poisoned import poisoned
-from pfedmma_dist.data.tasks.registry import TASKS
-from pfedmma_dist.data.tasks.sample import thinned
 from pfedmma_dist.data.tasks.task import Task
-from pfedmma_dist.federation.attackers import attackers_of
+from pfedmma_dist.divided import divide, refuse_several
 from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.cohort import check_ranks
 from pfedmma_dist.federation.corrections.registry import corrections_of
@@ -59,29 +55,29 @@ def assemble(cfg: Config, world: World) -> Federation:
     world.entering("reading data")
     folder = Path(cfg.clip.cache_folder).expanduser()
 
-    def listed() -> Images:
+    def listed() -> list[Images]:
         check_ranks(cfg.federation, world.size)
         check(cfg.clip)
         _refuse_misfits(cfg)
         check_folder(cfg.clip)
-        return registry.read(cfg.data, cfg.seed, folder)
+        return [registry.read(own, cfg.seed, folder) for own in registry.sets_of(cfg.data)]
+
+    def told_apart() -> None:
+        for own, of in zip(registry.sets_of(cfg.data), images, strict=True):
+            refuse_alike(cfg.clip.model, of.class_names, own.template, of.place)
 
     images = together(world, listed, ValueError, OSError)
-    apart = (cfg.clip.model, images.class_names, cfg.data.template, images.place)
-    together(world, lambda: refuse_alike(*apart), ValueError)
-    experiment = TASKS[cfg.data.task]
+    together(world, told_apart, ValueError)
 
     def divided() -> Task:
-        whole = controlled(experiment(images, cfg.data, cfg.seed), cfg.control, cfg.seed)
-        whole = poisoned(whole, cfg.attack, attackers_of(cfg, whole.num_clients), cfg.seed)
-        return thinned(whole, cfg.evaluate.base_novel_images, cfg.seed)
+        return divide(cfg, images)
 
     def loaded() -> FrozenCLIP:
         return load(cfg.clip, cfg.seed, world.device)
 
     def built() -> Federation:
         name, options = resolve_method(cfg.method, METHODS)
-        num_classes = len(task.class_sets[task.train_classes].names)
+        num_classes = len(task.class_sets[task.train_classes].names)  # who asks has one data set
         num_images = int(task.train.sizes().max())
         method = METHODS[name].build(
             options, clip.dims, num_classes, num_images, cfg.federation.rounds
@@ -101,7 +97,7 @@ def assemble(cfg: Config, world: World) -> Federation:
     clip = together(world, loaded, ValueError)
     if cfg.data.skip_corrupt:
         world.entering("reading images")
-        images = _without_unreadable(images, world)
+        images = [_without_unreadable(own, world) for own in images]
         task = together(world, divided, ValueError)
     federation = together(world, built, ValueError)
     if not cfg.data.skip_corrupt:
@@ -181,6 +177,7 @@ def _refuse_misfits(cfg: Config) -> None:
     """Refuse options that do not fit the CLIP, and corrections that do not fit the method, before
     data and weights are read; where the sizes of the CLIP come over the network, that waits."""
     refuse_idle(cfg.privacy)
+    refuse_several(cfg)
     if cfg.clip.model.startswith(HUB):
         return
     name, options = resolve_method(cfg.method, METHODS)

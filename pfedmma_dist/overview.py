@@ -37,7 +37,10 @@ def owner_table(images: Images) -> Table:
 
 def client_table(task: Task, clients: ClientTable) -> Table:
     """Count what the clients of a partition hold."""
-    own = {scope.name: scope.rows.sizes() for scope in task.scopes if not scope.common}
+    own: dict[str, np.ndarray] = {}
+    for scope in task.scopes:
+        if not scope.common:  # of several data sets there is one of each
+            own[scope.name] = own.get(scope.name, 0) + scope.rows.sizes()
     table = _table(("of each client", *ENDS))
     table.add_row("training images", *_ends(clients.sizes))
     table.add_row("own test images", *_ends(own[LOCAL]))

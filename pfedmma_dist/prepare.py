@@ -16,12 +16,13 @@ import logging
 import os
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from pfedmma_dist import glance
 from pfedmma_dist.data.download.catalogue import ORIGINS, manual
-from pfedmma_dist.data.sets.registry import SOURCES, read
+from pfedmma_dist.data.sets.registry import SOURCES, read, sets_of
 
 if __name__ == "__main__":  # before imports of seconds
     glance.leave_with(lambda: manual(__doc__, SOURCES))
@@ -88,11 +89,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool = False) -> int:
-    """List and count the images, then decode them or describe their partition."""
+    """List and count the images of each data set, then decode them or describe their partition."""
     if world.size > 1:
         raise TogetherError(f"prepare: {world.size} ranks would do the same work; start one")
     console = configure_logging(world, None)
     limit_threads(cfg.run.threads, world)
+    for own in sets_of(cfg.data):
+        _look_over(replace(cfg, data=own), world, console, download, describe)
+    return 0
+
+
+def _look_over(cfg: Config, world: World, console: Console, download: bool, describe: bool) -> None:
     origin = ORIGINS.get(cfg.data.name)
     with Progress(world, console, 0) as progress:
         images = _listed(cfg, origin, progress.step if download else None)
@@ -114,7 +121,6 @@ def prepare(cfg: Config, world: World, *, download: bool = False, describe: bool
             left = without(images, np.array([row for row, _ in broken], np.int64))
             _account(left)
         _tell(cfg, images, left, broken)
-    return 0
 
 
 def _listed(cfg: Config, origin: Origin | None, steps: Steps | None) -> Images:
@@ -227,7 +233,7 @@ def _describe(cfg: Config, images: Images) -> None:
 
 def _names_data(word: str) -> bool:
     """Say whether a word tells which data set is meant, as a file may, or asks for other words."""
-    return "=" not in word or word.startswith(("data.name=", "data="))
+    return "=" not in word or word.startswith(("data.name=", "data.names=", "data="))
 
 
 def _spelled_out(word: str) -> str:

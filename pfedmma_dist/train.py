@@ -21,6 +21,7 @@ from pfedmma_dist.config.identity import identity, run_folder
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.tuned import untuned
 from pfedmma_dist.data.images.images import Images
+from pfedmma_dist.data.images.several import by_set
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.cadence import cadence
@@ -89,7 +90,8 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
                 log.warning("%s", words)
             for words in forewarned(federation):
                 log.warning("%s", words)
-            _account(federation.task.images)
+            for images in by_set(federation.task.images):
+                _account(images)
         _decide(federation)
         sizes = federation.sizes
         log.info("%d clients with %d to %d training images", len(sizes), sizes.min(), sizes.max())

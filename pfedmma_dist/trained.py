@@ -32,9 +32,9 @@ TRAINED = (
 """Beginnings of the keys that made the state; others may say what it is scored on."""
 
 DEALT = (
-    "data.beta", "data.classes", "data.classes_per_client", "data.compat", "data.division",
-    "data.held_out", "data.layout", "data.nested", "data.partition", "data.shots", "data.task",
-    "data.train_per_class",
+    "data.base_classes", "data.beta", "data.classes", "data.classes_per_client", "data.compat",
+    "data.division", "data.held_out", "data.layout", "data.nested", "data.partition", "data.shots",
+    "data.task", "data.train_per_class",
 )  # fmt: skip
 """Keys that say which client has which images: where they are read, they made the state, too."""
 

@@ -289,7 +289,7 @@ PRESETS = sorted((ROOT / "configs" / "data").glob("*.yaml"))
 def test_what_a_preset_lacks_fits_on_a_screen(
     path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = read_yaml(path)["data"]["name"]
+    name = read_yaml(path)["data"].get("name")  # of several sets the first is told
     if name == "glyphs":
         return  # lacks nothing
     with alone():

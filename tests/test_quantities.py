@@ -138,6 +138,9 @@ def test_columns_and_tags_of_metrics_are_as_ever() -> None:
         "base_mean_percent": "accuracy/base",
         "novel_mean_percent": "accuracy/novel",
         "domain_photo_mean_percent": "domain/photo",
+        "base_in_photo_mean_percent": "domain_base/photo",  # a data set, then
+        "novel_in_photo_mean_percent": "domain_novel/photo",
+        "hm_in_photo_percent": "domain_hm/photo",
         "hm_percent": "accuracy/hm",
         "hm_base_novel_percent": "accuracy/hm_base_novel",
         "client_up_bytes": "cost/client_up_bytes",

@@ -22,6 +22,7 @@ from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerCo
 from pfedmma_dist.data.images.files import Files
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.partitioners.partition import Partition
+from pfedmma_dist.data.tasks.several import joined_tasks
 from pfedmma_dist.data.tasks.task import ClassSet, Scope, Task
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods.method import Method
@@ -92,24 +93,27 @@ class NoiseFeatures(Features):
         if missing:
             pixels = self.pixels.to(self.clip.wide)
             self.tables |= zip(missing, self.clip.freeze(pixels, missing), strict=True)
-        return shaped(kinds, [self.tables[kind][views[0]] for kind in listed(kinds)])
+        rows = views[0] % NUM_IMAGES  # the same in every data set
+        return shaped(kinds, [self.tables[kind][rows] for kind in listed(kinds)])
 
 
-def tiny_task() -> Task:
+def tiny_task(
+    classes: tuple[str, ...] = CLASSES, num_base: int = NUM_BASE, sizes: tuple[int, ...] = SIZES
+) -> Task:
     """Return 6 clients of ragged sizes on 4 base classes, 2 classes novel to all of them."""
-    labels = np.arange(NUM_IMAGES) % len(CLASSES)
+    labels = np.arange(NUM_IMAGES) % len(classes)
     train, test = np.arange(NUM_TRAIN), np.arange(NUM_TRAIN, NUM_IMAGES)
-    dealt = np.split(train[labels[train] < NUM_BASE], np.cumsum(SIZES))[: len(SIZES)]
+    dealt = np.split(train[labels[train] < num_base], np.cumsum(sizes))[: len(sizes)]
     owned = [np.unique(labels[rows]) for rows in dealt]
-    base = test[labels[test] < NUM_BASE]
+    base = test[labels[test] < num_base]
     local = Partition.of([base[np.isin(labels[base], own)] for own in owned])
-    columns = np.arange(len(CLASSES))
+    columns = np.arange(len(classes))
     return Task(
-        images=Images(Files(Path(), ("",) * NUM_IMAGES), labels, CLASSES, train, test),
+        images=Images(Files(Path(), ("",) * NUM_IMAGES), labels, classes, train, test),
         class_sets={
-            "base": ClassSet("base", CLASSES[:NUM_BASE], np.where(columns < NUM_BASE, columns, -1)),
+            "base": ClassSet("base", classes[:num_base], np.where(columns < num_base, columns, -1)),
             "novel": ClassSet(
-                "novel", CLASSES[NUM_BASE:], np.where(columns < NUM_BASE, -1, columns - NUM_BASE)
+                "novel", classes[num_base:], np.where(columns < num_base, -1, columns - num_base)
             ),
         },
         train_classes="base",
@@ -119,9 +123,20 @@ def tiny_task() -> Task:
             Scope("local", "base", local, full=False),
             Scope("own", "base", local, full=False, own_classes=True),
             Scope("base", "base", base, full=True),
-            Scope("novel", "novel", test[labels[test] >= NUM_BASE], full=True),
+            Scope("novel", "novel", test[labels[test] >= num_base], full=True),
         ),
     )
+
+
+def tiny_sets() -> list[Task]:
+    """Return the tiny task, and that of another data set: 3 clients on 3 base classes, one of which
+    has the name of a class of the first, and 2 novel ones."""
+    return [tiny_task(), tiny_task(("gnu", "cat", "hen", "ibex", "jay"), 3, (6, 3, 8))]
+
+
+def joined_sets() -> Task:
+    """Return both as one task."""
+    return joined_tasks(("zoo", "farm"), tiny_sets(), ["a photo of a {}."] * 2)
 
 
 def tiny_config(**federation: object) -> Config:

@@ -20,6 +20,7 @@ from pfedmma_dist.config.keys import Config, Dealing
 from pfedmma_dist.config.limits import COOP, check
 from pfedmma_dist.config.merge import Layer, Word, hint, origins, parsed, place, plain
 from pfedmma_dist.config.presets import find
+from pfedmma_dist.config.several import NAME, NAMES, check_names, read_as
 from pfedmma_dist.config.words import OVERRIDE, file_layer, word_layer
 from pfedmma_dist.reading import FORMAT
 from pfedmma_dist.spelling import quoted, shortened
@@ -70,6 +71,8 @@ def with_default(argv: list[str]) -> list[str]:
     words = [word for word in argv if not word.startswith("-")]
     if not all(OVERRIDE.fullmatch(word) for word in words) or _last_name(words, "data"):
         return argv
+    if any(word.startswith(f"{NAMES}=") for word in words):
+        return argv
     method = EMBEDDED_METHOD.format(_last_name(words, "method") or Config().method["name"])
     return [EMBEDDED_DATA, *([method] if find(method) else []), *argv]
 
@@ -91,13 +94,13 @@ def read(
 def unread(words: Iterable[str], config: Config) -> dict[str, str]:
     """Return key -> words of the keys given by key=value words that the configuration leaves
     unread, and does not refuse."""
-    values = flat(config)
+    each = [{**flat(config), NAME: name} for name in read_as(config.data)]
     given = origins(Config, [word_layer(word) for word in words if OVERRIDE.fullmatch(word)])
     meanings = {key: meaning(key) for key in given}
     return {
         key: f"{key} has no effect: it is read at {told.where} alone"
         for key, told in meanings.items()
-        if not (told.refused or told.is_read(values))
+        if not (told.refused or any(map(told.is_read, each)))
     }
 
 
@@ -129,12 +132,17 @@ def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: So
         **{item.name: getattr(tree, item.name) for item in fields(Config) if item.name != "method"},
         method={key: plain(value) for key, value in vars(tree.method).items()},
     )
-    if config.data.partition is Dealing.natural and NUM_CLIENTS not in origins(type(tree), layers):
+    given = origins(type(tree), layers)
+    counted = config.data.partition is Dealing.natural or config.data.base_classes is not None
+    if counted and NUM_CLIENTS not in given:
         config.data.num_clients = None  # 10 is the default of those that deal
+    check_names(config.data, given, sources)
     check(config, sources)
     refuse_unread(config, "system")
     if config.data.template == COOP:
-        config.data.template = _own_template(config.data.name, sources)
+        own = {name: _own_template(name, sources) for name in read_as(config.data)}
+        if not config.data.names:  # each of several has its own
+            [config.data.template] = own.values()
     for name, value in config.method.items():
         if type(value) is int and abs(value) > LARGEST:
             raise ValueError(f"method.{name}: {value:.3g} is not at most {LARGEST:,}")

@@ -52,6 +52,11 @@ class DataConfig:
     name: str = "caltech101"
     """Data set; `--list` prints the known names. Where neither this nor a file is given, `train`
     begins with the presets of the embedded world, `glyphs`."""
+    names: list[str] | None = key(None, since=1, heading="Sets")
+    """Data sets of one federation, such as [caltech101,dtd], in place of data.name. Each has as
+    many clients as any other, who tell the classes of their own set apart alone, in training and in
+    scores. `NAME:PATH` reads a set at PATH (from data.root), as in [folder:flowers,folder:pets].
+    data.name is then what reports call them all."""
     root: str = key("data", by_content=True, limit=PATH, never=GLYPHS)
     """Folder that holds the data sets (for `folder`: the image folder itself)."""
     classes: list[str] | None = key(None, never=GLYPHS, refused=True)
@@ -80,8 +85,8 @@ class DataConfig:
     `label_shift` divides every class among them, `feature_shift` every class of one domain."""
     num_clients: int | None = key(10, limit=AT_LEAST_1, heading="Clients")
     """Clients of the federation; 10 in base-to-novel, 30 over 6 domains in feature shift, 100 in
-    label shift (pFedMMA, section 5.1). null means as many as the images come with, and is what
-    partition=natural begins with."""
+    label shift (pFedMMA, section 5.1). null means as many as the images come with, or base_classes
+    asks for, and is what partition=natural and base_classes begin with."""
     partition: Dealing = key(Dealing.dirichlet, only=SHIFTS, refused=True)
     """How label_shift deals all images and feature_shift those of each domain: `dirichlet` divides
     every class by Dir(beta); `pachinko` has clients prefer superclasses by Dir(beta); `classes`
@@ -116,6 +121,9 @@ class DataConfig:
     division: Division = key(Division.published, only=NOVEL)
     """How base classes are dealt, `published` (seed 2023, remainder to the
     last client) or `balanced` (sizes differ by one at most)."""
+    base_classes: int | None = key(None, limit=AT_LEAST_1, since=1, only=NOVEL, refused=True)
+    """Base classes of a client at most; num_clients is null then, and each data set has as many
+    clients as that takes (FedTPG: 20)."""
     validation: float = key(0.0, limit=SHARE, since=1, heading="Validation")
     """Share of each client's training images that is held apart to choose a round by; 0 is none.
     Every class keeps one. Sets with validation images of their own (CoOp's `val` lists, a list's

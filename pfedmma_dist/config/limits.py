@@ -57,7 +57,7 @@ def check(config: Any, sources: Collection[str]) -> None:
     enforce(config)
     if config.evaluate.select is Select.best_val:
         _refuse_blind_choice(config)
-    if config.data.name not in sources:
+    if config.data.names is None and config.data.name not in sources:
         known = ", ".join(sorted(sources))
         raise ValueError(
             f"data.name: {quoted(config.data.name)} is unknown{hint(config.data.name, sources)}; "

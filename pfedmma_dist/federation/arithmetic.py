@@ -31,22 +31,24 @@ class Arithmetic:
     per_step: float  # of every step, such as the class side
     per_image: float  # of every image of a step, besides
 
-    def of_round(self, federation: "Federation") -> np.ndarray:
-        """Return those of a round of each client [K]; of one that counts, in its first alone."""
-        sizes, plan = federation.sizes, federation.cfg.federation
+    def of_round(self, federation: "Federation", clients: np.ndarray) -> np.ndarray:
+        """Return those of a round of each of these clients [n]; of one that counts, in its first
+        alone."""
+        sizes, plan = federation.sizes[clients], federation.cfg.federation
         if federation.method.counts:
             return self.per_step + sizes * self.per_image
         per_epoch = steps_per_epoch(sizes, plan)
         images = np.minimum(sizes, per_epoch * plan.batch_size) * plan.local_epochs
-        return federation.steps * self.per_step + images * self.per_image
+        return federation.steps[clients] * self.per_step + images * self.per_image
 
 
-def operations_of(federation: "Federation") -> Arithmetic:
-    """Count a step of one image and one of two, which every matrix product is linear in."""
+def operations_of(federation: "Federation", client: np.ndarray) -> Arithmetic:
+    """Count a client's [1] step of one image and one of two, which every matrix product is linear
+    in: the same for all clients of its data set."""
     if not federation.layout.num_trained and not federation.method.counts:
         return Arithmetic(0.0, 0.0)
     # The first fills what is computed once of class texts.
-    _, one, two = (_flops(federation, num_images) for num_images in (1, 1, 2))
+    _, one, two = (_flops(federation, client, num_images) for num_images in (1, 1, 2))
     return Arithmetic(2 * one - two, two - one)
 
 
@@ -64,10 +66,9 @@ class NoImages(Features):
         return shaped(kinds, [x.to(clip.device, clip.text.dtype) for x in found])
 
 
-def _flops(federation: "Federation", num_images: int) -> int:
-    """Return the operations of one client's first step, or of what it counts of its images."""
+def _flops(federation: "Federation", client: np.ndarray, num_images: int) -> int:
+    """Return the operations of a client's [1] first step, or of what it counts of its images."""
     method, layout, clip = federation.method, federation.layout, federation.clip
-    client = federation.seen[:1]
     rows = np.repeat(federation.task.train.rows(int(client[0]))[:1], num_images)
     if method.counts:
         images = torch.nn.functional.normalize(torch.ones(num_images, clip.dims.embed_dim), dim=1)
@@ -75,9 +76,9 @@ def _flops(federation: "Federation", num_images: int) -> int:
             if layout.num_shared:
                 method.statistics(images, torch.from_numpy(federation.label_of(rows)))
         return counter.get_total_flops()
-    usual = federation.trainer
+    usual, text = federation.trainer, federation.text_of(client)
     trainer = LocalTrainer(
-        method, layout, usual.text, NoImages(clip), usual.label_of, usual.optim, usual.corrections,
+        method, layout, text, NoImages(clip), usual.label_of, usual.optim, usual.corrections,
         usual.columns_of,
     )  # fmt: skip
     download = federation.exchange.download(client, training=True)
@@ -90,7 +91,7 @@ def _flops(federation: "Federation", num_images: int) -> int:
         np.ones(1, bool), (Key(federation.cfg.seed, 0, int(client[0]), 0),),
     )  # fmt: skip
     with torch.no_grad():
-        prepared = method.prepare(download.extra, federation.train_text)
+        prepared = method.prepare(download.extra, text)
     with torch.enable_grad(), FlopCounterMode(display=False) as counter:
         trainer.train(theta, memory[None].to(clip.device), prepared, [batch])
     return counter.get_total_flops()

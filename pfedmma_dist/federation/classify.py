@@ -156,7 +156,8 @@ class Count:
             begin = int(_places(wanted, self._rows[: len(wanted)]).max())
             lengths = np.array(list(map(len, wanted)))
             asked = [one for one in pairs.values() if one.columns is not None]
-            for hits, *found in brought(self._answers(name, wanted, begin, asked)):
+            answers = self._answers(name, wanted, begin, asked) if lengths.any() else ()
+            for hits, *found in brought(answers):
                 told = iter(found)
                 for place, one in pairs.items():
                     among_own = None if one.columns is None else next(told)

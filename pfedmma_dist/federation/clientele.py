@@ -108,7 +108,8 @@ class Clientele:
         return [
             cohort
             for shard, own in zip(self.hosted, self.by_shard(clients, self.hosted), strict=True)
-            for cohort in cut_cohorts(shard, own, self.steps, size)
+            for alike in self.task.by_set(own)  # who tells the same classes apart
+            for cohort in cut_cohorts(shard, alike, self.steps, size)
         ]
 
     def by_shard(self, clients: np.ndarray, shards: list[int]) -> list[np.ndarray]:

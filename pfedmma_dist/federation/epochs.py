@@ -34,8 +34,10 @@ def train_epochs(
     """Return what so many epochs of these clients leave behind. What they hold stays as it is."""
     cfg, task, method = federation.cfg, federation.task, federation.method
     theta, extra = held
+    text = federation.text_of(clients)
+    trainer = trainer.telling_apart(text)
     with torch.no_grad():
-        prepared = method.prepare(extra, federation.train_text)
+        prepared = method.prepare(extra, text)
     plan = replace(cfg.federation, local_epochs=epochs)
     rows = [task.train.rows(client) for client in clients]
     known, view = federation.clients.have_trained(clients), first_view(cfg.data.views)

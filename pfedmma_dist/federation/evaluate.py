@@ -95,7 +95,7 @@ def score(
         shown(count)
 
     due = sum(classifier.num_images(group, before) for group in left)
-    with sitting.bar(f"scores on {', '.join(names)}: images", due) as shown:
+    with sitting.bar(f"scores on {', '.join(dict.fromkeys(names))}: images", due) as shown:
         work = _Work(classifier, start, left, now, advance)
         while True:
             world.entering("scoring")
@@ -109,10 +109,13 @@ def score(
             if is_whole or stop:
                 break
             sitting.keep()
-    right, of = table[:, 2:].view(len(table), len(names), 2).double().unbind(dim=2)
-    percent = (100 * right / of).numpy()  # 0 / 0 is nan: no image
+    counts = table[:, 2:].view(len(table), len(names), 2).double()
+    percent = {}
+    for name in dict.fromkeys(names):  # of several data sets, of which a client knows one
+        own = counts[:, [place for place, other in enumerate(names) if other == name]].sum(dim=1)
+        percent[name] = (100 * own[:, 0] / own[:, 1]).numpy()  # 0 / 0 is nan: no image
     return Scores(
-        percent={name: percent[:, place] for place, name in enumerate(names)} if is_whole else {},
+        percent=percent if is_whole else {},
         num_images=int(total[-3]),
         seconds=time.perf_counter() - began,
         stop=stop,

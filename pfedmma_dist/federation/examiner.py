@@ -53,8 +53,9 @@ class Examiner:
     @property
     def scope_names(self) -> list[str]:
         """Return what clients are scored on, the unseen ones' behind those of own images."""
-        names = [scope.name for scope in self.federation.task.scopes]
-        own = [scope.name for scope in self.federation.task.scopes if not scope.full]
+        scopes = self.federation.task.scopes
+        names = list(dict.fromkeys(scope.name for scope in scopes))
+        own = list(dict.fromkeys(scope.name for scope in scopes if not scope.full))
         apart = [ATTACKERS] * bool(len(self.federation.attackers)) + [*UNSEEN] * self._has_unseen
         return [*own, *apart, *(name for name in names if name not in own)] if apart else names
 
@@ -181,7 +182,7 @@ class Examiner:
         return [scope for scope in self.federation.task.scopes if full or not scope.full]
 
     def _unseen_scope(self, name: str) -> list[Scope]:
-        """Return the own test images as the scope of this name."""
+        """Return the own test images as the scope of this name, of each data set."""
         scopes = self.federation.task.scopes
         return [replace(scope, name=name) for scope in scopes if scope.name == LOCAL]
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.features import Features
-from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.clip.text import ClassText
@@ -33,7 +32,7 @@ from pfedmma_dist.federation.guarded import check_enough, server_of
 from pfedmma_dist.federation.picking import rearranged
 from pfedmma_dist.federation.protection import protection_of, tells
 from pfedmma_dist.federation.sending import send
-from pfedmma_dist.federation.softmax import training_columns
+from pfedmma_dist.federation.softmax import texts_of, training_columns
 from pfedmma_dist.federation.stages import uplink_of
 from pfedmma_dist.federation.tally import RoundStats, Tally, check_bounded
 from pfedmma_dist.federation.timing import clock_of
@@ -65,10 +64,7 @@ class Federation(Clientele):
         self.method, self.clip = method, clip
         self.on_cohort: Callable[[int], None] = lambda num_clients: None  # told of progress
         self.on_step: Callable[[], None] = lambda: None  # may raise, to leave in the midst of it
-        self.texts = {
-            name: class_text(clip, classes.names, cfg.data.template, name == task.train_classes)
-            for name, classes in task.class_sets.items()
-        }
+        self.texts = texts_of(task, clip, cfg.data.template)
         frozen = method.frozen(cfg.seed, clip)
         self.layout = Layout(method.specs, frozen, clip.device)
         template = method.template(self.layout, cfg.seed, clip)
@@ -198,12 +194,16 @@ class Federation(Clientele):
 
     def label_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the columns of the training softmax of image rows."""
-        return self.task.labels(self.task.train_classes, rows)
+        return self.task.trained_columns(rows)
 
     @property
     def train_text(self) -> ClassText:
-        """The classes that training tells apart."""
-        return self.texts[self.task.train_classes]
+        """The classes that training tells apart; of several data sets, those of the first."""
+        return self.text_of(np.zeros(1, np.int64))
+
+    def text_of(self, clients: np.ndarray) -> ClassText:
+        """Return the classes that clients of one data set tell apart in training."""
+        return self.texts[self.task.softmax_of(clients)]
 
     def start(self, clients: np.ndarray, *, training: bool) -> tuple[Tensor, Any]:
         """Return the rows theta [G, P + S] that clients train, or are scored with, after a

@@ -105,6 +105,7 @@ def workload(federation: "Federation", num_rounds: int, scopes: list[Scope]) -> 
     elif alike:
         dealt = np.array(federation.method.dealt)[alike[0] % len(federation.method.dealt)]
         alike = [alike[0][dealt == each] for each in np.unique(dealt)]
+    alike = [own for some in alike for own in federation.task.by_set(some)]
     some = own[np.linspace(0, len(own) - 1, min(len(own), ASKED)).astype(int)]
     images = [classifier.num_images(Group(np.array([client]))) for client in some]
     each = float(np.mean(images)) if images else 0.0
@@ -124,8 +125,8 @@ def _speed(federation: "Federation", classifier: Classifier) -> Speed:
 
     def timed(batch_size: int) -> Speed:
         """Return the speed of the first two batches of this size."""
-        small, seen = replace(classifier, batch_size=batch_size), []
-        work = Count(small, Group(client), held, small.fresh(1)).run(seen.append)
+        small, seen, group = replace(classifier, batch_size=batch_size), [], Group(client)
+        work = Count(small, group, held, small.fresh(1)).run(seen.append)
         marks = [time.perf_counter()]
         for _ in range(2):
             next(work, None)
@@ -134,7 +135,8 @@ def _speed(federation: "Federation", classifier: Classifier) -> Speed:
         if len(seen) < 2 or not seen[1]:
             return Speed(0.0, first / max(sum(seen), 1))
         image = second / seen[1]
-        return Speed(len(small.streams) * max(first - seen[0] * image, 0.0), image)
+        asked = sum(bool(len(small.wanted(n, group)[0])) for n in range(len(small.streams)))
+        return Speed(asked * max(first - seen[0] * image, 0.0), image)
 
     timed(FIRST_LOOK)  # the first pass of anything is slow
     found = timed(FIRST_LOOK)

@@ -18,14 +18,21 @@ PARTICIPANTS = "participants"
 def sample_of(federation: "Federation") -> Sample | None:
     """Return who is scored and on what; None where everybody is, on everything."""
     rule, num_clients = federation.cfg.evaluate.clients, len(federation.seen)
-    images = {
-        scope.name: (len(scope.rows), scope.num_all)
-        for scope in federation.task.scopes
-        if scope.num_all is not None
-    }
+    images: dict[str, tuple[int, int]] = {}
+    of_client: dict[str, np.ndarray] = {}
+    sampled = {scope.name for scope in federation.task.scopes if scope.num_all is not None}
+    for scope in federation.task.scopes:
+        if scope.name in sampled:  # of several data sets there is one of each
+            count, total = images.get(scope.name, (0, 0))
+            own = len(scope.rows)
+            images[scope.name] = (count + own, total + (scope.num_all or own))
+            of_each = of_client.setdefault(scope.name, np.zeros(federation.task.num_clients, int))
+            of_each[slice(None) if scope.clients is None else scope.clients] = own
     if _scores_all(federation, num_clients):
         rule = "all"
-    return None if rule == "all" and not images else Sample(rule, num_clients, images)
+    if rule == "all" and not images:
+        return None
+    return Sample(rule, num_clients, images, of_client)
 
 
 def those_to_score(federation: "Federation") -> np.ndarray:
@@ -53,10 +60,10 @@ def groups(
     here = _ordered(federation, here)
     trained = federation.clients.have_trained(here)
     if uniform:
-        return [Group(here, alike=True)] if len(here) else []
+        return _alike(federation, here)
     fresh = here[~trained] if downloaded else here[:0]
     dealt = np.array(federation.method.dealt)[fresh % len(federation.method.dealt)]
-    alike = [fresh[dealt == each] for each in np.unique(dealt)]
+    alike = [own for d in np.unique(dealt) for own in federation.task.by_set(fresh[dealt == d])]
     alike = [clients for clients in alike if len(clients) > 1]
     alone = here[~np.isin(here, np.concatenate([here[:0], *alike]))]
     cohorts = [cohort.clients for cohort in federation.cohorts(alone)]
@@ -64,9 +71,16 @@ def groups(
 
 
 def together(federation: "Federation", clients: np.ndarray) -> list[Group]:
-    """Return the one group of those of these clients to score that are hosted here, if any is."""
-    here = _ordered(federation, _hosted(federation, _drawn(federation, clients)))
-    return [Group(here, alike=True)] if len(here) else []
+    """Return those of these clients to score that are hosted here as one group, or one of each data
+    set."""
+    return _alike(
+        federation, _ordered(federation, _hosted(federation, _drawn(federation, clients)))
+    )
+
+
+def _alike(federation: "Federation", here: np.ndarray) -> list[Group]:
+    """Return clients that all hold the same numbers, together where they are scored on the same."""
+    return [Group(own, alike=True) for own in federation.task.by_set(here) if len(own)]
 
 
 def _drawn(federation: "Federation", clients: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.kinds import mapped
+from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.federation.views import first_view
 from pfedmma_dist.quantities.scores import LOCAL
 from pfedmma_dist.quantities.student import NORMAL, t_quantile
@@ -51,11 +52,10 @@ def attack(federation: "Federation", num_rounds: int) -> Attack:
     """Return how well membership is guessed after so many rounds; needs no other rank, and all
     clients of the federation hosted here."""
     task, trained = federation.task, federation.trained(num_rounds)
-    local = next(scope for scope in task.scopes if scope.name == LOCAL)
     view = first_view(federation.cfg.data.views)
     never = np.intersect1d(federation.unseen, federation.scored)
     own = {client: task.train.rows(client) for client in np.union1d(trained, never)}
-    test = {client: local.rows_of(client) for client in trained}
+    test = {client: task.scope_of(LOCAL, client).rows_of(client) for client in trained}
     falls = _fall(federation, federation.sources.train, own, view)
     others = _fall(federation, federation.sources.test, test, 0)
     pairs = [
@@ -102,30 +102,38 @@ def _fall(
     federation: "Federation", features: Features, rows: dict[int, np.ndarray], view: int
 ) -> dict[int, np.ndarray]:
     """Return by how much the loss on each client's image rows has fallen."""
-    unique = np.unique(np.concatenate([np.zeros(0, np.int64), *rows.values()]))
     template = federation.method.template(federation.layout, federation.cfg.seed, federation.clip)
     template = template.to(federation.clip.device)
     download = federation.exchange.download(np.zeros(1, np.int64), training=False)
     private = template[None, : federation.layout.num_private]
     now = torch.cat([private, download.shared.to(template.device)], dim=1)
-    before, after = (
-        _losses(federation, theta, download.extra, features, unique, view)
-        for theta in (template[None], now)
-    )
-    return {client: (before - after)[np.searchsorted(unique, own)] for client, own in rows.items()}
+    falls = {}
+    for some in federation.task.by_set(np.array([*rows], np.int64)):
+        own = {client: rows[client] for client in some.tolist()}
+        text = federation.text_of(some) if own else federation.train_text
+        unique = np.unique(np.concatenate([np.zeros(0, np.int64), *own.values()]))
+        before, after = (
+            _losses(federation, text, theta, download.extra, features, unique, view)
+            for theta in (template[None], now)
+        )
+        falls |= {
+            client: (before - after)[np.searchsorted(unique, of)] for client, of in own.items()
+        }
+    return falls
 
 
 @torch.no_grad()
 def _losses(
     federation: "Federation",
+    text: ClassText,
     theta: Tensor,  # [1, P + S]
     extra: Any,
     features: Features,
     rows: np.ndarray,  # [n]
     view: int,
 ) -> np.ndarray:
-    """Return the cross-entropy [n] float64 of image rows among the classes of training."""
-    method, text = federation.method, federation.train_text
+    """Return the cross-entropy [n] float64 of image rows among these classes of training."""
+    method = federation.method
     params, prepared = federation.layout.views(theta), method.prepare(extra, text)
     classes, found = method.classes(params, prepared, text), [np.zeros(0)]
     for begin in range(0, len(rows), CHUNK):

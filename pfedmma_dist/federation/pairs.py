@@ -36,7 +36,7 @@ class Pairs:
         alike, own = len(wanted) < len(clients), scope.own_classes
         rows = [scope.rows_of_all(each) for each in ([clients] if alike else clients[:, None])]
         # of a common test set clients that are alike all have the same right
-        common = np.full(len(rows), len(scope.rows)) if scope.common else None
+        common = np.array([*map(len, rows)], np.int64) if scope.common else None
         sizes = scope.rows.sizes(clients) if common is None else common
         who = np.repeat(np.arange(len(sizes)), sizes)
         found = np.concatenate(list(map(np.searchsorted, wanted, rows)))

@@ -29,10 +29,10 @@ def swapped(federation: Federation) -> np.ndarray:
     besides, such as others' prompts, goes with its numbers, and so does what
     `evaluate.finetune_epochs` makes of them.
     """
-    [local] = [scope for scope in federation.task.scopes if scope.name == LOCAL]
+    local = {client: federation.task.scope_of(LOCAL, client) for client in federation.seen.tolist()}
     of_each = [
-        Scope(str(client), local.class_set, local.rows_of(int(client)), full=False)
-        for client in federation.seen
+        Scope(str(client), own.class_set, own.rows_of(client), full=False)
+        for client, own in local.items()
     ]
     found = _scored(federation, Examiner(federation).start, of_each)
     return np.stack([found.percent[scope.name][federation.seen] for scope in of_each], axis=1)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
@@ -104,23 +103,21 @@ def choose(federation: Federation, choice: Choice) -> None:
 def _counted(federation: Federation, client: int, grids: list[Grid]) -> Tensor:
     """Return the accuracy of a client in UNITS at each point of the grids, then how many validation
     images it has, then whether it has any: [points + 2] int64."""
-    [scope] = [one for one in federation.task.scopes if one.name == VAL]
-    rows = scope.rows_of(client)
+    rows = federation.task.scope_of(VAL, client).rows_of(client)
     if not len(rows):
         num_points = sum(math.prod(map(len, grid.values())) for grid in grids)
         return torch.zeros(num_points + 2, dtype=torch.int64)
-    right = _right(federation, Examiner(federation).start(np.array([client])), rows, grids)
+    right = _right(federation, np.array([client]), rows, grids)
     return torch.cat([right * UNITS // len(rows), torch.tensor([len(rows), 1])])
 
 
 @torch.no_grad()
 def _right(
-    federation: Federation, held: tuple[Tensor, Any], rows: np.ndarray, grids: list[Grid]
+    federation: Federation, client: np.ndarray, rows: np.ndarray, grids: list[Grid]
 ) -> Tensor:
-    """Return how many images of these rows a client has right at each point [points] int64; held:
-    the row [1, P + S] that it is scored with, and what else it was handed."""
-    method, text = federation.method, federation.train_text
-    theta, extra = held
+    """Return how many images of these rows a client [1] has right at each point [points] int64."""
+    method, text = federation.method, federation.text_of(client)
+    theta, extra = Examiner(federation).start(client)
     params, found = federation.layout.views(theta), []
     classes = method.classes(params, method.prepare(extra, text), text)
     size = federation.cfg.evaluate.batch_size

@@ -35,9 +35,11 @@ class Clock:
         refuse(federation)
         cfg, num_clients = self.cfg, federation.task.num_clients
         self.profiles = _profiles(federation, num_clients)
-        given = cfg.flops_per_image
-        arithmetic = operations_of(federation) if given is None else Arithmetic(0.0, given)
-        self.flops = arithmetic.of_round(federation)  # [K]
+        given, self.flops = cfg.flops_per_image, np.empty(num_clients)
+        for own in federation.task.by_set(np.arange(num_clients)):
+            some = np.append(own[np.isin(own, federation.seen)], own)[:1]  # who trains, if any does
+            found = operations_of(federation, some) if given is None else Arithmetic(0.0, given)
+            self.flops[own] = found.of_round(federation, own)
         self.laps: list[Lap] = []
         self._next = self._from_now_on()
 

@@ -1,6 +1,7 @@
 """Local training: epochs of steps, the clients of a cohort in lockstep on rows theta [G, P + S]."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -76,6 +77,12 @@ class LocalTrainer:
             self.method, self.layout, self.text, self.features, self.label_of, self.optim,
             corrections, self.columns_of, self.on_step,
         )  # fmt: skip
+
+    def telling_apart(self, text: ClassText) -> "LocalTrainer":
+        """Return the same with other classes, those of the clients' data set."""
+        other = copy(self)
+        other.text = text
+        return other
 
     @property
     def num_memory(self) -> int:

@@ -19,6 +19,8 @@ class Sample:
     num_clients: int  # that train at all: whom a number of clients is drawn from
     images: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Scope -> images scored, of how many, where they are a sample."""
+    of_client: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """The same scope -> images that each client is scored on [K]."""
 
     def facts(self, scores: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Return what result.json says of scores: scope -> [K] percent, nan where not scored."""

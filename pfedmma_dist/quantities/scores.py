@@ -10,7 +10,7 @@ import numpy as np
 
 from pfedmma_dist.quantities.attacked import ATTACKED, ATTACKERS, BACKDOOR
 from pfedmma_dist.quantities.fairness import ascending, deviation, gini, jain, worst_decile
-from pfedmma_dist.quantities.quantity import Place, Quantity, Source
+from pfedmma_dist.quantities.quantity import Place, Quantity, Source, heading
 
 LOCAL = "local"
 """The scope of a client's own test images, which every task has."""
@@ -27,6 +27,10 @@ the shared part at rest, and after as many with all of it trained."""
 
 DOMAIN = "domain_"
 """Beginning of a domain's keys."""
+
+IN = "_in_"
+"""Between a scope, or what combines some, and a domain: what is known of data sets alone, whose
+classes are their own."""
 
 NAMED = (LOCAL, OWN, VAL, *UNSEEN, ATTACKERS, BACKDOOR)
 """Scopes that have entries of their own."""
@@ -53,6 +57,11 @@ def harmonic_mean(values: Iterable[float]) -> float:
 def harmonic_mean_of_means(*scopes: np.ndarray) -> float:
     """Return the harmonic mean of the scopes' means, not the mean of clients' harmonic means."""
     return harmonic_mean(map(mean, scopes))
+
+
+def harmonic_mean_in_domain(*scopes: np.ndarray) -> float:
+    """Return the harmonic mean of the scopes' means over a domain's clients."""
+    return harmonic_mean(map(mean_in_domain, scopes))
 
 
 LOCAL_MEAN = Quantity(
@@ -152,6 +161,22 @@ DOMAIN_MEAN = Quantity(
     column=f"{DOMAIN}{{name}}_mean_percent", tag="domain/{name}", terminal="{name}",
     places=Place.TABLES | Place.STATUS, is_ranked=True,
 )  # fmt: skip
+DOMAIN_SCOPES = tuple(
+    Quantity(
+        each="domain", key=f"{scope}{IN}{{name}}_mean", unit="percent",
+        heading=f"{{Name}}, {heading(scope)}", of=(scope,), make=mean_in_domain,
+        meaning=f"{heading(scope)}, mean over the clients of {{name}}, among classes of its own",
+        column=f"{scope}{IN}{{name}}_mean_percent", tag=f"domain_{scope}/{{name}}",
+        terminal=heading(scope), is_ranked=True,
+    )
+    for scope in ("base", "novel")
+)  # fmt: skip
+DOMAIN_HM = Quantity(
+    each="domain", key=f"hm{IN}{{name}}", unit="percent", heading="{Name}, HM",
+    of=(LOCAL, "base", "novel"), make=harmonic_mean_in_domain,
+    meaning="harmonic mean of Local, Base and Novel of {name}",
+    column=f"hm{IN}{{name}}_percent", tag="domain_hm/{name}", terminal="HM", is_ranked=True,
+)  # fmt: skip
 HM = Quantity(
     key="hm", unit="percent", heading="HM", of=(LOCAL, "base", "novel"),
     make=harmonic_mean_of_means,
@@ -188,6 +213,8 @@ SCORES: tuple[Quantity, ...] = (
     SCOPE_WORST_DECILE,
     SCOPE_DEVIATION,
     DOMAIN_MEAN,
+    *DOMAIN_SCOPES,
+    DOMAIN_HM,
     HM,
     HM_BASE_NOVEL,
 )
@@ -226,8 +253,11 @@ def scores_beside(keys: Iterable[str]) -> list[Quantity]:
     own = {entry.key for entry in SCORES if not entry.each}
     end = SCOPE_MEAN.key.removeprefix("{name}")
     means = [key.removesuffix(end) for key in keys if key.endswith(end) and key not in own]
+    of_scopes = [name for name in means if not name.startswith(DOMAIN)]
+    within = [name.partition(IN)[2] for name in of_scopes if IN in name]
     domains = [name.removeprefix(DOMAIN) for name in means if name.startswith(DOMAIN)]
-    scopes = [name for name in means if not name.startswith(DOMAIN)]
+    domains = list(dict.fromkeys([*domains, *within]))
+    scopes = [name for name in of_scopes if IN not in name]
     # What is made from own scores alone may be there without their mean in recorded results.
     return scores([*NAMED, *scopes], domains)
 

@@ -18,7 +18,7 @@ FRACTION = "federation.fraction"
 BETA = "data.beta"
 MODEL = "clip.model"
 
-TOLD_OTHERWISE = ("seed", "data.name", "data.root", "data.task")
+TOLD_OTHERWISE = ("seed", "data.name", "data.names", "data.root", "data.task")
 """Keys that never name a line: a mean is over seeds, and a data set has columns of its own."""
 
 

@@ -114,9 +114,9 @@ class Report:
         for scope in self.scopes:
             values = scores.get(scope, np.full(num_clients, np.nan))
             table[f"{scope}_percent"] = ["" if np.isnan(v) else f"{v:.8g}" for v in values]
-        for scope, (count, _) in self.sample.images.items() if self.sample else ():
-            is_scored = (cell != "" for cell in table[f"{scope}_percent"])
-            table[f"{scope}_images"] = [count if there else "" for there in is_scored]
+        for scope, counts in self.sample.of_client.items() if self.sample else ():
+            cells = zip(counts.tolist(), table[f"{scope}_percent"], strict=True)
+            table[f"{scope}_images"] = [count if cell else "" for count, cell in cells]
         rows = zip(*table.values(), strict=True)
         lines = [csv_line(table), *(csv_line(map(str, row)) for row in rows)]
         write_text_atomically(self.folder.clients, "".join(lines))

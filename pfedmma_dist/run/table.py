@@ -47,7 +47,7 @@ def final_table(title: str, results: Sequence[MethodResult], *, domains: bool = 
 
     domains: give each domain a column, where there are any.
     """
-    shown = _shown(key for row in results for key in row.scores)
+    shown = [q for q in _shown(key for row in results for key in row.scores) if not _is_apart(q)]
     if not domains:
         shown = [quantity for quantity in shown if not quantity.domain]
     crowded = any(quantity.domain for quantity in shown)
@@ -70,6 +70,22 @@ def final_table(title: str, results: Sequence[MethodResult], *, domains: bool = 
     return table
 
 
+def set_table(results: Sequence[MethodResult]) -> Table:
+    """Return the accuracies with a row per data set and method and a column per scope."""
+    shown = _shown(key for row in results for key in row.scores)
+    own = {q.domain: [one for one in shown if one.domain == q.domain] for q in shown if q.domain}
+    heads = [one.terminal for one in shown if _is_apart(one)]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Data set", max_width=40)
+    table.add_column("Method")
+    for head in dict.fromkeys([LOCAL_MEAN.terminal, *heads]):
+        table.add_column(head, justify="right")
+    for name, quantities in own.items():
+        for row in results:
+            table.add_row(Text(label(name)), Text(row.name), *(_score(row, q) for q in quantities))
+    return table
+
+
 def domain_table(results: Sequence[MethodResult]) -> Table:
     """Return the accuracies with a row per domain and a column per method."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
@@ -87,6 +103,9 @@ def show(title: str, results: Sequence[MethodResult]) -> None:
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     table = final_table(title, results)
     narrow = final_table(title, results, domains=False)
+    if any(map(_is_apart, _shown(key for row in results for key in row.scores))):
+        console.print(narrow, "", set_table(results), sep="\n")
+        return
     needed = console.measure(table, options=console.options.update(max_width=10_000)).minimum
     if needed <= console.width or len(table.columns) == len(narrow.columns):
         console.print(table)
@@ -100,6 +119,11 @@ def _shown(keys: Iterable[str]) -> list[Quantity]:
     if any(quantity.domain or len(quantity.of) > 1 for quantity in found):
         found = [quantity for quantity in found if not quantity.is_spare]
     return sorted(found, key=lambda quantity: (quantity.of != (LOCAL,), bool(quantity.domain)))
+
+
+def _is_apart(quantity: Quantity) -> bool:
+    """Say whether it is what a domain that is a data set has beside Local: a table of its own."""
+    return bool(quantity.domain) and quantity.of != (LOCAL,)
 
 
 def _heading(quantity: Quantity) -> str:

@@ -23,6 +23,7 @@ from pfedmma_dist.methods import METHODS
 OTHER = {
     "shots": 2,
     "division": Division.balanced,
+    "base_classes": 2,
     "beta": 50.0,
     "classes_per_client": 3,
     "held_out": "sketch",

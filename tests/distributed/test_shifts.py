@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -23,15 +24,37 @@ FEATURE = {
 }
 HELD_OUT = {**FEATURE, "data__held_out": "sketch", "data__num_clients": 5}
 LABEL = {**FEATURE, "data__task": "label_shift", "data__num_clients": 5, "data__beta": 0.1}
+SETS = {"data__name": "data+small", "data__names": "[folder:data,folder:small]"}
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A run of each kind, in this process."""
     lab = make_lab(tmp_path_factory.mktemp("shifts"))
-    for name, changes in {"feature": FEATURE, "held_out": HELD_OUT, "label": LABEL}.items():
+    for half in ("train", "test"):
+        for label in range(3):
+            shutil.copytree(
+                lab.data / half / f"class_{label}", lab.path / "small" / half / f"{label}"
+            )
+    sets = {**SETS, "data__root": lab.path, "federation__rounds": 1}
+    kinds = {"feature": FEATURE, "held_out": HELD_OUT, "label": LABEL, "sets": sets}
+    for name, changes in kinds.items():
         assert call(lab.words(name, **changes)) == 0
     return lab
+
+
+def test_two_folders_are_one_federation_and_scored_apart(lab: Lab) -> None:
+    result = json.loads((lab.folder("sets") / "result.json").read_text())
+    assert result["data"] == "data+small"
+    with open(lab.folder("sets") / "clients.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["domain"] for row in rows] == ["data", "data", "small", "small"]
+    scores = result["results"][-1]["scores"]
+    for name, own in (("data", rows[:2]), ("small", rows[2:])):
+        novel = np.mean([float(row["novel_percent"]) for row in own])
+        assert scores[f"novel_in_{name}_mean"] == pytest.approx(novel)
+    assert scores["novel_in_small_mean"] == 100  # of one novel class
+    assert "hm_in_data" in scores and "domain_small_mean" in scores
 
 
 def test_feature_shift_has_the_same_bits_on_two_ranks(lab: Lab) -> None:
@@ -91,7 +114,7 @@ def test_run_ends_with_table_folder_and_tensorboard(
     ]
 
 
-@pytest.mark.parametrize("name", ["feature", "held_out", "label"])
+@pytest.mark.parametrize("name", ["feature", "held_out", "label", "sets"])
 def test_run_can_be_scored_again(lab: Lab, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = lab.folder(name)
     with alone():

@@ -238,7 +238,7 @@ class Sequential:
 
     def _count(self, k: int, round_index: int, experts: tuple[Upload, ...]) -> float:
         """Return the loss of a client that takes no step."""
-        text, client = self.texts[self.task.train_classes], self.clients[k]
+        text, client = self.texts[self._softmax(k)], self.clients[k]
         prepared = self._prepared(experts, text)
         with torch.no_grad():
             batches = self._batches(k, round_index, self.cfg.federation.local_epochs)
@@ -249,9 +249,9 @@ class Sequential:
         """Return what a client's own images make of its private numbers."""
         if not self.method.begins:
             return {}
-        kind, clip = self.method.images, self.texts[self.task.train_classes].clip
+        kind, clip = self.method.images, self.texts[self._softmax(k)].clip
         images = clip.encode_image(self.features.rows(kind, (self._rows(k), None)), kind)
-        labels = torch.from_numpy(self._labels(self.task.train_classes, self._rows(k)))
+        labels = torch.from_numpy(self._labels(self._softmax(k), self._rows(k)))
         return {name: x.float() for name, x in self.method.begin(images, labels).items()}
 
     def _leaves(self, numbers: Numbers) -> Numbers:
@@ -273,7 +273,7 @@ class Sequential:
         """
         cfg, client, corrected = self.cfg, self.clients[k], start is not None
         epochs = cfg.federation.local_epochs if corrected else cfg.evaluate.finetune_epochs
-        text = self.texts[self.task.train_classes]
+        text = self.texts[self._softmax(k)]
         prepared, optimiser = self._prepared(experts, text), self._optimiser(theta)
         rests = {n for n, off in self.method.resting(prepared, draws).items() if bool(off[0])}
         if corrected and client.optimiser is not None:
@@ -282,7 +282,7 @@ class Sequential:
         beside = None if second is None else self._optimiser(second)
         contrast = None
         if corrected and self._is("moon"):
-            contrast = self._contrast(client, theta, start, prepared)
+            contrast = self._contrast(k, theta, start, prepared)
         steps = list(self._batches(k, draws, epochs))
         losses, rates = [], []
         for index, (epoch, rows) in enumerate(steps):
@@ -355,9 +355,9 @@ class Sequential:
     def _mixed(client: Client, second: Tensor, first: Tensor) -> Tensor:
         return client.mix * second.detach() + (1 - client.mix) * first.detach()
 
-    def _contrast(self, client: Client, theta: Numbers, start: Numbers, prepared: Any) -> Any:
+    def _contrast(self, k: int, theta: Numbers, start: Numbers, prepared: Any) -> Any:
         """Return MOON's term of the loss as a function of a row and images."""
-        cfg, text = self.cfg.correction, self.texts[self.task.train_classes]
+        cfg, text, client = self.cfg.correction, self.texts[self._softmax(k)], self.clients[k]
         last = copied(start)
         if client.sent is not None:
             sizes = [x.numel() for x in start.values()]
@@ -460,7 +460,7 @@ class Sequential:
         labels, logits = step.labels[0].numpy(), step.logits
         own = np.arange(logits.shape[2])
         if self.cfg.federation.softmax.value == "own":
-            own = np.unique(self._labels(self.task.train_classes, self._rows(k)))
+            own = np.unique(self._labels(self._softmax(k), self._rows(k)))
         loss = F.cross_entropy(logits[0][:, own], torch.from_numpy(np.searchsorted(own, labels)))
         penalty = self.method.penalty(params, classes, step)
         loss = loss if penalty is None else loss + penalty[0]
@@ -475,13 +475,17 @@ class Sequential:
         classes = method.classes(params, prepared, text)
         seen = method.see(params, classes, images, text.clip)
         logits = method.logits(params, classes, seen, text.clip)
-        labels = torch.from_numpy(self._labels(self.task.train_classes, rows))[None]
+        labels = torch.from_numpy(self._labels(self._softmax(k), rows))[None]
         weight = torch.ones(1, len(rows))
         told = labels, weight, logits, None, seen
         return params, classes, Step(text, method.images, images, *told)
 
     def _rows(self, k: int) -> np.ndarray:
         return self.task.train.rows(k)
+
+    def _softmax(self, k: int) -> str:
+        """Return the first class set in which all images of a client have a class."""
+        return next(name for name in self.texts if (self._labels(name, self._rows(k)) >= 0).all())
 
     def _labels(self, class_set: str, rows: np.ndarray) -> np.ndarray:
         return self.task.class_sets[class_set].label_of[self.task.images.labels[rows]]
@@ -515,10 +519,12 @@ class Sequential:
         """Return the accuracy in percent of every client, by test set."""
         rows = [self._scored(k) for k in range(len(self.clients))]
         with torch.no_grad():
-            return {
-                scope.name: np.array([self._score(k, rows[k], scope) for k in range(len(rows))])
-                for scope in self.task.scopes
-            }
+            found: dict[str, np.ndarray] = {}
+            for scope in self.task.scopes:  # of several data sets a client is scored on one
+                own = np.array([self._score(k, rows[k], scope) for k in range(len(rows))])
+                before = found.get(scope.name, np.full(len(rows), np.nan))
+                found[scope.name] = np.where(np.isnan(own), before, own)
+            return found
 
     def held_by(self, k: int) -> Numbers:
         """Return what a client would be scored with, if it were not finetuned."""

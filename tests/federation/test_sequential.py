@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sequential import Sequential, flat
-from tiny import tiny_federation
+from tiny import joined_sets, tiny_federation
 
 from pfedmma_dist.config.choices import (
     CorrectionName,
@@ -28,6 +28,8 @@ CASES = {
     # Without zero-shot CLIP, whose runs have no round, and what only adds up: test_gda pools it.
     **{name: (name, {}) for name in METHODS if name not in ("zero_shot", "class_means", "gda")},
     "softmax": ("pfedmma", {"softmax": Softmax.own}),
+    **{f"{name} on two sets": (name, {"task": joined_sets()}) for name in ("fedtpg", "pfedmoap")},
+    "softmax on two sets": ("tcp", {"task": joined_sets(), "softmax": Softmax.own}),
     "FFA-LoRA": ("lora", {"options": LoRAOptions(train=Train.B)}),
     "own lengths": ("fedpha", {"options": FedPHAOptions(num_context=4, own_lengths=[5, 2, 3])}),
     "fedmvp": ("fedmvp", {"options": FedMVPOptions(low_rank_from=1)}),

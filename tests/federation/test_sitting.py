@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import on_ranks, tiny_federation
+from tiny import joined_sets, on_ranks, tiny_federation
 
 from pfedmma_dist.federation import evaluate
 from pfedmma_dist.federation.classify import ROW, STREAMS, Group
@@ -69,11 +69,12 @@ def after_pieces(count: int) -> Sitting:
     return Sitting(stop=lambda: next(meetings, None) is None)
 
 
-@pytest.mark.parametrize("part", ["all", "unseen", "in threes"])
+@pytest.mark.parametrize("part", ["all", "unseen", "in threes", "two sets"])
 def test_scores_of_many_starts_equal_those_of_one_and_no_image_is_scored_twice(
     monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     changes = {"unseen": {"unseen": 0.34}, "in threes": {**SOME, "cohort_size": 3}}
+    changes["two sets"] = {**SOME, "task": joined_sets()}
     federation = tiny_federation(PFedMMA, **changes.get(part, {}))
     federation.round(0)
     whole = federation.evaluate(full=True)

@@ -34,6 +34,13 @@ def _cifar(classes: int, folder: str, md5: str, size: str) -> Origin:
     return Origin(f"{site}/cifar.html", (archive,), sizes=Sizes(classes, 50000, 10000))
 
 
+def _kind(page: str, home: str, images: str, classes: int, count: int) -> Origin:
+    """Return the origin of another kind of ImageNet's images, which are for testing alone."""
+    names = Piece("classnames.txt, CLIP's class names", COOP, f"{home}/classnames.txt")
+    found = Piece("its archive, unpacked", "the page above", f"{home}/{images}")
+    return Origin(page, pieces=(found, names), sizes=Sizes(classes, 0, count))
+
+
 ORIGINS: dict[str, Origin] = {
     "caltech101": Origin(
         "https://data.caltech.edu/records/mzrjq-6wc02",
@@ -204,6 +211,26 @@ ORIGINS: dict[str, Origin] = {
             Piece("classnames.txt, CLIP's class names", COOP, "imagenet/classnames.txt"),
         ),
         sizes=Sizes(1000, 1281167, 50000),
+    ),
+    "imagenet_v2": _kind(
+        "https://github.com/modestyachts/ImageNetV2 (matched-frequency)",
+        "imagenetv2",
+        "imagenetv2-matched-frequency-format-val",
+        1000,
+        10000,
+    ),
+    "imagenet_sketch": _kind(
+        "https://github.com/HaohanWang/ImageNet-Sketch", "imagenet-sketch", "images", 1000, 50889
+    ),
+    "imagenet_a": _kind(
+        "https://github.com/hendrycks/natural-adv-examples",
+        "imagenet-adversarial",
+        "imagenet-a",
+        200,
+        7500,
+    ),
+    "imagenet_r": _kind(
+        "https://github.com/hendrycks/imagenet-r", "imagenet-rendition", "imagenet-r", 200, 30000
     ),
     "cifar10": _cifar(10, "cifar-10-batches-py", "c58f30108f718f92721af3b95e74349a", "170 MB"),
     "cifar100": _cifar(100, "cifar-100-python", "eb9058c3a382ffc7106e4002c42a8d85", "169 MB"),

@@ -27,7 +27,7 @@ def imagenet(cfg: DataConfig, seed: int, splits: Path) -> Images:
     root, file = data / "imagenet" / "images", data / "imagenet" / "classnames.txt"
     train, test = _halves(root)
     entries = halves(cfg, root, train, test)
-    titles = _titles(file)
+    titles = titles_of(file)
     for name in sorted({entry.name for entry in entries}):
         if name not in titles:
             raise ValueError(f"data.root: {file} has no name for {name}, a folder of {root}")
@@ -48,7 +48,7 @@ def _halves(root: Path) -> tuple[str, str]:
     return half_folders(root, {part: parts.get(part, names) for part, names in usual.items()})
 
 
-def _titles(file: Path) -> dict[str, str]:
+def titles_of(file: Path) -> dict[str, str]:
     """Return folder -> name of lines such as `n01440764 tench`."""
     try:
         lines = file.read_text(encoding=encoding_of(file, "data.root")).splitlines()

@@ -35,13 +35,14 @@ def to_images(
     home: str = "",
     *,
     by_path: bool = False,
+    tested_only: bool = False,
 ) -> Images:
     """Number the entries of the chosen classes, part by part, or say what is wrong where.
 
     root: the image folder. source: the file or folder that the entries come from. names: classes in
     the order of their labels; None sorts those that there are. published: see `prompt_names`. left,
     home: see `Files`. by_path: entries come sorted by path, and shall be so by what they are called
-    on disk.
+    on disk. tested_only: no class has a training image.
     """
     entries = list(entries)
     label_of, titles = prompt_names(
@@ -65,7 +66,7 @@ def to_images(
     ends = np.cumsum([0, *sizes])
     train, test = (entries[slice(*ends[place : place + 2])] for place in (0, 1))
     labels = np.array([label_of[entry.name] for entry in entries], np.int64)
-    _refuse_empty_classes(labels[: ends[2]], train, test, titles, source)
+    _refuse_empty_classes(labels[: ends[2]], train, test, titles, source, tested_only=tested_only)
     domains, domain_names = _numbered(entries, lambda entry: entry.domain)
     owners, owner_names = _numbered(entries, lambda entry: entry.client)
     domain_names, owner_names = (
@@ -108,10 +109,13 @@ def _unused(
 
 
 def _refuse_empty_classes(
-    labels: np.ndarray, train: list[Entry], test: list[Entry], titles: Sequence[str], source: Path
-) -> None:
+    labels: np.ndarray, train: list[Entry], test: list[Entry], titles: Sequence[str], source: Path,
+    *, tested_only: bool,
+) -> None:  # fmt: skip
     """Name the first class that lacks training or test images."""
     halves = {"training": labels[: len(train)], "test": labels[len(train) :]}
+    if tested_only:
+        del halves["training"]
     for kind, own in halves.items():
         empty = np.flatnonzero(np.bincount(own, minlength=len(titles)) == 0)
         if len(empty) == 0:

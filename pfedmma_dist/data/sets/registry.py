@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from pfedmma_dist.config.keys import DataConfig, Statistics
+from pfedmma_dist.config.several import sections
 from pfedmma_dist.data.glyphs.store import glyph_images
 from pfedmma_dist.data.images.images import Images
-from pfedmma_dist.data.sets import coop
+from pfedmma_dist.data.sets import coop, imagenet_kinds
 from pfedmma_dist.data.sets.cifar import cifar10, cifar100
 from pfedmma_dist.data.sets.domains import (
     domainnet,
@@ -38,6 +39,7 @@ SOURCES: dict[str, Source] = {
     "folder": folder,
     "glyphs": glyph_images,
     "imagenet": imagenet,
+    **{name: imagenet_kinds.reader(name) for name in imagenet_kinds.KINDS},
     "office_caltech10": office_caltech10,
     "office_home": office_home,
     "pacs": pacs,
@@ -56,8 +58,13 @@ USERS: dict[str, tuple[set[Source], str]] = {
 """Key of a reader -> who looks at it, and what to say to others."""
 
 
+def sets_of(cfg: DataConfig) -> list[DataConfig]:
+    """Return the data section of each data set that is configured, which may be a single one."""
+    return sections(cfg, {name: getattr(own, "template", None) for name, own in SOURCES.items()})
+
+
 def read(cfg: DataConfig, seed: int, cache_folder: Path) -> Images:
-    """List the images of the configured data set. Several ranks may do so at once.
+    """List the images of one data set. Several ranks may do so at once.
 
     seed: the run's, for sets that are drawn anew by it. cache_folder: takes splits that had to be
     drawn, in its sub-folder `splits`; the user's data folder is never written to.

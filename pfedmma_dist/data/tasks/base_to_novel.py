@@ -35,7 +35,7 @@ def base_to_novel(images: Images, cfg: DataConfig, seed: int) -> Task:
         raise ValueError(
             f"data.name: base-to-novel needs at least 2 classes, {cfg.name!r} has {num_classes}"
         )
-    owned = _deal_base_classes(num_base, num_classes, count_clients(images, cfg), cfg)
+    owned = _deal_base_classes(num_base, num_classes, _count_clients(images, num_base, cfg), cfg)
     train_of = _rows_by_label(images, images.train)
     test_of = _rows_by_label(images, images.test)
     if cfg.compat:
@@ -138,6 +138,18 @@ def _refuse_other_division(cfg: DataConfig) -> None:
             f"data.compat: base_to_novel as published needs data.division="
             f"{Division.published.value}, not {cfg.division.value}; set one of the two"
         )
+
+
+def _count_clients(images: Images, num_base: int, cfg: DataConfig) -> int:
+    """Return how many clients share so many base classes."""
+    if cfg.base_classes is None:
+        return count_clients(images, cfg)
+    if cfg.num_clients is not None:
+        raise ValueError(
+            f"data.num_clients: {cfg.num_clients} clients, and data.base_classes="
+            f"{cfg.base_classes} says how many there are; set one of the two to null"
+        )
+    return -(-num_base // cfg.base_classes)
 
 
 def _shuffled(count: int, picker: random.Random) -> list[int]:

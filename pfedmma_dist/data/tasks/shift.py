@@ -125,10 +125,20 @@ def _followed(deck: Deck, train_client: np.ndarray, rules: Rules) -> np.ndarray:
     return follow(deck, train_client, rules, "validation", everybody=False)
 
 
+def _refuse_base_classes(cfg: DataConfig) -> None:
+    """Say so where all classes are dealt, and base ones are to be counted."""
+    if cfg.base_classes is not None:
+        raise ValueError(
+            f"data.base_classes: {cfg.base_classes}, and {cfg.task.value} has no base classes; set "
+            "data.task=base_to_novel, or data.base_classes=null"
+        )
+
+
 def _dealer(
     cfg: DataConfig, own: Mapping[Dealing, Dealer], as_published: Mapping[Dealing, Dealer]
 ) -> Dealer:
     """Return what deals by the configured partition, in our way or in the published one."""
+    _refuse_base_classes(cfg)
     dealers = as_published if cfg.compat else own
     if cfg.partition not in dealers:
         known = ", ".join(dealing.value for dealing in dealers)

@@ -5,6 +5,7 @@ knows which one it was. They are listed in registry.py.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -21,6 +22,7 @@ class ClassSet:
     name: str
     names: tuple[str, ...]  # [C]
     label_of: np.ndarray  # [classes of the data set] int64 column of an image label, -1: not here
+    template: str | None = None  # prompt of the fixed-text methods; None: that of the configuration
 
     @classmethod
     def of(cls, name: str, images: Images, labels: np.ndarray) -> "ClassSet":
@@ -40,20 +42,25 @@ class Scope:
     full: bool  # scored at full evaluations only
     own_classes: bool = False  # a client chooses among the classes that it trains on alone
     num_all: int | None = None  # images that these common rows are a sample of; None: no sample
+    clients: np.ndarray | None = None  # whom it is for, ascending; None: everybody
 
     @property
     def common(self) -> bool:
         """Say whether all clients are scored on the same rows."""
         return not isinstance(self.rows, Partition)
 
+    def is_for(self, clients: np.ndarray) -> bool:
+        """Say whether any of these clients is scored on it."""
+        return bool(len(clients) if self.clients is None else np.isin(clients, self.clients).any())
+
     def rows_of(self, client: int) -> np.ndarray:
         """Return the rows that this client is scored on, ascending."""
-        return self.rows if self.common else self.rows.rows(client)
+        return self.rows_of_all(np.array([client])) if self.common else self.rows.rows(client)
 
     def rows_of_all(self, clients: np.ndarray) -> np.ndarray:
         """Return the rows that any of these clients is scored on; those that they share once."""
         if self.common:
-            return self.rows if len(clients) else self.rows[:0]
+            return self.rows if self.is_for(clients) else self.rows[:0]
         return self.rows.rows_of_all(clients)
 
 
@@ -63,17 +70,21 @@ class Task:
 
     The scope of a client's own test images is called `local` in every task, and `own` where they
     are told apart among the classes that the client trains on; that of its own validation images,
-    which a key asks for, `val`.
+    which a key asks for, `val`. Of several data sets there is a scope of that name for the clients
+    of each, whose domains these sets are.
     """
 
     images: Images
     class_sets: dict[str, ClassSet]
-    train_classes: str  # class set of the training softmax
+    train_classes: str  # class set of all classes that are trained
     train: Partition  # training rows of each client, ascending
     client_classes: Partition  # image labels each client trains on, ascending
     scopes: tuple[Scope, ...]
     client_domains: np.ndarray | None = None  # [K] int64, positions in domain_names
     domain_names: tuple[str, ...] = ()  # empty where a client's images are not of one domain
+    softmaxes: tuple[str, ...] = ()
+    """Class set of the training softmax by domain, where these are data sets; else all clients have
+    that of train_classes."""
 
     @property
     def num_clients(self) -> int:
@@ -86,6 +97,37 @@ class Task:
             name: np.flatnonzero(self.client_domains == domain)
             for domain, name in enumerate(self.domain_names)
         }
+
+    def by_set(self, clients: np.ndarray) -> list[np.ndarray]:
+        """Return these clients by data set, in their order."""
+        if not self.softmaxes:
+            return [clients]
+        of_each = self.client_domains[clients]
+        return [clients[of_each == each] for each in np.unique(of_each)]
+
+    def softmax_of(self, clients: np.ndarray) -> str:
+        """Return the class set of the training softmax of clients of one data set."""
+        if not self.softmaxes:
+            return self.train_classes
+        [of_all] = np.unique(self.client_domains[clients])
+        return self.softmaxes[of_all]
+
+    def scope_of(self, name: str, client: int) -> Scope:
+        """Return the scope of a name that a client is scored on."""
+        [found] = (s for s in self.scopes if s.name == name and s.is_for(np.array([client])))
+        return found
+
+    def trained_columns(self, rows: np.ndarray) -> np.ndarray:
+        """Return the column of each row in the training softmax of its data set, int64."""
+        columns = self._column_of[self.images.labels[rows]]
+        assert (columns >= 0).all()
+        return columns
+
+    @cached_property
+    def _column_of(self) -> np.ndarray:
+        """Column [classes] int64 of each image label in the training softmax of its data set."""
+        sets = self.softmaxes or (self.train_classes,)
+        return np.max([self.class_sets[name].label_of for name in sets], axis=0)
 
     def own_columns(self, class_set: str, clients: np.ndarray) -> np.ndarray:
         """Return which columns [G, C] bool of a softmax are classes that clients train on."""
