@@ -29,11 +29,9 @@ from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import groups, those_to_score, together
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
+from pfedmma_dist.quantities.elsewhere import CROSS, cross_scope
 from pfedmma_dist.run import together as ranks
 from pfedmma_dist.world import World
-
-CROSS = "cross"
-"""Scope of all test images of the set, and name of its classes."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,11 @@ class Abroad:
         return self.there.texts[CROSS].is_trained
 
     @property
+    def is_uniform(self) -> bool:
+        """Whether all clients are scored with the same numbers."""
+        return self.home.uniform and not Examiner(self.home).tunes
+
+    @property
     def why_not_shared(self) -> str:
         """Say why there is no model that is shared and nobody's own; nothing where there is."""
         home = self.home
@@ -61,8 +64,8 @@ class Abroad:
     def exam(self, sitting: Sitting) -> Scores:
         """Score every client that trains with its own numbers. Collective."""
         home, examiner = self.home, Examiner(self.home)
-        tunes = examiner.tunes
-        own = groups(home, home.seen, uniform=home.uniform and not tunes, downloaded=not tunes)
+        downloaded = not examiner.tunes
+        own = groups(home, home.seen, uniform=self.is_uniform, downloaded=downloaded)
         examiner_there = Examiner(self.there)
         classifier = examiner_there.classifier(home.method, list(self.there.task.scopes))
         return self._honest(examiner_there.graded(classifier, examiner.start, own, sitting))
@@ -155,13 +158,8 @@ def task_abroad(home: Task, images: Images) -> Task:
     for domain, name in enumerate(images.domain_names):
         rows = images.test[images.domains[images.test] == domain]
         if len(rows):
-            scopes.append(Scope(scope_of(name), CROSS, rows, full=True))
+            scopes.append(Scope(cross_scope(name), CROSS, rows, full=True))
     return replace(home, images=images, class_sets={CROSS: everything}, scopes=tuple(scopes))
-
-
-def scope_of(domain: str) -> str:
-    """Return the name of the scope of a domain's test images."""
-    return f"{CROSS}_{domain}"
 
 
 def _refuse_names_in_disorder(cfg: Config) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from pfedmma_dist.abroad import CROSS, Abroad, abroad, listed, scope_of
+from pfedmma_dist.abroad import Abroad, abroad, listed
 from pfedmma_dist.build import attach_features
 from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.config.identity import digest, flat
@@ -19,10 +19,12 @@ from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.methods import METHODS
+from pfedmma_dist.quantities.elsewhere import CROSS, cross_scope
 from pfedmma_dist.quantities.sampled import sample_lines
 from pfedmma_dist.quantities.scores import SCOPE_MEAN, summary
 from pfedmma_dist.quantities.scores import scores as quantities
-from pfedmma_dist.run.files import write_json, writing
+from pfedmma_dist.results.evaluations import write_evaluation
+from pfedmma_dist.run.files import writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.progress import Progress
@@ -98,7 +100,7 @@ def score_elsewhere(cfg: Config, folder: RunFolder, world: World, words: Sequenc
     with writing(path):
         path.parent.mkdir(exist_ok=True)
         rows = [asdict(row) for row in results]
-        write_json(path, {**facts, "results": rows, "clients": scores.percent})
+        write_evaluation(path, folder, {**facts, "results": rows, "clients": scores.percent})
     means = [replace(row, scores=_without_domains(row.scores)) for row in results]
     show(f"{folder.path} after round {done}, on {cfg.data.name}", means)
     sys.stdout.writelines(f"{line}\n" for line in _told(scored, results, why_not))
@@ -138,7 +140,7 @@ def _facts(pair: Abroad, own: DataConfig, is_own: bool) -> dict[str, Any]:
     """Return what is scored on what, for programs."""
     task, data = pair.there.task, pair.there.cfg.data
     sizes = {scope.name: len(scope.rows) for scope in task.scopes}
-    named = {name: sizes.get(scope_of(name), 0) for name in task.images.domain_names}
+    named = {name: sizes.get(cross_scope(name), 0) for name in task.images.domain_names}
     home: Federation = pair.home
     return {
         "data": data.name,
@@ -152,6 +154,7 @@ def _facts(pair: Abroad, own: DataConfig, is_own: bool) -> dict[str, Any]:
         "domains": {name: count for name, count in named.items() if count},
         "is_trained": pair.is_trained,
         "num_clients": len(home.seen),
+        "is_uniform": pair.is_uniform,
         "client_domains": {name: own.tolist() for name, own in home.task.domains.items()},
     }
 
@@ -172,7 +175,7 @@ def _told(
     ]
     for row in results if scored["domains"] else ():
         means = (
-            f"{name} {row.scores[SCOPE_MEAN.named(scope_of(name)).key]:.2f} %"
+            f"{name} {row.scores[SCOPE_MEAN.named(cross_scope(name)).key]:.2f} %"
             for name in scored["domains"]
         )
         lines.append(f"by domain  {row.name}: {', '.join(means)}")

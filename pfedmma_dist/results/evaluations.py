@@ -1,4 +1,4 @@
-"""Evaluations of runs on other data sets, read from their folders; see cross.py, which writes."""
+"""Evaluations of runs on other data sets, written and read back; cross.py makes them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from pfedmma_dist.quantities.elsewhere import CROSS, cross_scope
 from pfedmma_dist.quantities.scores import SCOPE_MEAN
-from pfedmma_dist.reading import Unreadable, read_json
+from pfedmma_dist.reading import FORMAT, Unreadable, read_json, seal, sealed
 from pfedmma_dist.results.outcome import Outcome
+from pfedmma_dist.run import result
+from pfedmma_dist.run.files import plain, write_json
 from pfedmma_dist.run.folder import RunFolder
 
-CROSS = "cross"
-"""Of the facts of such an evaluation, of the scope of all test images, and the beginning of the
-names of those of a domain."""
+REMEDY = "score the run again, which writes it anew"
+
+Set = tuple[str, str]
+"""Name and root of a data set."""
 
 REFERENCE, OWN, SHARED = 0, 1, 2
 """Rows of an evaluation: zero-shot CLIP, clients' own numbers, the shared part alone."""
@@ -30,7 +34,7 @@ class Evaluation:
     clients: Mapping[str, Sequence[float | None]]  # scope -> percent of each client
 
     @property
-    def data(self) -> tuple[str, str]:
+    def data(self) -> Set:
         """Return name and root of the data set."""
         return self.facts["data"], self.facts["root"]
 
@@ -50,7 +54,7 @@ class Evaluation:
 
     def by_domain(self, row: int) -> dict[str, float]:
         """Return the same on the images of each domain."""
-        found = {name: self._score(row, f"{CROSS}_{name}") for name in self.domains}
+        found = {name: self._score(row, cross_scope(name)) for name in self.domains}
         return {name: value for name, value in found.items() if value is not None}
 
     def of_clients(self, clients: Sequence[int]) -> dict[str, float]:
@@ -58,7 +62,7 @@ class Evaluation:
         scored count nowhere."""
         found = {}
         for name in self.domains:
-            percent = np.array(self.clients[f"{CROSS}_{name}"], float)[list(clients)]
+            percent = np.array(self.clients[cross_scope(name)], float)[list(clients)]
             if not np.isnan(percent).all():
                 found[name] = float(np.nanmean(percent))
         return found
@@ -69,38 +73,39 @@ class Evaluation:
         return self.results[row]["scores"].get(SCOPE_MEAN.named(scope).key)
 
 
-def read_evaluations(run: Outcome) -> tuple[dict[tuple[str, str], Evaluation], list[str]]:
+def write_evaluation(path: Path, run: RunFolder, facts: Mapping[str, Any]) -> None:
+    """Write down scores of a run's newest state, and which result of it they stand beside."""
+    body = plain({"format": FORMAT, "of": _finished(run), **facts})
+    write_json(path, {**body, "sha256": seal(body)})
+
+
+def read_evaluations(run: Outcome) -> tuple[dict[Set, Evaluation], list[str]]:
     """Return a run's evaluations on whole data sets, by name and root, and what is odd about them.
 
     Of several on one set the newest counts.
     """
-    found: dict[tuple[str, str], Evaluation] = {}
-    told = []
-    paths = RunFolder(run.path).evaluations.glob("*.json")
+    found: dict[Set, Evaluation] = {}
+    folder, told = RunFolder(run.path), []
+    paths = folder.evaluations.glob("*.json")
     for path in sorted(paths, key=lambda path: path.stat().st_mtime):
         try:
-            body = read_json(path, dict, "score the run again, which writes it anew")
-            if CROSS not in body:  # on the run's own clients and classes, or an attack
-                continue
-            one = Evaluation(path, body[CROSS], body["results"], body["clients"])
-            one.by_domain(OWN), one.is_own, one.facts["client_domains"]
+            body = _read(path, folder)
         except Unreadable as error:
             told.append(str(error))
             continue
-        except (KeyError, TypeError, AttributeError):
-            told.append(f"{path} is not as it was written; score the run again")
+        if body is None:
             continue
+        one = Evaluation(path, body[CROSS], body["results"], body["clients"])
         if one.data in found:
-            told.append(
-                f"{run.path} was scored on {one.data[0]} more than once: {path.name} counts"
-            )
+            words = f"more than once on {one.data[0]}, and {path.name} counts"
+            told.append(f"{run.path} was scored {words}")
         found[one.data] = one
     return found, told
 
 
 def evaluated(
     runs: Iterable[Outcome],
-) -> tuple[dict[Path, dict[tuple[str, str], Evaluation]], list[str]]:
+) -> tuple[dict[Path, dict[Set, Evaluation]], list[str]]:
     """Return the evaluations of each run, by its folder, and what is odd about any."""
     known, told = {}, []
     for run in runs:
@@ -110,14 +115,31 @@ def evaluated(
 
 
 def is_scored(folder: RunFolder, words: Sequence[str]) -> bool:
-    """Whether a finished run was scored on another data set, since it finished, by an evaluation
-    with these words."""
-    finished = folder.result.stat().st_mtime
+    """Whether a run was scored on another data set, as it is now, with these words."""
     for path in folder.evaluations.glob("*.json"):
         try:
-            facts = read_json(path, dict, "").get(CROSS) or {}
+            body = _read(path, folder)
         except Unreadable:  # it is written anew
             continue
-        if facts.get("words") == [*words] and path.stat().st_mtime >= finished:
+        if body is not None and body[CROSS]["words"] == [*words]:
             return True
     return False
+
+
+def _read(path: Path, run: RunFolder) -> dict[str, Any] | None:
+    """Return what `write_evaluation` wrote; None for other scores, Unreadable for what is not as it
+    was written, or of another state of the run."""
+    body = read_json(path, dict, REMEDY)
+    if CROSS not in body:  # on the run's own clients and classes, or an attack
+        return None
+    if "format" not in body:
+        raise Unreadable(path, "does not have the sha256 it was written with", REMEDY)
+    body = sealed(path, body, REMEDY)
+    if body["of"] != _finished(run):
+        raise Unreadable(path, "is of another state of the run", REMEDY)
+    return body
+
+
+def _finished(run: RunFolder) -> str:
+    """Return a digest of the run's result, or of there being none."""
+    return seal(result.read(run) or {})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pfedmma_dist.results.cells import Row, Table
-from pfedmma_dist.results.generalisation import GAIN, SOURCE, TARGETS, TRAINED_ON
+from pfedmma_dist.results.trained_on import GAIN, SOURCE, TARGETS, TRAINED_ON
 from pfedmma_dist.run.drawing import new_figure
 from pfedmma_dist.run.labels import label
 

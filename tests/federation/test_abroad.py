@@ -3,9 +3,10 @@
 from copy import copy
 
 import numpy as np
+import pytest
 from tiny import NUM_IMAGES, NUM_TRAIN, NoiseFeatures, on_ranks, tiny_federation
 
-from pfedmma_dist.abroad import CROSS, Abroad, task_abroad
+from pfedmma_dist.abroad import Abroad, task_abroad
 from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.data.images.files import Files
 from pfedmma_dist.data.images.images import Images
@@ -15,13 +16,15 @@ from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.share import Share
+from pfedmma_dist.quantities.elsewhere import CROSS
 from pfedmma_dist.world import World
 
-OTHERS = ("owl", "yak", "gnu")
+OTHERS = ("owl", "yak", "gnu", "ape", "elk", "doe", "sea lion")
+"""More than the four classes of training."""
 
 
 def away(home: Federation) -> Abroad:
-    """Return a federation on three other classes, in two domains, of the same noise."""
+    """Return a federation on other classes, in two domains, of the same noise."""
     labels = np.arange(NUM_IMAGES) % len(OTHERS)
     test = np.arange(NUM_TRAIN, NUM_IMAGES)
     domains = np.arange(NUM_IMAGES) // 4 % 2
@@ -70,3 +73,10 @@ def test_where_nothing_is_shared_there_is_no_shared_part_to_score() -> None:
     assert away(home).why_not_shared == "nothing is shared"
     uniform = tiny_federation(kind)
     assert away(uniform).why_not_shared == "all clients hold the same numbers"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_can_be_scored_on_more_classes_than_it_trains_on(name: str) -> None:
+    pair = away(tiny_federation(METHODS[name]))
+    assert not pair.is_trained
+    assert not np.isnan(pair.exam(Sitting()).percent[CROSS]).any()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from recorded import record
+from runs import ROOT
 
 from launch import score
 from launch.plan import plan
@@ -12,20 +13,21 @@ from launch.score import main
 from pfedmma_dist.config.command_line import to_yaml
 
 STUB = """
-import json, pathlib, sys
+import pathlib, sys
+from pfedmma_dist.results.evaluations import write_evaluation
+from pfedmma_dist.run.folder import RunFolder
 run, flag, *words = sys.argv[1:]
 assert flag == "--cross"
 if "data.name=bad" in words:
     print("error: data.name: 'bad' is unknown")
     sys.exit(2)
-folder = pathlib.Path(run) / "evaluations"
-folder.mkdir(exist_ok=True)
+folder = RunFolder(run)
+folder.evaluations.mkdir(exist_ok=True)
 rows = [{"scores": {"cross_mean": x}} for x in (40.0, 60.0)]
 name = words[0].partition("=")[2]
-facts = {"data": name, "root": "data", "own": False, "domains": {}, "words": words,
-         "client_domains": {}}
-text = {"cross": facts, "results": rows, "clients": {"cross": [60.0]}}
-(folder / f"{name}.json").write_text(json.dumps(text))
+facts = {"data": name, "root": "data", "own": False, "domains": {}, "words": words}
+body = {"cross": facts, "results": rows, "clients": {"cross": [60.0]}}
+write_evaluation(folder.evaluations / f"{name}.json", folder, body)
 """
 
 Sweep = tuple[list[str], Path]
@@ -35,7 +37,7 @@ Sweep = tuple[list[str], Path]
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sweep:
     """A sweep of two runs of which one has finished, and a stand-in for `evaluate`."""
     (tmp_path / "stand_in.py").write_text(STUB)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     monkeypatch.setattr(score, "PROGRAM", "stand_in")
     monkeypatch.setattr(score, "can_fork", lambda: False)
     file = tmp_path / "mine.yaml"
@@ -50,7 +52,6 @@ def finish(words: list[str]) -> None:
     run = plan(*words[:1], words[1:])[0]
     record(run.folder.path, {"local_mean": 50.0})
     run.folder.config.write_text(to_yaml(run.config))
-    os.utime(run.folder.result, (1, 1))
 
 
 def test_finished_runs_are_scored_once_and_failures_are_told_with_their_log(

@@ -3,14 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from recorded import record
 
 from launch.generalise import main
 from pfedmma_dist.results.cells import Table
-from pfedmma_dist.results.evaluations import is_scored
+from pfedmma_dist.results.evaluations import is_scored, write_evaluation
 from pfedmma_dist.results.generalisation import generalisation
 from pfedmma_dist.results.heat import heat
 from pfedmma_dist.results.outcome import read_outcome
@@ -36,12 +35,13 @@ def evaluation(
     rows += [] if shared is None else [dict.fromkeys(rows[0], shared)]
     facts = {
         "data": data, "root": "data", "own": own, "domains": domains, "words": [data],
-        "client_domains": client_domains or {},
+        "client_domains": client_domains or {}, "is_uniform": False,
     }  # fmt: skip
     path = folder / "evaluations" / f"{data}-0.json"
     path.parent.mkdir(exist_ok=True)
     results = [{"scores": scores} for scores in rows]
-    path.write_text(json.dumps({"cross": facts, "results": results, "clients": clients}))
+    body = {"cross": facts, "results": results, "clients": clients}
+    write_evaluation(path, RunFolder(folder), body)
     return path
 
 
@@ -161,14 +161,21 @@ def test_command_prints_every_format_draws_and_says_what_is_missing(
     )
 
 
-def test_damaged_evaluation_counts_as_missing_and_is_named(tmp_path: Path) -> None:
+def test_evaluation_that_is_not_as_it_was_written_counts_as_missing_and_is_named(
+    tmp_path: Path,
+) -> None:
     path = record(tmp_path / "run", LOCAL, config={"data.name": "pets"})
     evaluation(path, "cars", {"cross": 50.0}, {"cross": [60.0]})
-    folder = RunFolder(path)
-    assert is_scored(folder, ["cars"]) and not is_scored(folder, ["pets"])
-    (path / "evaluations" / "dtd-0.json").write_text('{"cross": {"data": "dtd"}}')
+    edited = evaluation(path, "dtd", {"cross": 50.0}, {"cross": [60.0]})
+    edited.write_text(edited.read_text().replace("50.0", "10.0"))
     (path / "evaluations" / "sun-0.json").write_text("{")
+    folder = RunFolder(path)
+    assert is_scored(folder, ["cars"]) and not is_scored(folder, ["dtd"])
     [table] = generalisation([read_outcome(path)])
     assert [column.title for column in table.columns][:1] == ["cars"]
-    odd: list[Any] = [told for told in table.remarks if "dtd-0" in told or "sun-0" in told]
-    assert len(odd) == 2
+    assert len([told for told in table.remarks if "dtd-0" in told or "sun-0" in told]) == 2
+    result = json.loads((path / "result.json").read_text())
+    (path / "result.json").write_text(json.dumps({**result, "rounds": 9}))  # it trained further
+    assert not is_scored(folder, ["cars"])
+    with pytest.raises(ValueError, match="no run here was scored on another data set"):
+        generalisation([read_outcome(path)])
