@@ -1,8 +1,8 @@
 """Score a run again: `python -m pfedmma_dist.evaluate RUN [--search|--cross] [key=value ...]`.
 
 Takes the newest checkpoint of a finished or stopped run, or under evaluate.select=best_val the best
-of its rounds so far, and scores every client on all test sets, with other data, prompts or batch
-sizes where keys say so. The run itself is left as it is; the scores go to
+of its rounds so far, and scores every client on all test sets, with other prompts or batch sizes
+where keys say so. The run itself is left as it is; the scores go to
 RUN/evaluations/<hash of the configuration>.json.
 
 With a data.name of another set, every client is scored on all test images of that set, among all

@@ -94,7 +94,7 @@ def _domains(runs: Sequence[Outcome], known: Mapping[Any, Mapping[Set, Evaluatio
                     untouched.add(seed, one.by_domain(REFERENCE))
         missing = _missing(here, known, [data])
         title = f"{words}, domain by domain"
-        found.append(across(title, rows, untouched, columns, [SHARES, *missing]))
+        found.append(across(title, rows, untouched, columns, [SHARES, *missing], words))
     return found
 
 

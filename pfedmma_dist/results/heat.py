@@ -37,7 +37,7 @@ def heat(table: Table) -> "Figure":
         )
     reference = next((row for row in table.rows if row.is_reference), None)
     beside = _percent([reference], kept)[0] if reference else np.full(len(kept), np.nan)
-    gains = {name: _gains(table, rows, kept, beside) for name, rows in panels.items()}
+    gains = {name: _gains(table, [*rows.values()], kept, beside) for name, rows in panels.items()}
     span = max([LEAST_SPAN, *(np.nanmax(np.abs(x), initial=0.0) for x in gains.values())])
     width, height = _size(panels, len(kept))
     figure = new_figure(width, height)
@@ -45,12 +45,11 @@ def heat(table: Table) -> "Figure":
     down = -(-len(panels) // across)
     grid = figure.subplots(down, across, squeeze=False).flatten()
     for axes, (name, rows) in zip(grid, panels.items(), strict=False):
-        shown = _panel(axes, _percent(rows, kept), gains[name], span)
+        shown = _panel(axes, _percent([*rows.values()], kept), gains[name], span)
         axes.set_title(label(name), fontsize="small")
         axes.set_xticks(range(len(kept)), map(label, titles), rotation=45, ha="right",
                         fontsize="x-small")  # fmt: skip
-        axes.set_yticks(range(len(rows)), [label(row.names[-1]) for row in rows],
-                        fontsize="x-small")  # fmt: skip
+        axes.set_yticks(range(len(rows)), map(label, rows), fontsize="x-small")
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     figure.colorbar(shown, ax=list(grid), label="points over zero-shot CLIP", shrink=0.6)
@@ -60,17 +59,23 @@ def heat(table: Table) -> "Figure":
     return figure
 
 
-def _panels(table: Table, kept: Sequence[int]) -> dict[str, list[Row]]:
-    """Return the rows of each panel that have a number: those of a method, zero-shot CLIP first, or
-    all of them in one."""
+def _panels(table: Table, kept: Sequence[int]) -> dict[str, dict[str, Row]]:
+    """Return name and row of each panel's lines that have a number, zero-shot CLIP first: those of
+    a method, or of all methods that have trained on the same and on nothing else."""
     if TRAINED_ON not in table.heads:
-        return {"": list(table.rows)}
-    reference = [row for row in table.rows if row.is_reference]
-    found: dict[str, list[Row]] = {}
+        return {"": {row.names[0]: row for row in table.rows}}
+    first = {row.names[-1]: row for row in table.rows if row.is_reference}
+    found: dict[str, dict[str, Row]] = {}
     for row in table.rows:
         if not row.is_reference and any(row.cells[place].mean is not None for place in kept):
-            found.setdefault(row.names[0], [*reference]).append(row)
-    return found or {"": reference}
+            found.setdefault(row.names[0], {})[row.names[-1]] = row
+    alike: dict[str, dict[str, Row]] = {}
+    for method, rows in found.items():
+        if len(rows) == 1:
+            [(name, row)] = rows.items()
+            alike.setdefault(f"trained on {name}", {})[method] = row
+    several = {method: rows for method, rows in found.items() if len(rows) > 1}
+    return {name: first | rows for name, rows in {**alike, **several}.items()} or {"": first}
 
 
 def _percent(rows: Sequence[Row], kept: Sequence[int]) -> np.ndarray:
@@ -101,7 +106,7 @@ def _panel(axes: "Axes", percent: np.ndarray, gains: np.ndarray, span: float) ->
     return shown
 
 
-def _size(panels: dict[str, list[Row]], num_columns: int) -> tuple[float, float]:
+def _size(panels: dict[str, dict[str, Row]], num_columns: int) -> tuple[float, float]:
     """Return width and height in inches."""
     across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)

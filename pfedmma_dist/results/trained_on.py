@@ -128,11 +128,17 @@ def across(
     untouched: Untouched,
     columns: Sequence[str],
     missing: Sequence[str],
+    data: str = "",
 ) -> Table:
-    """Return the table of rows below columns, zero-shot CLIP first; missing: further remarks."""
+    """Return the table of rows below columns, zero-shot CLIP first.
+
+    missing: further remarks. data: the set, where it is one.
+    """
     values = untouched.values
     reference = Trained((UNTRAINED, NOTHING), frozenset(), values, len(values), True)
     heads = (*(Column(name, name) for name in columns), SOURCE, TARGETS, GAIN)
     found = tuple(one.row(columns, values) for one in (reference, *rows))
     remarks = (PROTOCOL, DIAGONAL, *untouched.told, *missing)
-    return Table(title, ("Method", TRAINED_ON), heads, found, remarks=remarks, is_ranked=False)
+    return Table(
+        title, ("Method", TRAINED_ON), heads, found, data=data, remarks=remarks, is_ranked=False
+    )

@@ -26,6 +26,7 @@ def evaluation(
     shared: float | None = None,
     client_domains: Mapping[str, Sequence[int]] | None = None,
     own: bool = False,
+    is_uniform: bool = False,
 ) -> Path:
     """Write what `evaluate` would of a run on another set."""
     domains = {name.removeprefix("cross_"): 1 for name in untouched if name != "cross"}
@@ -35,7 +36,7 @@ def evaluation(
     rows += [] if shared is None else [dict.fromkeys(rows[0], shared)]
     facts = {
         "data": data, "root": "data", "own": own, "domains": domains, "words": [data],
-        "client_domains": client_domains or {}, "is_uniform": False,
+        "client_domains": client_domains or {}, "is_uniform": is_uniform,
     }  # fmt: skip
     path = folder / "evaluations" / f"{data}-0.json"
     path.parent.mkdir(exist_ok=True)
@@ -118,6 +119,23 @@ def test_domains_are_rows_of_their_clients_and_columns_of_their_images(tmp_path:
     assert {text.get_text() for text in panel.texts} >= {"60.0", "45.0", "20.0", "80.0"}
     shown = panel.images[0].get_array()
     assert shown[1].tolist() == [30.0, 5.0, 5.0] and shown[2].tolist() == [-10.0, 40.0, -10.0]
+
+
+def test_clients_that_hold_the_same_numbers_are_one_row_and_share_a_panel(tmp_path: Path) -> None:
+    runs = []
+    for name in ("one", "two"):
+        path = record(tmp_path / name, LOCAL, config={"method.name": name})
+        evaluation(
+            path, "glyphs", {"cross": 30.0, "cross_ink": 30.0},
+            {"cross": [50.0], "cross_ink": [50.0]},
+            client_domains={"ink": [0]}, own=True, is_uniform=True,
+        )  # fmt: skip
+        runs.append(read_outcome(path))
+    [table] = generalisation(runs)
+    assert [row.names for row in table.rows[1:]] == [("one", "all domains"), ("two", "all domains")]
+    [panel] = [axes for axes in heat(table).axes if axes.get_title()]
+    assert panel.get_title() == "trained on all domains"
+    assert [tick.get_text() for tick in panel.get_yticklabels()] == ["nothing", "one", "two"]
 
 
 def held_out(folder: Path) -> list[Path]:
