@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -17,10 +18,12 @@ from pathlib import Path
 from launch.gpus import are_there
 from launch.stop import SIGNALS
 
+TRAIN = "pfedmma_dist.train"
+
 PRELOADED = (
     "launch.forks",
     "launch.plan",
-    "pfedmma_dist.train",
+    TRAIN,
     "open_clip",
     "matplotlib.backends.backend_agg",
     "torch.utils.tensorboard",
@@ -40,12 +43,13 @@ def can_fork() -> bool:
 class Fork:
     """A run in a forked process, with the face of a `subprocess.Popen`."""
 
-    def __init__(self, words: Sequence[str], log: Path) -> None:
-        """words: of `train`. log: takes all that the run says, from the first byte."""
+    def __init__(self, words: Sequence[str], log: Path, program: str = TRAIN) -> None:
+        """words: of the program, a module with main(words) -> exit code. log: takes all that the
+        run says, from the first byte."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(PRELOADED))
         self._process: ForkServerProcess = context.Process(
-            target=_train, args=(list(words), str(log)), daemon=False
+            target=_run, args=(program, list(words), str(log)), daemon=False
         )
         with _deaf(), _one_thread():
             forkserver.ensure_running()
@@ -66,10 +70,12 @@ class Fork:
         self._process.terminate()
 
 
-def _train(words: Sequence[str], log: str) -> None:
-    """Be `python -m pfedmma_dist.train`, alone in a session, with `log` for the terminal."""
-    from pfedmma_dist import command, train
+def _run(program: str, words: Sequence[str], log: str) -> None:
+    """Be `python -m PROGRAM`, alone in a session, with `log` for the terminal."""
+    from pfedmma_dist import command
     from pfedmma_dist.world.launchers import NAMES
+
+    module = import_module(program)
 
     os.setsid()  # of a Ctrl-C it hears once, from the sweep
     output = os.open(log, os.O_WRONLY | os.O_APPEND)
@@ -77,9 +83,9 @@ def _train(words: Sequence[str], log: str) -> None:
         os.dup2(output, stream)
     for name in NAMES:  # of the launcher that the sweep itself may run under
         os.environ.pop(name, None)
-    sys.argv = [train.__file__, *words]
+    sys.argv = [str(module.__file__), *words]
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    command.leave(train.main(list(words)))
+    command.leave(module.main(list(words)))
 
 
 @contextmanager

@@ -47,6 +47,9 @@ class Sweep:
     """Dotted key -> values; every row is run at every combination of them."""
     exclude: list[dict[str, Any]] = field(default_factory=list)
     """Partial points, such as `{row: LoRA, seed: 3}`; a run with all values of one is left out."""
+    score_on: list[list[str]] = field(default_factory=list)
+    """Data sets that `launch.score` scores all finished runs on: arguments of `evaluate` for each,
+    none for the run's own set."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,16 @@ def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:
     words: further arguments of every run. One that names a grid key replaces that key's values:
     `seed=4` or `seed=[4,5]`; run.folder is the folder of the sweep, not of one run.
     """
+    return expanded(file, read_sweep(file), words)
+
+
+def read_sweep(file: str) -> Sweep:
+    """Return what a sweep file holds; ValueError where it is none."""
     path = _sweep_file(file)
     layer = replace(read_layer(path), source=file)
     refuse_other_kind(path, layer.tree, SWEEP)
     sweep = merged(Sweep, [layer])
-    return expanded(file, replace(sweep, rows=sweep.rows or {path.stem: []}), words)
+    return replace(sweep, rows=sweep.rows or {path.stem: []})
 
 
 def expanded(file: str, sweep: Sweep, words: Iterable[str]) -> list[PlannedRun]:

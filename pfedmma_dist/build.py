@@ -97,12 +97,12 @@ def assemble(cfg: Config, world: World) -> Federation:
     clip = together(world, loaded, ValueError)
     if cfg.data.skip_corrupt:
         world.entering("reading images")
-        images = [_without_unreadable(own, world) for own in images]
+        images = [without_unreadable(own, world) for own in images]
         task = together(world, divided, ValueError)
     federation = together(world, built, ValueError)
     if not cfg.data.skip_corrupt:
         world.entering("reading images")
-        inspected = _refuse_unreadable(task.images, used_rows(task), world)
+        inspected = refuse_unreadable(task.images, used_rows(task), world)
         federation.task = replace(task, images=inspected)
     return federation
 
@@ -206,7 +206,7 @@ def used_rows(task: Task) -> np.ndarray:
     return np.union1d(task.train.members, rows_of(task.scopes, np.arange(task.num_clients)))
 
 
-def _refuse_unreadable(images: Images, rows: np.ndarray, world: World) -> Images:
+def refuse_unreadable(images: Images, rows: np.ndarray, world: World) -> Images:
     """Return the images, inspected; raise where one of these cannot be decoded, before any work."""
     inspected, bad, told = _inspected(images, rows, world)
     if len(bad):
@@ -217,7 +217,7 @@ def _refuse_unreadable(images: Images, rows: np.ndarray, world: World) -> Images
     return inspected
 
 
-def _without_unreadable(images: Images, world: World) -> Images:
+def without_unreadable(images: Images, world: World) -> Images:
     """Return the images without those that cannot be decoded, and say how many these were."""
     inspected, bad, told = _inspected(images, np.arange(len(images)), world)
     if len(bad):

@@ -1,9 +1,15 @@
-"""Score a run again: `python -m pfedmma_dist.evaluate RUN [--search] [key=value ...]`.
+"""Score a run again: `python -m pfedmma_dist.evaluate RUN [--search|--cross] [key=value ...]`.
 
 Takes the newest checkpoint of a finished or stopped run, or under evaluate.select=best_val the best
-of its rounds so far, and scores every client on all test sets, with other data, prompts or batch
-sizes where keys say so. The run itself is left as it is; the scores go to
+of its rounds so far, and scores every client on all test sets, with other prompts or batch sizes
+where keys say so. The run itself is left as it is; the scores go to
 RUN/evaluations/<hash of the configuration>.json.
+
+With a data.name of another set, every client is scored on all test images of that set, among all
+its classes, beside zero-shot CLIP and the shared part alone; the scores go to
+RUN/evaluations/<data.name>-<hash>.json. Nothing of that set is dealt, so it may have any classes.
+The run's own data must still be there, for who holds which numbers follows from it. --cross does
+the same on the run's own set, and by domain where there are several, or on one of the same name.
 
 --search first chooses the options that a method leaves to validation images, as Tip-Adapter's alpha
 and beta are, on those of data.validation, and scores with what it chose. --help, -h: this text.
@@ -23,6 +29,7 @@ from pfedmma_dist import command
 from pfedmma_dist.build import attach_features, zero_shot
 from pfedmma_dist.config.identity import digest, flat
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.cross import is_elsewhere, score_elsewhere
 from pfedmma_dist.federation.evaluate import Sitting
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
@@ -43,6 +50,7 @@ from pfedmma_dist.trained import restored
 from pfedmma_dist.world import World
 
 SEARCH = "--search"
+ACROSS = "--cross"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,14 +65,23 @@ def main(argv: list[str] | None = None) -> int:
         meant = f" (did you mean {inside}?)" if (inside / "config.yaml").is_file() else ""
         sys.stderr.write(
             f"error: {given}: give a run folder, one with a config.yaml{meant}; "
-            f"usage: python -m pfedmma_dist.evaluate RUN [{SEARCH}] [key=value ...]\n"
+            f"usage: python -m pfedmma_dist.evaluate RUN [{SEARCH}|{ACROSS}] [key=value ...]\n"
         )
         return command.MEND
     folder, searches = RunFolder(words[0]), SEARCH in words
-    others = [word for word in words[1:] if word != SEARCH]
-    return command.run(
-        [str(folder.config), *others], lambda cfg, world: evaluate(cfg, folder, world, searches)
-    )
+    others = [word for word in words[1:] if word not in (SEARCH, ACROSS)]
+
+    def action(cfg: Config, world: World) -> int:
+        if ACROSS not in words and not is_elsewhere(cfg, folder):
+            return evaluate(cfg, folder, world, searches)
+        if searches:
+            raise TogetherError(
+                f"{SEARCH}: options are chosen on validation images of the run's own data; leave "
+                f"it out with {ACROSS} or another data.name"
+            )
+        return score_elsewhere(cfg, folder, world, others)
+
+    return command.run([str(folder.config), *others], action)
 
 
 def evaluate(cfg: Config, folder: RunFolder, world: World, searches: bool = False) -> int:

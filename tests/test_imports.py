@@ -53,6 +53,8 @@ ROOMS = {
     "rounds": "best build config exchange federation foretold ownership quantities run saving "
     "scoring",
     "trained": "adoption best build config federation methods ownership run start world",
+    "abroad": "build clip config data federation methods quantities run world",
+    "cross": "abroad build config data federation methods quantities results run trained world",
     "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",

@@ -23,7 +23,9 @@ RUN = FileKind(
     "python -m pfedmma_dist.train {}",
 )
 SWEEP = FileKind(
-    "a sweep", frozenset({"base", "rows", "grid", "exclude"}), "python -m launch.sweep {}"
+    "a sweep",
+    frozenset({"base", "rows", "grid", "exclude", "score_on"}),
+    "python -m launch.sweep {}",
 )
 CLUSTER = FileKind(
     "a cluster file",

@@ -72,7 +72,7 @@ class Examiner:
         uniform = federation.uniform and not self.tunes
         own = groups(federation, federation.seen, uniform=uniform, downloaded=not self.tunes)
         classifier = self.classifier(federation.method, self._scopes(full))
-        found = self._apart(self._score(classifier, self.start, own, sitting))
+        found = self._apart(self.graded(classifier, self.start, own, sitting))
         if not (full and self._has_unseen):
             return found
         return self._joined(found, {} if found.stop else self._exam_unseen(sitting))
@@ -110,12 +110,12 @@ class Examiner:
         federation = self.federation
         own = together(federation, those_to_score(federation))
         classifier = self.classifier(method, self._scopes(full=True))
-        found = self._apart(self._score(classifier, nothing, own))
+        found = self._apart(self.graded(classifier, nothing, own))
         if not self._has_unseen:
             return found
         own = together(federation, federation.unseen)
         classifier = self.classifier(method, self._unseen_scope(UNSEEN[0]))
-        unseen = self._score(classifier, nothing, own)
+        unseen = self.graded(classifier, nothing, own)
         return self._joined(found, dict.fromkeys(UNSEEN, unseen))
 
     def _exam_unseen(self, sitting: Sitting) -> dict[str, Scores]:
@@ -134,12 +134,12 @@ class Examiner:
             uniform = downloaded and federation.uniform
             own = groups(federation, federation.unseen, uniform=uniform, downloaded=downloaded)
             classifier = self.classifier(federation.method, self._unseen_scope(name))
-            found[name] = self._score(classifier, start, own, sitting)
+            found[name] = self.graded(classifier, start, own, sitting)
             if found[name].stop and name != list(starts)[-1]:
                 return {}
         return {name: found.get(name, found[UNSEEN[0]]) for name in UNSEEN}
 
-    def _score(
+    def graded(
         self, classifier: Classifier, start: Start, own: list[Group], sitting: Sitting | None = None
     ) -> Scores:
         federation, needs = self.federation, partial(of_batch, self.federation, classifier, own)
