@@ -9,15 +9,17 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from life import Form, Life, live, resnet
+from life import Form, Life, born, live, resnet
 from pretend import CPU, CUDA, pretended
-from tiny import tokenize
+from tiny import tiny_config, tokenize, validated
 
 from pfedmma_dist.clip import attention
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.model import FINAL
 from pfedmma_dist.config.choices import CorrectionName
 from pfedmma_dist.config.learning import CorrectionConfig
+from pfedmma_dist.federation.probes import silenced, swapped
+from pfedmma_dist.federation.search import Choice, search
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.lora_options import Form as LoRAForm
 from pfedmma_dist.methods.lora_options import Train
@@ -61,6 +63,22 @@ def test_variant_of_lora_runs_on_a_device_as_on_the_cpu(options: dict[str, objec
     with pretended() as places:
         there = live("lora", form, CUDA, places, options=options)
     same(there, live("lora", form, CPU, options=options))
+
+
+def test_probes_and_search_find_on_a_device_what_they_find_on_the_cpu() -> None:
+    def found(device: torch.device) -> tuple[dict[str, np.ndarray], Choice]:
+        trained = born("pfedmma", FORMS[1], device, tiny_config())
+        trained.round(0)
+        searched = born("tip_adapter", FORMS[1], device, tiny_config(), task=validated())
+        searched.round(0)
+        percent = {"swapped": swapped(trained), **silenced(trained).percent}
+        return percent, search(searched, {"beta": (0.5, 5.5), "alpha": (0.1, 100.0)})
+
+    with pretended():
+        there = found(CUDA)
+    here = found(CPU)
+    assert there[1] == here[1] and there[0].keys() == here[0].keys()
+    assert all(np.array_equal(there[0][name], here[0][name]) for name in here[0])
 
 
 def test_image_tower_that_is_no_vit_and_hashes_are_the_same_on_a_device() -> None:
