@@ -125,7 +125,7 @@ def attach_features(
         return []
     budget, world = cfg.clip, federation.world
     world.entering("encoding")
-    on_host = [s for s in range(cfg.federation.num_shards) if s % world.size in world.host_ranks]
+    on_host = np.flatnonzero(np.isin(federation.host_of, world.host_ranks)).tolist()
     host_train, host_test = federation.feature_groups(on_host)
     train, test = federation.feature_groups(federation.hosted)
 

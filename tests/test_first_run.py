@@ -14,7 +14,7 @@ from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.data.glyphs import glyphs
 from pfedmma_dist.pretraining.score import card_scores
 
-CUT = ["federation.rounds=8", "evaluate.every=4", "data.test_per_class=8", "run.threads=1"]
+CUT = ["federation.rounds=8", "evaluate.every=4", "data.test_per_class=4", "run.threads=1"]
 """What makes the default run short."""
 
 

@@ -36,6 +36,8 @@ NUM_BASE = 4
 SIZES = (9, 4, 2, 7, 1, 5)  # training images of each client
 NUM_TRAIN, NUM_IMAGES = 48, 72
 SIDE, LENGTH, WORDS = 16, 24, 512
+WITHOUT = 2
+"""A client without validation images, in the task that has any."""
 
 
 def golden(name: str) -> Golden:
@@ -137,6 +139,14 @@ def tiny_sets() -> list[Task]:
 def joined_sets() -> Task:
     """Return both as one task."""
     return joined_tasks(("zoo", "farm"), tiny_sets(), ["a photo of a {}."] * 2)
+
+
+def validated() -> Task:
+    """Return the tiny task whose clients validate on their first two training rows."""
+    task = tiny_task()
+    own = [task.train.rows(client)[: 0 if client == WITHOUT else 2] for client in range(len(SIZES))]
+    val = Scope("val", "base", Partition.of(own), full=False)
+    return replace(task, scopes=(*task.scopes[:2], val, *task.scopes[2:]))
 
 
 def tiny_config(**federation: object) -> Config:

@@ -4,10 +4,12 @@ The modules of open_clip give up their tensors here and are then forgotten;
 only an image tower that is no plain ViT (a ResNet, a timm model) is kept as a module.
 """
 
+import json
 import logging
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +119,13 @@ def _file(cfg: ClipConfig, *, fetch: bool = True) -> Path | None:
 
 
 def _skeleton(model: str) -> nn.Module:
-    """Return an open_clip module whose tensors have sizes but no numbers."""
+    """Return an open_clip module whose tensors have sizes but no numbers, to be looked at alone."""
+    return _built(model, json.dumps(catalogue.config(model), sort_keys=True))
+
+
+@lru_cache(maxsize=8)
+def _built(model: str, description: str) -> nn.Module:
+    """Build it: a start asks three times, and that is 0.1 s. description: it may have changed."""
     with torch.device("meta"):
         return catalogue.module(model, quick_gelu=False)
 

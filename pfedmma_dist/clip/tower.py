@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pfedmma_dist.clip.attention import attend, keeps_weights
+from pfedmma_dist.clip.linear import linear
 from pfedmma_dist.clip.low_rank import Inside, LowRank, nothing_inside
 from pfedmma_dist.clip.prompted import Prompted, unprompted
 
@@ -218,8 +219,8 @@ class Tower:
         return norm(x).to(self.dtype)
 
     def _mlp(self, block: Block, x: Tensor) -> Tensor:
-        hidden = F.linear(self._normed(block.ln_2, x), block.fc_weight, block.fc_bias)
-        return F.linear(self.activation(hidden), block.proj_weight, block.proj_bias)
+        hidden = linear(self._normed(block.ln_2, x), block.fc_weight, block.fc_bias)
+        return linear(self.activation(hidden), block.proj_weight, block.proj_bias)
 
     def _attention(
         self,
@@ -243,14 +244,14 @@ class Tower:
         self, x: Tensor, weight: Tensor, bias: Tensor, names: str, terms: Mapping[str, LowRank]
     ) -> list[Tensor]:
         """Map tokens [N, T, W] to queries, keys or values [N, H, T, W / H], as named."""
-        parts = F.linear(x, weight, bias).chunk(len(names), dim=2)
+        parts = linear(x, weight, bias).chunk(len(names), dim=2)
         pairs = zip(names, parts, strict=True)
         added = [part + terms[name](x) if name in terms else part for name, part in pairs]
         return [part.unflatten(2, (self.num_heads, -1)).transpose(1, 2) for part in added]
 
     def _merge(self, block: Block, mixed: Tensor, terms: Mapping[str, LowRank]) -> Tensor:
         """Map what all heads have read [N, T, W] to what attention adds to the stream."""
-        out = F.linear(mixed, block.out_weight, block.out_bias)
+        out = linear(mixed, block.out_weight, block.out_bias)
         return out + terms["o"](mixed) if "o" in terms else out
 
 

@@ -19,6 +19,7 @@ from pfedmma_dist.federation.cohort import (
     steps_per_epoch,
     unseen_clients,
 )
+from pfedmma_dist.federation.hosting import ROUNDS, hosts
 from pfedmma_dist.federation.views import scored_views, training_views
 from pfedmma_dist.world import World
 
@@ -50,7 +51,8 @@ class Clientele:
         self.shard_of = np.empty(task.num_clients, np.int64)  # [K]
         for shard, members in enumerate(self.shards):
             self.shard_of[members] = shard
-        self.hosted = [s for s in range(len(self.shards)) if s % world.size == world.rank]
+        self.host_of = hosts(self._work(), world.size)  # [shards] the rank of each
+        self.hosted = np.flatnonzero(self.host_of == world.rank).tolist()
 
     def participants(self, round_index: int) -> np.ndarray:
         """Return the sorted clients that train in a round, over all ranks."""
@@ -96,6 +98,15 @@ class Clientele:
             if len(chosen) == len(self.seen):  # nobody is left
                 break
         return np.flatnonzero(found)
+
+    def _work(self) -> np.ndarray:
+        """Return the steps of each shard in the first rounds [rounds, shards] int64, as drawn."""
+        num_shards, num_rounds = len(self.shards), min(self.cfg.federation.rounds, ROUNDS)
+        work = np.zeros((num_rounds, num_shards), np.int64)
+        for index in range(num_rounds if self.world.size > 1 else 0):
+            drawn = self.drawn(index)
+            np.add.at(work[index], self.shard_of[drawn], self.steps[drawn])
+        return work
 
     def local_participants(self, round_index: int) -> np.ndarray:
         """Return those of them that are hosted here."""

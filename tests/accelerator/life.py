@@ -19,6 +19,7 @@ from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.config.choices import Softmax
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.learning import CorrectionConfig
+from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.classify import Count
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods import METHODS
@@ -139,6 +140,7 @@ def born(
     device: torch.device,
     cfg: Config,
     options: dict[str, object] | None = None,
+    task: Task | None = None,
 ) -> Federation:
     """Return a federation with all features of noise images."""
     clip = freeze(module(), tokenize, device, form.dtype, plain=form.is_plain)
@@ -146,7 +148,7 @@ def born(
     method = kind.build(
         kind.Options(**(options or {})), clip.dims, NUM_BASE, max(SIZES), cfg.federation.rounds
     )
-    federation = Federation(cfg, tiny_task(), method, clip, World(0, 1, device))
+    federation = Federation(cfg, task or tiny_task(), method, clip, World(0, 1, device))
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.standard_normal((NUM_IMAGES, 3, SIDE, SIDE), np.float32))
     kinds = listed(method.images)

@@ -43,6 +43,8 @@ class Places:
         self.drifting: set[int] = set()  # made inside a formula of torch, for whatever it meets
         self.waits: Counter[str] = Counter()  # what waited, and where in the package
         self.copies: Counter[str] = Counter()  # those that no host waits for
+        self.moves: Counter[str] = Counter()  # lines that brought something to the other place
+        self.taken: Counter[str] = Counter()  # single numbers of the host, which torch takes
 
     def of(self, x: Tensor) -> torch.device:
         """Return the place; what nobody has placed was made beside torch, by numpy say."""
@@ -94,6 +96,8 @@ class Kernels(TorchDispatchMode):
             if x.untyped_storage()._cdata in places.drifting:
                 places.put(x, CUDA)
         wide = [x for x in wide if places.of(x) == CPU]
+        if on_gpu and any(places.of(x) == CPU and not x.dim() for x in inputs):
+            places.taken[f"a number of the host at {site()}"] += 1
         place = CUDA if on_gpu else CPU if inputs else places.asked
         if on_gpu and name in SYNCHRONOUS:
             places.wait(name)
@@ -173,6 +177,8 @@ class Moves(TorchFunctionMode):
             like = next((x for x in args if isinstance(x, Tensor)), None)
             if isinstance(out, Tensor) and (like is None or places.of(like) != places.asked):
                 places.put(out, places.asked)
+                if (CPU if like is None else places.of(like)) != places.asked:
+                    places.moves[site()] += 1
         finally:
             places.asked = before
         return out
@@ -198,6 +204,7 @@ class Moves(TorchFunctionMode):
             out = x.to(*rest, **kwargs) if rest or kwargs else x
             places.put_new(out, now)
             return out
+        places.moves[site()] += 1
         pinned = x.untyped_storage()._cdata in places.pinned
         if wanted.type == "cuda" and kwargs.get("non_blocking") and pinned:
             places.copies[site()] += 1

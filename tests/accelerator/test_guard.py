@@ -5,19 +5,26 @@ choices of a form meet.
 """
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from life import Form, Life, live, resnet
+from life import Form, Life, born, live, resnet
 from pretend import CPU, CUDA, pretended
-from tiny import tokenize
+from tiny import SIZES, tiny_config, tokenize, validated
 
 from pfedmma_dist.clip import attention
 from pfedmma_dist.clip.freeze import freeze
 from pfedmma_dist.clip.model import FINAL
-from pfedmma_dist.config.choices import CorrectionName
+from pfedmma_dist.config.choices import Accountant, Asynchrony, CorrectionName, Fleet
+from pfedmma_dist.config.exchanging import ExchangeConfig
 from pfedmma_dist.config.learning import CorrectionConfig
+from pfedmma_dist.config.private import PrivacyConfig
+from pfedmma_dist.config.simulated import SystemConfig
+from pfedmma_dist.federation.inference import attack
+from pfedmma_dist.federation.probes import silenced, swapped
+from pfedmma_dist.federation.search import Choice, search
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.lora_options import Form as LoRAForm
 from pfedmma_dist.methods.lora_options import Train
@@ -31,6 +38,13 @@ VARIANTS = [
     {"ranks": [1, 2], "merge": Merge.norm},
     {"form": LoRAForm.decomposed},
 ]
+SECTIONS = {
+    "system": SystemConfig(fleet=Fleet.phones, asynchrony=Asynchrony.fedbuff, buffer=2),
+    "exchange": ExchangeConfig(bits=4, top=0.5),
+    "privacy": PrivacyConfig(
+        example_clip=0.5, example_noise=1.0, accountant=Accountant.integer_rdp
+    ),
+}
 CASES = [(name, form) for i, name in enumerate(METHODS) for form in PAIRS[i % len(PAIRS)]]
 
 
@@ -61,6 +75,40 @@ def test_variant_of_lora_runs_on_a_device_as_on_the_cpu(options: dict[str, objec
     with pretended() as places:
         there = live("lora", form, CUDA, places, options=options)
     same(there, live("lora", form, CPU, options=options))
+
+
+def test_probes_and_search_find_on_a_device_what_they_find_on_the_cpu() -> None:
+    def found(device: torch.device) -> tuple[dict[str, np.ndarray], Choice]:
+        trained = born("pfedmma", FORMS[1], device, tiny_config())
+        trained.round(0)
+        searched = born("tip_adapter", FORMS[1], device, tiny_config(), task=validated())
+        searched.round(0)
+        percent = {"swapped": swapped(trained), **silenced(trained).percent}
+        return percent, search(searched, {"beta": (0.5, 5.5), "alpha": (0.1, 100.0)})
+
+    with pretended():
+        there = found(CUDA)
+    here = found(CPU)
+    assert there[1] == here[1] and there[0].keys() == here[0].keys()
+    assert all(np.array_equal(there[0][name], here[0][name]) for name in here[0])
+
+
+@pytest.mark.parametrize(("section", "own"), SECTIONS.items(), ids=list(SECTIONS))
+def test_rounds_by_a_clock_in_few_bits_or_in_private_are_the_same(section: str, own: Any) -> None:
+    def found(device: torch.device) -> list[torch.Tensor]:
+        cfg = tiny_config(fraction=0.5, cohort_size=len(SIZES), num_shards=1)
+        setattr(cfg, section, own)
+        federation = born("pfedmma", FORMS[1], device, cfg)
+        losses = [federation.round(index).loss for index in range(2)]
+        guessed = attack(federation, 2).images
+        shards, server = federation.state()
+        numbers = [*losses, guessed.area, guessed.margin]
+        return [torch.tensor(numbers), shards[0]["rows"], *server.values()]
+
+    with pretended():
+        there = found(CUDA)
+    for ours, theirs in zip(there, found(CPU), strict=True):  # no loss leaves a private round
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6, equal_nan=True)
 
 
 def test_image_tower_that_is_no_vit_and_hashes_are_the_same_on_a_device() -> None:

@@ -6,8 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from test_val_scope import validated
-from tiny import on_ranks, tiny_federation
+from tiny import on_ranks, tiny_federation, validated
 
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.search import choose, search

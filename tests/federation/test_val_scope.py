@@ -1,29 +1,15 @@
 """Own validation images are scored whenever own test images are, and move no other score."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from tiny import SIZES, tiny_federation, tiny_task
+from tiny import WITHOUT, tiny_federation, tiny_task, validated
 
-from pfedmma_dist.data.partitioners.partition import Partition
-from pfedmma_dist.data.tasks.task import Scope, Task
+from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.quantities.scores import UNSEEN
-
-WITHOUT = 2
-"""A client without validation images."""
-
-
-def validated() -> Task:
-    """Return the tiny task whose clients validate on their first two training rows."""
-    task = tiny_task()
-    own = [task.train.rows(client)[: 0 if client == WITHOUT else 2] for client in range(len(SIZES))]
-    val = Scope("val", "base", Partition.of(own), full=False)
-    return replace(task, scopes=(*task.scopes[:2], val, *task.scopes[2:]))
 
 
 def trained(method: type[Method], task: Task, **keys: object) -> Federation:
