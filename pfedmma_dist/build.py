@@ -36,6 +36,7 @@ from pfedmma_dist.federation.counting import check as check_counting
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.federation.plan import plan_of
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
@@ -73,6 +74,7 @@ def assemble(cfg: Config, world: World) -> Federation:
 
     def divided() -> Task:
         whole = controlled(experiment(images, cfg.data, cfg.seed), cfg.control, cfg.seed)
+        plan_of(cfg, whole)  # refused before weights are read
         whole = poisoned(whole, cfg.attack, attackers_of(cfg, whole.num_clients), cfg.seed)
         return thinned(whole, cfg.evaluate.base_novel_images, cfg.seed)
 

@@ -32,7 +32,8 @@ ROOMS = {
     "methods": "clip config.meaning config.templates exchange params rng world.threads",
     "federation": "accountant clip clock config.choices config.keys config.learning config.private "
     "config.simulated data.tasks.task exchange methods.method methods.searched methods.step params "
-    "pieces quantities.attacked quantities.sampled quantities.scores quantities.student rng world",
+    "pieces quantities.attacked quantities.sampled quantities.scores quantities.student reading "
+    "rng spelling world",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
     "results": "config quantities reading run spelling",
@@ -65,7 +66,9 @@ WINGS = {
 }
 """What each wing of a room may import of the room's others: of the rows above it."""
 
-COMMANDS = ("train", "evaluate", "membership", "cost", "prepare", "pretrain", "cache")
+COMMANDS = (
+    "train", "evaluate", "membership", "plan", "cost", "prepare", "pretrain", "cache",
+)  # fmt: skip
 """Where everything may meet; imported by nobody but launch."""
 
 OUTSIDE = {

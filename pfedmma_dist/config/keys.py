@@ -182,6 +182,11 @@ class ClipConfig:
 class FederationConfig:
     """Rounds, participation and the grouping of clients."""
 
+    plan: str | None = key(None, since=1, by_content=True, limit=PATH, heading="Plan")
+    """A file of lines of JSON that says who trains in which round, in which order, on which images
+    in which batches, in place of what the seed draws (docs/known-defects.md has the format);
+    fraction, sampling, first_round_all and drop_last are then not read. `python -m
+    pfedmma_dist.plan RUN` writes that of any run."""
     rounds: int = key(100, limit=AT_LEAST_1)
     """Communication rounds; 100 in base-to-novel (pFedMMA scripts)."""
     fraction: float = key(1.0, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"))

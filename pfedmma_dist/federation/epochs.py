@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.room import Need, within_room
-from pfedmma_dist.federation.cohort import Batch, batches, steps_per_epoch
+from pfedmma_dist.federation.cohort import Batch, lockstep
 from pfedmma_dist.federation.counting import begun, count
 from pfedmma_dist.federation.laid import Pace
 from pfedmma_dist.federation.need import of_step
@@ -37,17 +37,18 @@ def train_epochs(
     with torch.no_grad():
         prepared = method.prepare(extra, federation.train_text)
     plan = replace(cfg.federation, local_epochs=epochs)
+    own_steps = [federation.steps_of(client, epochs, round_index) for client in clients.tolist()]
     rows = [task.train.rows(client) for client in clients]
     known, view = federation.clients.have_trained(clients), first_view(cfg.data.views)
     if method.begins:
         theta = begun(trainer, theta, rows, view, known)
 
     def steps() -> Iterator[Batch]:
-        return batches(rows, clients, plan, cfg.seed, round_index, cfg.data.views)
+        return lockstep(own_steps, clients, cfg.seed, round_index)
 
     if method.counts:
         return count(trainer, theta, memory, prepared, rows, view, known, steps())
-    per_epoch = steps_per_epoch(federation.sizes[clients], plan)
+    per_epoch = np.array(list(map(len, own_steps))) // epochs
     rates = Rates(cfg.optim, plan, pace, epochs * per_epoch)
 
     def needs() -> list[Need]:
