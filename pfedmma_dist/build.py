@@ -37,6 +37,7 @@ from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.federation.plan import plan_of
+from pfedmma_dist.federation.released.misfits import check_released
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
@@ -188,6 +189,7 @@ def _refuse_misfits(cfg: Config) -> None:
     layout = Layout(method.specs)
     corrections = corrections_of(cfg, method, layout)
     check_finetuning(cfg.evaluate, layout)
+    check_released(cfg, method, layout)
     if method.counts:
         check_counting(method, layout, corrections)
 

@@ -37,6 +37,7 @@ from pfedmma_dist.config.limits import (
 )
 from pfedmma_dist.config.meaning import Role, key
 from pfedmma_dist.config.private import PrivacyConfig
+from pfedmma_dist.config.released import ReleasedConfig
 from pfedmma_dist.config.running import RunConfig
 from pfedmma_dist.config.simulated import SystemConfig
 
@@ -182,11 +183,6 @@ class ClipConfig:
 class FederationConfig:
     """Rounds, participation and the grouping of clients."""
 
-    plan: str | None = key(None, since=1, by_content=True, limit=PATH, heading="Plan")
-    """A file of lines of JSON that says who trains in which round, in which order, on which images
-    in which batches, in place of what the seed draws (docs/known-defects.md has the format);
-    fraction, sampling, first_round_all and drop_last are then not read. `python -m
-    pfedmma_dist.plan RUN` writes that of any run."""
     rounds: int = key(100, limit=AT_LEAST_1)
     """Communication rounds; 100 in base-to-novel (pFedMMA scripts)."""
     fraction: float = key(1.0, limit=Limit(lambda x: 0 < x <= 1, "above 0 and at most 1"))
@@ -230,6 +226,11 @@ class FederationConfig:
     client_memory: float = key(8.0, role=Role.RESOURCE, limit=POSITIVE, since=1)
     """Largest size of the clients' own numbers kept in memory, GiB per host; beyond it they lie in
     a file in clip.cache_folder, which ends with the run."""
+    plan: str | None = key(None, since=1, by_content=True, limit=PATH, heading="Plan")
+    """A file of lines of JSON that says who trains in which round, in which order, on which images
+    in which batches, in place of what the seed draws (federation/plan_file.py has the format);
+    fraction, sampling, first_round_all and drop_last are then not read. `python -m
+    pfedmma_dist.plan RUN` writes that of any run."""
 
 
 @dataclass(kw_only=True)
@@ -252,4 +253,5 @@ class Config:
     system: SystemConfig = field(default_factory=SystemConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    released: ReleasedConfig = field(default_factory=ReleasedConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -13,6 +13,7 @@ from pfedmma_dist.federation.cohort import Batch, lockstep
 from pfedmma_dist.federation.counting import begun, count
 from pfedmma_dist.federation.laid import Pace
 from pfedmma_dist.federation.need import of_step
+from pfedmma_dist.federation.released.wave import wave_of
 from pfedmma_dist.federation.schedule import Rates
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.federation.views import first_view
@@ -49,7 +50,8 @@ def train_epochs(
     if method.counts:
         return count(trainer, theta, memory, prepared, rows, view, known, steps())
     per_epoch = np.array(list(map(len, own_steps))) // epochs
-    rates = Rates(cfg.optim, plan, pace, epochs * per_epoch)
+    wave = wave_of(federation, clients, per_epoch, round_index)
+    rates = wave or Rates(cfg.optim, plan, pace, epochs * per_epoch)
 
     def needs() -> list[Need]:
         return of_step(federation, trainer, theta, prepared, next(steps()))

@@ -97,6 +97,11 @@ def _unfit(cfg: Config, task: Task, file: PlanFile) -> Iterator[str]:
             f"{len(task.images):,}; set data.* as the plan's run had it, or name another plan"
         )
     yield from _renamed(task, file, where)
+    if cfg.released.stale_text and all(visit.round_index for visit in file.visits):
+        yield (
+            f"{where} visits nobody in round 0, whose first client makes the class vectors of "
+            "released.stale_text=true; set that to false, or name another plan"
+        )
     never = set(unseen_clients(own, cfg.seed, task.num_clients).tolist())
     images_of: dict[int, np.ndarray] = {}
     for visit in file.visits:
