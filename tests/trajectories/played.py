@@ -117,7 +117,7 @@ def federation_of(
 class Differences:
     """Largest absolute differences of each round."""
 
-    rows: list[float]  # clients' own numbers after training, where they are recorded
+    rows: list[float]  # clients' own numbers after training; empty where they are not recorded
     shared: list[float]
     accuracy: list[float]  # in points
 
@@ -146,7 +146,7 @@ def follow(federation: Federation, file: str, variant: str) -> Differences:
         for client, row in trained.items() if is_there else ():
             theirs = row_of(federation.layout, recorded.trained(file, variant, index, client))
             rows.append(largest(row, theirs))
-        found.rows.append(max(rows))
+        found.rows.extend([max(rows)] * is_there)
     return found
 
 

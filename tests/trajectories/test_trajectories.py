@@ -34,7 +34,7 @@ ON_RANKS = [
 
 def hold(found: Differences) -> None:
     """Refuse what is not near, in any round."""
-    assert max(found.shared) <= NEAR and max(found.rows) <= NEAR, found
+    assert max([*found.shared, *found.rows]) <= NEAR, found
     assert max(found.accuracy) <= NEAR, found
 
 
