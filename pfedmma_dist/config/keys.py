@@ -228,7 +228,7 @@ class FederationConfig:
     a file in clip.cache_folder, which ends with the run."""
     plan: str | None = key(None, since=1, by_content=True, limit=PATH, heading="Plan")
     """A file of lines of JSON that says who trains in which round, in which order, on which images
-    in which batches, in place of what the seed draws (federation/plan_file.py has the format);
+    in which batches, in place of what the seed draws (docs/plans.md has the format);
     fraction, sampling, first_round_all and drop_last are then not read. `python -m
     pfedmma_dist.plan RUN` writes that of any run."""
 

@@ -14,9 +14,12 @@ from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.world import World
 from tests.trajectories import recorded
 from tests.trajectories.played import federation_of
+from tests.trajectories.pool import leaking_gate, one_order, seen_at_once
+from tests.trajectories.recorded import variants
 
 Sections = Mapping[str, Mapping[str, Any]]
 COSINE = {"schedule": Schedule.cosine, "unit": Unit.epochs}
+ALONE = {"federation": {"num_shards": 1, "cohort_size": 1}}
 WARM = {"warmup": 1, "warmup_lr": 1e-5}
 
 
@@ -61,7 +64,7 @@ def never_emptied(federation: Federation) -> None:
 DEFECTS = {
     "momentum": Defect(
         "momentum handed on",
-        {"released": {"momentum": True}, "federation": {"num_shards": 1, "cohort_size": 1}},
+        {"released": {"momentum": True}, **ALONE},
     ),
     "schedule": Defect("rate in a wave", {"released": {"wave": True}, "optim": {**COSINE, **WARM}}),
     "cosine": Defect("rate in a wave", {"released": {"wave": True}, "optim": COSINE}),
@@ -70,6 +73,11 @@ DEFECTS = {
     "alias": Defect("uploads are references", {"released": {"references": True}}),
     "history": Defect("uploads of all rounds averaged", patch=never_emptied),
     "unweighted": Defect("plain mean", patch=evenly),
+    "gating_leak": Defect("a gate passes on", ALONE, leaking_gate),
+    "snapshot": Defect("experts of the same round", ALONE, seen_at_once),
+    "nearest": Defect("one random order of experts", patch=one_order),
+    "stale_experts": Defect("left-over experts, where some sit out"),
+    "eval_experts": Defect("scores with other experts, where some sit out"),
 }
 """Name -> defect; `cosine` is the schedule of a loop without warm-up."""
 
@@ -80,6 +88,15 @@ OF = {
     "promptfl": ("momentum", "schedule"),
     "promptfl6": ("momentum", "schedule", "drop"),
     "promptfl_own": ("momentum", "schedule", "alias", "history", "unweighted"),
+    "pfedmoap": (
+        "momentum",
+        "schedule",
+        "gating_leak",
+        "stale_experts",
+        "snapshot",
+        "nearest",
+        "eval_experts",
+    ),
 }
 """Loop -> the defects that its code has."""
 
@@ -88,7 +105,7 @@ def defects_of(file: str, variant: str) -> list[str]:
     """Return what is on in a variant: all, none, all but one, or one alone."""
     loop, _, setting = file.rpartition("_")
     cosine = setting == "allcosine"
-    every = [*OF.get(loop, ()), *(["schedule"] if cosine else [])]
+    every = [*OF[loop], *(["schedule"] if cosine else [])]
     how, _, name = variant.partition("_")
     found = {
         "released": every,
@@ -97,6 +114,16 @@ def defects_of(file: str, variant: str) -> list[str]:
         "only": [name],
     }[how]
     return ["cosine" if cosine and one == "schedule" else one for one in found]
+
+
+def followed(file: str) -> list[str]:
+    """Return the variants of a file that our federation follows: all, but for left-over experts of
+    pFedMoAP where clients sit out, which we could not find out from the recordings."""
+    found = variants(file)
+    if file != "pfedmoap_halfguard":
+        return found
+    alone = ("momentum", "schedule", "gating_leak", "snapshot", "nearest")
+    return [one for one in found if one == "off" or one.removeprefix("only_") in alone]
 
 
 def with_defects(file: str, plan: Path, names: list[str], world: World | None = None) -> Federation:

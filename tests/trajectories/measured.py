@@ -9,9 +9,9 @@ import numpy as np
 
 from tests.cards.card import table
 from tests.trajectories import recorded
-from tests.trajectories.defects import DEFECTS, OF, defects_of, planned, with_defects
+from tests.trajectories.defects import DEFECTS, defects_of, followed, planned, with_defects
 from tests.trajectories.played import follow
-from tests.trajectories.recorded import FILES, ROUNDS, of_variant, variants
+from tests.trajectories.recorded import FILES, ROUNDS, of_variant
 
 ROOT = Path(__file__).parents[2]
 CSV = ROOT / "docs" / "measured" / "trajectories.csv"
@@ -33,11 +33,6 @@ BEGIN = "<!-- {} of docs/measured/trajectories.csv: `python -m tests.trajectorie
 END = "<!-- -->"
 
 Row = dict[str, str]
-
-
-def followed(file: str) -> list[str]:
-    """Return the variants of a file that our federation can follow."""
-    return variants(file) if file.rpartition("_")[0] in OF else ["off"]
 
 
 def measure() -> str:

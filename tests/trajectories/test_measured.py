@@ -1,6 +1,7 @@
 """The page of known defects shows what was measured, of every variant that is followed."""
 
-from tests.trajectories.measured import COLUMNS, PAGE, filled, followed, read
+from tests.trajectories.defects import followed
+from tests.trajectories.measured import COLUMNS, PAGE, filled, read
 from tests.trajectories.recorded import FILES, ROUNDS
 
 
