@@ -1,4 +1,4 @@
-"""Best: the round that does best on validation images, and its state, kept until it is beaten.
+"""Best: the round that does best by the rule, and its state, kept until it is beaten.
 
 A state is written below `best/` as a checkpoint is, in a folder of its own, the moment its round
 turns out the best. One that is beaten stays until no checkpoint could lead back to it.
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pfedmma_dist.config.choices import Select
 from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.released.best_on_test import rule_of
 from pfedmma_dist.run import checkpoint, loading, manifest, selection, stored
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.manifest import candidates, round_of, shard_file
@@ -24,8 +24,14 @@ class Best:
 
     def __init__(self, federation: Federation, folder: RunFolder) -> None:
         self.federation, self.folder = federation, folder
-        self.chooses = federation.cfg.evaluate.select is Select.best_val
-        self.validated: dict[int, float] = {}  # round -> mean on validation images
+        self.rule = rule_of(federation.cfg)
+        self.chooses = self.rule in selection.GOES_BY
+        self.validated: dict[int, float] = {}  # round -> the score that the rule goes by
+
+    @property
+    def words(self) -> str:
+        """What the rule calls the round that it chooses."""
+        return selection.CHOICES[self.rule]
 
     @property
     def round(self) -> int | None:
@@ -36,7 +42,7 @@ class Best:
         """Add the scores of a round; return whether its state is to be kept, as it is the best."""
         if not self.chooses:
             return False
-        self.validated[index] = selection.validated(scores)
+        self.validated[index] = selection.number(scores, self.rule)
         return self.round == index
 
     def take_back(self, table: str) -> None:
@@ -46,7 +52,7 @@ class Best:
         """
         if not self.chooses:
             return
-        self.validated = selection.read_validated(table)
+        self.validated = selection.read_numbers(table, self.rule)
         if self.round is not None:
             path = self.folder.best / f"round_{self.round:06d}"
             record = manifest.read(path)
@@ -72,7 +78,7 @@ class Best:
         )  # fmt: skip
         if loaded is None:
             raise TogetherError(
-                f"run.folder: {folder} does not hold round {index}, the best on validation images; "
-                "restore it from a copy, or set evaluate.select=last to score the last round"
+                f"run.folder: {folder} does not hold round {index}, {self.words}; restore it from "
+                "a copy, or set evaluate.select=last and no released.best_on_test to score the last"
             )
-        log.info("round %d, the best on validation images, is scored", index)
+        log.info("round %d, %s, is scored", index, self.words)

@@ -32,6 +32,8 @@ from pfedmma_dist.federation.counting import check as check_counting
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
 from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.federation.plan import plan_of
+from pfedmma_dist.federation.released.misfits import check_released
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
@@ -70,7 +72,9 @@ def assemble(cfg: Config, world: World) -> Federation:
     together(world, told_apart, ValueError)
 
     def divided() -> Task:
-        return divide(cfg, images)
+        task = divide(cfg, images)
+        plan_of(cfg, task)  # refused before weights are read
+        return task
 
     def loaded() -> FrozenCLIP:
         return load(cfg.clip, cfg.seed, world.device)
@@ -185,6 +189,7 @@ def _refuse_misfits(cfg: Config) -> None:
     layout = Layout(method.specs)
     corrections = corrections_of(cfg, method, layout)
     check_finetuning(cfg.evaluate, layout)
+    check_released(cfg, method, layout)
     if method.counts:
         check_counting(method, layout, corrections)
 

@@ -33,6 +33,7 @@ from pfedmma_dist.cross import is_elsewhere, score_elsewhere
 from pfedmma_dist.federation.evaluate import Sitting
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
+from pfedmma_dist.federation.released.best_on_test import rule_of
 from pfedmma_dist.federation.search import Choice, choose, search, searched
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.searched import Searched
@@ -107,7 +108,7 @@ def evaluate(cfg: Config, folder: RunFolder, world: World, searches: bool = Fals
             federation.cost(),
         ),
     ]
-    rule = cfg.evaluate.select.value
+    rule = rule_of(cfg)
     if world.first:
         path = folder.path / "evaluations" / f"{digest(cfg, METHODS)}.json"
         facts = {"rounds": done, "select": rule, "config": flat(cfg)}

@@ -39,6 +39,8 @@ class Owner:
             "task": inputs.facts(task, rows, by_row=cfg.data.views != 1),
             "weights": {"image": clip.image_hash(), "text": clip.text_hash()},
         }
+        if federation.plan is not None:
+            self.facts["task"]["plan"] = federation.plan.digest
         if federation.clock is not None:
             self.facts["task"]["clock"] = federation.clock.digest
 
@@ -73,6 +75,8 @@ class Owner:
             if saved["weights"].get(side) != now["weights"][side]:
                 named = (f"{key}={now['configuration'][key]}" for key in FROM)
                 told.append(f"{words} ({', '.join(named)})")
+        if saved["task"].get("plan") != now["task"].get("plan"):
+            told.append("the plan differs (federation.plan)")
         if saved["task"].get("clock") != now["task"].get("clock"):
             told.append(
                 "the simulated devices or the operations of a step differ (system.profiles, "

@@ -32,6 +32,8 @@ class ParamSpec:
     """Factor on the learning rate."""
     grad_scale: float = 1.0
     """Factor on the raw gradient, before weight decay and momentum; pFedMMA's 1 / alpha."""
+    steady: bool = False
+    """Whether the schedule of the released code leaves its rate alone; read by released.wave."""
     frozen: bool = False
     """The same for all clients and rounds: seen like the others, and never trained, sent or stored;
     it is drawn again from the run's seed."""

@@ -16,6 +16,7 @@ from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.facts import facts_of
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
+from pfedmma_dist.federation.released.best_on_test import rule_of
 from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.foretold import Foretold
 from pfedmma_dist.ownership import Owner
@@ -141,7 +142,7 @@ class Rounds:
         if self.rounds and self.world.first:
             names = Examiner(federation).scope_names, domains
             told = selection.facts(
-                cfg.evaluate.select.value, reported, self.rounds, read_metrics(self.folder.metrics),
+                rule_of(cfg), reported, self.rounds, read_metrics(self.folder.metrics),
                 [one for one in of_rounds(*names) if one.source is Source.CLIENTS],
                 reached,
             )  # fmt: skip

@@ -32,9 +32,11 @@ def resolve(cfg: Config, world: World) -> None:
         cfg.federation.first_round_all = METHODS[cfg.method["name"]].first_round_all
     if cfg.federation.cohort_size is None:
         # Measured: lockstep costs a CPU a quarter, and one client at a time leaves a GPU idle.
-        cfg.federation.cohort_size = 8 if world.device.type == "cuda" else 1
+        alone = cfg.released.momentum
+        cfg.federation.cohort_size = 8 if not alone and world.device.type == "cuda" else 1
     if cfg.federation.num_shards is None:
-        cfg.federation.num_shards = num_shards(world.device.type, world.size)
+        usual = num_shards(world.device.type, world.size)
+        cfg.federation.num_shards = 1 if cfg.released.momentum else usual
     narrow = cfg.clip.dtype is Dtype.tfloat32
     if narrow and world.device.type != "cuda":
         raise TogetherError(

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 TRAINED = (
     "seed", "method.", "federation.", "optim.", "server.", "correction.", "system.", "privacy.",
-    "attack.", "exchange.",
+    "attack.", "exchange.", "released.momentum", "released.wave", "released.references",
+    "released.dropped", "released.stale_text",
     "data.num_clients", "data.validation", "control.labels", "control.shared",
 )  # fmt: skip
 """Beginnings of the keys that made the state; others may say what it is scored on."""
@@ -83,11 +84,11 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
     done = 0 if loaded is None else loaded.round_index
     best = Best(federation, folder)
     if best.chooses and loaded is not None:
-        best.validated = selection.read_validated(loaded.metrics or "")
+        best.validated = selection.read_numbers(loaded.metrics or "", best.rule)
         if best.round is None:
             raise ValueError(
-                f"evaluate.select: no round of {folder.path} was scored on validation images, so "
-                "none is the best; set evaluate.select=last"
+                f"evaluate.select: no round of {folder.path} was scored to be {best.words}; set "
+                "evaluate.select=last and no released.best_on_test"
             )
         if best.round != done:
             best.load(check)

@@ -34,7 +34,8 @@ ROOMS = {
     "world.threads",
     "federation": "accountant clip clock config.choices config.keys config.learning config.private "
     "config.simulated data.tasks.task exchange methods.method methods.searched methods.step params "
-    "pieces quantities.attacked quantities.sampled quantities.scores quantities.student rng world",
+    "pieces quantities.attacked quantities.sampled quantities.scores quantities.student reading "
+    "rng spelling world",
     "canary": "clip data",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",
@@ -71,7 +72,9 @@ WINGS = {
 }
 """What each wing of a room may import of the room's others: of the rows above it."""
 
-COMMANDS = ("train", "evaluate", "membership", "cost", "prepare", "pretrain", "cache")
+COMMANDS = (
+    "train", "evaluate", "membership", "plan", "cost", "prepare", "pretrain", "cache",
+)  # fmt: skip
 """Where everything may meet; imported by nobody but launch."""
 
 OUTSIDE = {

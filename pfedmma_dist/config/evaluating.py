@@ -21,14 +21,14 @@ class EvaluateConfig:
     """Round whose scores are the run's: the `last`, or of the scored rounds that with the highest
     mean score on validation images (data.validation), the first one of several: `best_val`. The
     published code saves the best round by Local on test images; what that would gain is printed,
-    and never reported as a score."""
+    and reported under released.best_on_test alone."""
     every: int | None = key(
         None,
         role=Role.REPORT,
         is_open=True,
         was=1,
         counts_as={1: None},
-        decides_at={"evaluate.select": ("best_val",)},
+        decides_at={"evaluate.select": ("best_val",), "released.best_on_test": (True,)},
         limit=NOT_NEGATIVE,
     )
     """Rounds between scores on the clients' own test images (Local) and validation images; 0 scores

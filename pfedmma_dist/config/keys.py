@@ -37,6 +37,7 @@ from pfedmma_dist.config.limits import (
 )
 from pfedmma_dist.config.meaning import Role, key
 from pfedmma_dist.config.private import PrivacyConfig
+from pfedmma_dist.config.released import ReleasedConfig
 from pfedmma_dist.config.running import RunConfig
 from pfedmma_dist.config.simulated import SystemConfig
 
@@ -233,6 +234,11 @@ class FederationConfig:
     client_memory: float = key(8.0, role=Role.RESOURCE, limit=POSITIVE, since=1)
     """Largest size of the clients' own numbers kept in memory, GiB per host; beyond it they lie in
     a file in clip.cache_folder, which ends with the run."""
+    plan: str | None = key(None, since=1, by_content=True, limit=PATH, heading="Plan")
+    """A file of lines of JSON that says who trains in which round, in which order, on which images
+    in which batches, in place of what the seed draws (docs/plans.md has the format);
+    fraction, sampling, first_round_all and drop_last are then not read. `python -m
+    pfedmma_dist.plan RUN` writes that of any run."""
 
 
 @dataclass(kw_only=True)
@@ -255,4 +261,5 @@ class Config:
     system: SystemConfig = field(default_factory=SystemConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    released: ReleasedConfig = field(default_factory=ReleasedConfig)
     run: RunConfig = field(default_factory=RunConfig)

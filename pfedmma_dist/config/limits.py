@@ -57,6 +57,8 @@ def check(config: Any, sources: Collection[str]) -> None:
     enforce(config)
     if config.evaluate.select is Select.best_val:
         _refuse_blind_choice(config)
+    if config.released.best_on_test:
+        _refuse_two_choices(config)
     if config.data.names is None and config.data.name not in sources:
         known = ", ".join(sorted(sources))
         raise ValueError(
@@ -76,6 +78,20 @@ def _refuse_blind_choice(config: Any) -> None:
         raise ValueError(
             "evaluate.select: best_val needs validation images, and data.validation=0 holds none "
             "apart; set data.validation=0.2, say"
+        )
+
+
+def _refuse_two_choices(config: Any) -> None:
+    """Refuse to choose a round on test images where nothing is scored, or by another rule too."""
+    if config.evaluate.select is not Select.last:
+        raise ValueError(
+            f"evaluate.select: {config.evaluate.select.value}, and released.best_on_test=true "
+            "chooses a round, too; set evaluate.select=last"
+        )
+    if config.evaluate.every == 0:
+        raise ValueError(
+            "released.best_on_test: true chooses among the rounds that are scored, and "
+            "evaluate.every=0 scores none before the last; set evaluate.every=1"
         )
 
 

@@ -44,7 +44,8 @@ class Meaning:
     refused: bool = False
     """Where it is not read, another value than the default is refused."""
     decides_at: Where = field(default_factory=dict)
-    """Another key -> the values of it at which this key decides the numbers, whatever its role."""
+    """Another key -> the values of it at which this key decides the numbers, whatever its role;
+    any of several will do."""
     was: Any = None
     """What format 0 had by default where null is the default now."""
     since: int = 0
@@ -65,9 +66,7 @@ class Meaning:
 
     def decides(self, values: Mapping[str, Any]) -> bool:
         """Whether another value makes another run where other keys have these values."""
-        chosen = bool(self.decides_at) and all(
-            values.get(key) in at for key, at in self.decides_at.items()
-        )
+        chosen = any(values.get(key) in at for key, at in self.decides_at.items())
         return self.role in (Role.RESULT, Role.BITS) or chosen
 
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pfedmma_dist.config.choices import Select
 from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.foresight import TRAINED
 from pfedmma_dist.federation.grouping import PARTICIPANTS, those_to_score
+from pfedmma_dist.federation.released.best_on_test import rule_of
 
 if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
@@ -51,7 +51,7 @@ def cadence(federation: "Federation") -> Cadence:
     numbers are scored once. The last scores, which every run has, are left out.
     """
     cfg, clients = federation.cfg, those_to_score(federation)
-    chooses = cfg.evaluate.select is Select.best_val
+    chooses = rule_of(cfg) != "last"
     if chooses or len(clients) <= EACH_ROUND or not federation.layout.num_trained:
         return Cadence(1, len(clients))
     training, scoring = _passes(federation, clients)

@@ -21,6 +21,7 @@ from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.data.tasks.task import Scope, Task
 from pfedmma_dist.federation.laid import placed
 from pfedmma_dist.federation.pairs import Pairs
+from pfedmma_dist.federation.released.stale_text import StaleText
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 
@@ -61,6 +62,7 @@ class Classifier:
     texts: dict[str, ClassText]
     features: Features
     batch_size: int
+    stale_text: StaleText | None = None  # whose class vectors answer; None: each client's own
 
     @cached_property
     def streams(self) -> list[tuple[str, dict[int, Scope]]]:
@@ -203,7 +205,8 @@ class Count:
         text, method = own.texts[name], own.method
         params = own.layout.views(theta)
         prepared = method.prepare(extra, text)
-        classes = method.classes(params, prepared, text)  # once per client
+        named = theta if own.stale_text is None else own.stale_text.beside(theta)
+        classes = method.classes(own.layout.views(named), prepared, text)  # once per client
         longest = max(wanted, key=len)
         padded = np.stack([np.append(rows, longest[len(rows) :]) for rows in wanted])
         same = all(np.array_equal(rows, wanted[0]) for rows in wanted)

@@ -1,6 +1,7 @@
 """Clientele: all clients of a federation, who of them trains when and is hosted where."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +16,15 @@ from pfedmma_dist.federation.cohort import (
     assign_shards,
     check_ranks,
     cut_cohorts,
-    participants,
+    drawn_steps,
     steps_per_epoch,
     unseen_clients,
+    visitors,
 )
 from pfedmma_dist.federation.hosting import ROUNDS, hosts
+from pfedmma_dist.federation.plan import plan_of
+from pfedmma_dist.federation.plan_file import Steps
+from pfedmma_dist.federation.released.dropped import without_dropped
 from pfedmma_dist.federation.views import scored_views, training_views
 from pfedmma_dist.world import World
 
@@ -43,6 +48,9 @@ class Clientele:
         self.sizes = task.train.sizes()
         self.unseen = unseen_clients(cfg.federation, cfg.seed, task.num_clients)
         self.seen = np.setdiff1d(np.arange(task.num_clients), self.unseen)
+        self.among = self.seen  # of whom rounds draw
+        self.seen = without_dropped(cfg, self.seen, task.num_clients)
+        self.plan = plan_of(cfg, task)  # None: drawn by the seed
         self.attackers = attackers_of(cfg, task.num_clients)
         self.scored = np.arange(task.num_clients)  # who is, on test images
         self.num_seen = int(self.sizes[self.seen].sum())  # training images of theirs
@@ -69,9 +77,25 @@ class Clientele:
 
     def drawn(self, round_index: int) -> np.ndarray:
         """Return the sorted clients that the server draws for a round, whatever the clock says."""
+        return np.sort(self.visited(round_index))
+
+    def visited(self, round_index: int) -> np.ndarray:
+        """Return the same in the order in which they come, if one comes after the other."""
         cfg = self.cfg
-        chosen = participants(cfg.federation, cfg.seed, round_index, len(self.seen))
-        return self.seen[chosen]
+        if self.plan is not None:
+            order = self.plan.clients(round_index)
+        else:
+            order = self.among[visitors(cfg.federation, cfg.seed, round_index, len(self.among))]
+        return without_dropped(cfg, order, self.task.num_clients)
+
+    def steps_of(self, client: int, epochs: int, round_index: int) -> Steps:
+        """Return the images that a client trains on, step by step; of no round of the run where it
+        is scored after some epochs more."""
+        cfg = self.cfg
+        if self.plan is not None and round_index < cfg.federation.rounds:
+            return self.plan.visit(round_index, client).steps
+        plan, rows = replace(cfg.federation, local_epochs=epochs), self.task.train.rows(client)
+        return drawn_steps(rows, client, plan, cfg.seed, round_index, cfg.data.views)
 
     def turnout(self, round_index: int) -> tuple[int, int]:
         """Return how many clients train in a round, and how many uploads of theirs count."""
@@ -81,7 +105,8 @@ class Clientele:
     def fewest(self) -> int:
         """How many clients' uploads the smallest round has."""
         cfg = self.cfg.federation
-        alike = self.clock is None and cfg.sampling is Sampling.fixed  # but the first
+        drawn = self.clock is None and self.plan is None and len(self.among) == len(self.seen)
+        alike = drawn and cfg.sampling is Sampling.fixed  # but the first
         rounds = range(min(cfg.rounds, 2) if alike else cfg.rounds)
         return min((self.turnout(index)[1] for index in rounds), default=0)
 
@@ -112,6 +137,13 @@ class Clientele:
         """Return those of them that are hosted here."""
         chosen = self.participants(round_index)
         return chosen[np.isin(self.shard_of[chosen], self.hosted)]
+
+    def visits(self, round_index: int) -> list[Cohort]:
+        """Return the cohorts of a round as they train here, one after another."""
+        if self.cfg.released.momentum:  # there is one shard
+            order = self.visited(round_index)
+            return [Cohort(0, order[place : place + 1]) for place in range(len(order))]
+        return self.cohorts(self.participants(round_index))
 
     def cohorts(self, clients: np.ndarray) -> list[Cohort]:
         """Cut these clients, as far as they are hosted here, into cohorts."""

@@ -1,12 +1,13 @@
 """Who trains in a round, in which group, on which images: functions of (seed, round, client)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pfedmma_dist.config.choices import Sampling
 from pfedmma_dist.config.keys import FederationConfig
+from pfedmma_dist.federation.plan_file import Steps
 from pfedmma_dist.rng import Key, generator
 
 
@@ -29,19 +30,16 @@ class Batch:
     keys: tuple[Key, ...] = ()  # [G] whose step it is: what is drawn there is a function of them
 
 
-def participants(
-    cfg: FederationConfig, seed: int, round_index: int, num_clients: int
-) -> np.ndarray:
-    """Return the sorted clients of a round: max(int(fraction * K), 1), drawn without replacement,
-    or each by itself with probability fraction, which may come to nobody."""
+def visitors(cfg: FederationConfig, seed: int, round_index: int, num_clients: int) -> np.ndarray:
+    """Return the clients of a round as they are drawn: max(int(fraction * K), 1), without
+    replacement, or each by itself with probability fraction, which may come to nobody."""
     if round_index == 0 and cfg.first_round_all:
         return np.arange(num_clients)
     if cfg.sampling is Sampling.poisson:
         drawn = generator(seed, "participants", round_index).random(num_clients) < cfg.fraction
         return np.flatnonzero(drawn)
     count = max(int(cfg.fraction * num_clients), 1)
-    draw = generator(seed, "participants", round_index).choice(num_clients, count, replace=False)
-    return np.sort(draw)
+    return generator(seed, "participants", round_index).choice(num_clients, count, replace=False)
 
 
 def unseen_clients(cfg: FederationConfig, seed: int, num_clients: int) -> np.ndarray:
@@ -142,10 +140,17 @@ def batches(
     num_views: int,
 ) -> Iterator[Batch]:
     """Yield the steps of a cohort's round; rows: the training images of each of its clients [G]."""
-    plans = [
-        _plan(own, int(client), cfg, seed, round_index, num_views)
+    drawn = [
+        drawn_steps(own, int(client), cfg, seed, round_index, num_views)
         for own, client in zip(rows, clients, strict=True)
     ]
+    yield from lockstep(drawn, clients, seed, round_index)
+
+
+def lockstep(
+    plans: Sequence[Steps], clients: np.ndarray, seed: int, round_index: int
+) -> Iterator[Batch]:
+    """Yield the steps of clients [G] side by side."""
     width = max(len(step[0]) for plan in plans for step in plan)
     for index in range(max(map(len, plans))):
         # A client that is done repeats its last batch, whose gradient is thrown away.
@@ -164,15 +169,15 @@ def _pad(values: np.ndarray, width: int) -> np.ndarray:
     return np.pad(values, (0, width - len(values)), mode="edge")
 
 
-def _plan(
+def drawn_steps(
     rows: np.ndarray,
     client: int,
     cfg: FederationConfig,
     seed: int,
     round_index: int,
     num_views: int,
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the (rows, views) of each step of one client."""
+) -> Steps:
+    """Return the steps of one client's round; rows: its training images."""
     plan = []
     for epoch in range(cfg.local_epochs):
         key = round_index, client, epoch

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.clip.room import Need, within_room
-from pfedmma_dist.federation.cohort import Batch, batches, steps_per_epoch
+from pfedmma_dist.federation.cohort import Batch, lockstep
 from pfedmma_dist.federation.counting import begun, count
 from pfedmma_dist.federation.laid import Pace
 from pfedmma_dist.federation.need import of_step
+from pfedmma_dist.federation.released.wave import wave_of
 from pfedmma_dist.federation.schedule import Rates
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.federation.views import first_view
@@ -39,18 +40,20 @@ def train_epochs(
     with torch.no_grad():
         prepared = method.prepare(extra, text)
     plan = replace(cfg.federation, local_epochs=epochs)
+    own_steps = [federation.steps_of(client, epochs, round_index) for client in clients.tolist()]
     rows = [task.train.rows(client) for client in clients]
     known, view = federation.clients.have_trained(clients), first_view(cfg.data.views)
     if method.begins:
         theta = begun(trainer, theta, rows, view, known)
 
     def steps() -> Iterator[Batch]:
-        return batches(rows, clients, plan, cfg.seed, round_index, cfg.data.views)
+        return lockstep(own_steps, clients, cfg.seed, round_index)
 
     if method.counts:
         return count(trainer, theta, memory, prepared, rows, view, known, steps())
-    per_epoch = steps_per_epoch(federation.sizes[clients], plan)
-    rates = Rates(cfg.optim, plan, pace, epochs * per_epoch)
+    per_epoch = np.array(list(map(len, own_steps))) // epochs
+    wave = wave_of(federation, clients, per_epoch, round_index)
+    rates = wave or Rates(cfg.optim, plan, pace, epochs * per_epoch)
 
     def needs() -> list[Need]:
         return of_step(federation, trainer, theta, prepared, next(steps()))

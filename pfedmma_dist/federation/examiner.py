@@ -80,10 +80,11 @@ class Examiner:
     def classifier(self, method: Method, scopes: list[Scope]) -> Classifier:
         """Return what a method, or a reference that trains nothing, is scored by."""
         federation = self.federation
-        own = federation.layout if method is federation.method else Layout(method.specs)
+        is_own = method is federation.method
+        own = federation.layout if is_own else Layout(method.specs)
         return Classifier(
             method, own, federation.task, scopes, federation.texts, federation.sources.test,
-            federation.cfg.evaluate.batch_size,
+            federation.cfg.evaluate.batch_size, federation.stale_text if is_own else None,
         )  # fmt: skip
 
     @property

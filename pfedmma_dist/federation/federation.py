@@ -26,17 +26,20 @@ from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
-from pfedmma_dist.federation.examples import guard_of
 from pfedmma_dist.federation.grouping import those_to_score
 from pfedmma_dist.federation.guarded import check_enough, server_of
 from pfedmma_dist.federation.picking import rearranged
-from pfedmma_dist.federation.protection import protection_of, tells
-from pfedmma_dist.federation.sending import send
-from pfedmma_dist.federation.softmax import texts_of, training_columns
+from pfedmma_dist.federation.protection import protection_of
+from pfedmma_dist.federation.released.misfits import check_released
+from pfedmma_dist.federation.released.momentum import handed
+from pfedmma_dist.federation.released.stale_text import StaleText
+from pfedmma_dist.federation.sending import send, tally_of
+from pfedmma_dist.federation.softmax import texts_of
 from pfedmma_dist.federation.stages import uplink_of
 from pfedmma_dist.federation.tally import RoundStats, Tally, check_bounded
 from pfedmma_dist.federation.timing import clock_of
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
+from pfedmma_dist.federation.training import trainer_of
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.pieces import Parts
@@ -72,6 +75,8 @@ class Federation(Clientele):
         self.exchange = method.exchange(self.layout, template, cfg.seed, server)
         self.uplink = uplink_of(cfg, self.exchange, self.layout, task.num_clients, self.attackers)
         self.corrections = corrections_of(cfg, method, self.layout)
+        check_released(cfg, method, self.layout)
+        self.stale_text = StaleText(cfg, self.layout)
         self.protection = protection_of(cfg, len(self.seen), self.corrections)
         self.uplink.begin(self.sizes, len(self.seen))
         check_finetuning(cfg.evaluate, self.layout)
@@ -112,11 +117,11 @@ class Federation(Clientele):
         self.world.entering(f"round {round_index + 1}")
         started, reduced = time.perf_counter(), self.world.bytes_reduced
         chosen, arrived = self.participants(round_index), self.arrived(round_index)
-        told = tells(self.cfg.privacy)
-        tally = Tally(self.sizes, self.num_seen, arrived, self.corrections, told=told)
+        tally = tally_of(self, round_index, arrived)
         self.uplink.open(round_index, chosen, arrived)
-        for cohort in self.cohorts(chosen):
+        for cohort in self.visits(round_index):
             start, result = self._train(cohort, round_index)
+            self.stale_text.see(self, round_index, cohort.clients, result.theta)
             tally.passed(result.num_samples)
             kept = send(self, cohort.clients, start, result, tally, arrived)
             self._keep(cohort, result, kept)
@@ -124,6 +129,7 @@ class Federation(Clientele):
         if len(chosen) and not len(arrived):
             log.warning("no upload of this round arrived: clients start from what they had")
         loss, num_samples, stops = self._meet(arrived, tally, stop())
+        self.stale_text.tell(self.world, round_index)
         spent, sent = time.perf_counter() - started, self.world.bytes_reduced - reduced
         dropped = list(self.exchange.dropped)
         return RoundStats(loss, len(chosen), num_samples, sent, spent, stops, dropped)
@@ -133,7 +139,7 @@ class Federation(Clientele):
         cfg, clients = self.cfg, cohort.clients
         held = self.start(clients, training=True)
         result = train_epochs(
-            self, self.trainer, clients, held, self.memory(clients),
+            self, self.trainer, clients, held, handed(self, clients, round_index),
             cfg.federation.local_epochs, round_index=round_index, pace=round_index,
         )  # fmt: skip
         check_finite(result, clients, f"in round {round_index}", cfg.optim)
@@ -184,13 +190,7 @@ class Federation(Clientele):
     @property
     def trainer(self) -> LocalTrainer:
         """What all clients have in common when they train in a round."""
-        cfg = self.cfg
-        return LocalTrainer(
-            self.method, self.layout, self.train_text, self.sources and self.sources.train,
-            self.label_of, cfg.optim, self.corrections,
-            training_columns(cfg.federation.softmax, self.task), self.on_step,
-            guard_of(cfg.privacy, self.method, self.corrections),
-        )  # fmt: skip
+        return trainer_of(self)
 
     def label_of(self, rows: np.ndarray) -> np.ndarray:
         """Return the columns of the training softmax of image rows."""
@@ -243,7 +243,7 @@ class Federation(Clientele):
         """Return (state by hosted shard, server state) at a round boundary; a shard's is read when
         it is asked for."""
         server = self.exchange.state() | self.corrections.state() | self.uplink.state()
-        return {s: self.clients.state(s) for s in self.hosted}, server
+        return {s: self.clients.state(s) for s in self.hosted}, server | self.stale_text.state()
 
     def load(
         self,
@@ -260,4 +260,5 @@ class Federation(Clientele):
         trained = self.trained(num_rounds)
         for shard, state in shards.items():
             self.clients.load(shard, state, trained[self.shard_of[trained] == shard])
+        server = self.stale_text.load(server)
         self.exchange.load(self.uplink.load(self.corrections.load(server)), trained)

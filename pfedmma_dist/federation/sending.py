@@ -6,11 +6,22 @@ import numpy as np
 from torch import Tensor
 
 from pfedmma_dist.exchange.uplink import Parcel
+from pfedmma_dist.federation.protection import tells
+from pfedmma_dist.federation.released.references import referred
 from pfedmma_dist.federation.tally import Tally
 from pfedmma_dist.federation.trainer import LocalResult
 
 if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
+
+
+def tally_of(federation: "Federation", round_index: int, arrived: np.ndarray) -> Tally:
+    """Return the empty sums of a round; arrived: sorted clients whose uploads arrive."""
+    own = federation
+    return Tally(
+        own.sizes, own.num_seen, arrived, own.corrections,
+        told=tells(own.cfg.privacy), only=referred(own, round_index),
+    )  # fmt: skip
 
 
 def send(

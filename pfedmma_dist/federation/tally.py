@@ -53,10 +53,12 @@ class Tally:
         corrections: Corrections,
         *,
         told: bool = True,
+        only: int | None = None,
     ) -> None:
         """sizes: training images of every client [K]. num_seen: those of all that train at
-        all. chosen: clients of the round. told: loss and image passes leave the clients."""
-        self.told = told
+        all. chosen: clients of the round. told: loss and image passes leave the clients.
+        only: the client that is the mean of the round by itself."""
+        self.told, self.only = told, only
         self.sizes, self.num_chosen = sizes, len(chosen)
         self.of_round, self.of_all = int(sizes[chosen].sum()), num_seen
         self.evenly = any(each.even for each in corrections)
@@ -65,6 +67,8 @@ class Tally:
 
     def of_mean(self, clients: np.ndarray) -> Tensor:
         """Return the share [G] float64 that these clients have in the mean of the round."""
+        if self.only is not None:
+            return torch.from_numpy((clients == self.only).astype(np.float64))
         if self.evenly:
             return torch.full((len(clients),), 1 / self.num_chosen, dtype=torch.float64)
         return torch.from_numpy(self.sizes[clients] / self.of_round)

@@ -61,11 +61,15 @@ class LocalTrainer:
         columns_of: Columns | None = None,  # of the softmax; None: all take part in every loss
         on_step: Callable[[], None] = lambda: None,  # called before each step
         guard: ImageGuard | None = None,  # of single images
+        *,
+        waves: bool = False,  # rates leave alone what is steady
     ) -> None:
         self.method, self.layout, self.text = method, layout, text
         self.features, self.label_of = features, label_of
         self.optim, self.corrections, self.columns_of = optim, corrections, columns_of
         self.on_step, self.guard, self.rule = on_step, guard, rule_of(optim)
+        steady = layout.spread("steady") > 0
+        self.steady = steady if waves and bool(steady.any()) else None
         self.num_rows = 1 + sum(each.is_personal for each in corrections)
         numbers = self.num_rows * layout.num_trained
         tables = self.rule.tables if optim.keep_state else 0
@@ -134,7 +138,7 @@ class LocalTrainer:
             push = Push(loss, walk.update(grad), active & awake)
             push = running.corrected(push, walk.theta, index)
             running.step(walk.theta, gradient, active & awake, rates)
-            walk.step(push, rates)
+            walk.step(push, self._own_rates(rates))
             gauge.step(Push(loss, torch.ones_like(gauge.theta), active), rates)
             seen.add(push.loss, step, passes=self.num_rows)
         return self._result(walk, gauge, seen, running, kept)
@@ -200,6 +204,10 @@ class LocalTrainer:
             self.text, self.method.images, laid.images, laid.labels, laid.weight,
             among(laid.own, logits), laid.own, seen,
         )  # fmt: skip
+
+    def _own_rates(self, rates: Tensor) -> Tensor:
+        """Return the rates [G, 1] of a step, or [G, P + S] where not all numbers follow them."""
+        return rates if self.steady is None else torch.where(self.steady, self.optim.lr, rates)
 
     def _awake(self, theta: Tensor, prepared: Any, round_index: int) -> Tensor:
         """Return which numbers [G, P + S] the method lets move in a round."""

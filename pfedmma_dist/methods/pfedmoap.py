@@ -110,7 +110,9 @@ class PFedMoAP(Method):
         self.specs = (
             ParamSpec("context", context, normal(0.02), shared=True),
             *(
-                ParamSpec(name, shape, torch_linear(width), lr_scale=options.gate_lr_scale)
+                ParamSpec(
+                    name, shape, torch_linear(width), lr_scale=options.gate_lr_scale, steady=True
+                )
                 for name, shape in shapes.items()
             ),
         )

@@ -20,8 +20,15 @@ from pfedmma_dist.run.metrics import as_written
 Numbers = Mapping[int, float]
 """Round -> a score of it, nan where nobody has one."""
 
-CHOICES = {"last": "the last", "best_val": "the best on validation images"}
-"""evaluate.select -> what the reported round is called."""
+CHOICES = {
+    "last": "the last",
+    "best_val": "the best on validation images",
+    "best_test": "the best on test images, chosen by peeking",
+}
+"""Rule -> what the reported round is called: of evaluate.select, and of released.best_on_test."""
+
+GOES_BY = {"best_val": VAL_MEAN, "best_test": LOCAL_MEAN}
+"""Rule -> the score that it chooses by."""
 
 
 def best(numbers: Numbers) -> int | None:
@@ -44,16 +51,16 @@ def wanted(numbers: Numbers, since: int) -> set[int]:
     return {index for index in found if index is not None}
 
 
-def validated(scores: Mapping[str, np.ndarray]) -> float:
-    """Return the number by which best_val chooses, of a round's scores [K]."""
-    own = [scores[scope] for scope in VAL_MEAN.of if scope in scores]
+def number(scores: Mapping[str, np.ndarray], rule: str = "best_val") -> float:
+    """Return the number by which a rule chooses, of a round's scores [K]."""
+    own = [scores[scope] for scope in GOES_BY[rule].of if scope in scores]
     return as_written(mean(*own)) if own and not np.isnan(own[0]).all() else math.nan
 
 
-def read_validated(table: str) -> dict[int, float]:
+def read_numbers(table: str, rule: str = "best_val") -> dict[int, float]:
     """Return the same of the rounds of a metrics.csv."""
-    rows = csv.DictReader(io.StringIO(table, newline=""))
-    return {int(row["round"]) + 1: float(row.get(VAL_MEAN.column) or "nan") for row in rows}
+    rows, column = csv.DictReader(io.StringIO(table, newline="")), GOES_BY[rule].column
+    return {int(row["round"]) + 1: float(row.get(column) or "nan") for row in rows}
 
 
 def facts(
@@ -66,7 +73,7 @@ def facts(
 ) -> dict[str, Any]:
     """Return what result.json says: the last round, the best by validation, the best on test.
 
-    rule: evaluate.select. reported: the round whose scores are the run's. metrics: columns of
+    rule: one of CHOICES. reported: the round whose scores are the run's. metrics: columns of
     metrics.csv. quantities: those of clients' scores that have a column there. reached: all scores
     of the reported round. The best on test is
     no result: published code reports it, and its gain over honest choices is that of peeking.
@@ -102,6 +109,8 @@ def facts(
 
 def peeking(selection: Mapping[str, Any]) -> float | None:
     """Return what Local would gain were the best round on test images reported; None: unknown."""
+    if selection["rule"] == "best_test":
+        return 0.0
     return selection.get("best_test", {}).get(f"gain_over_{selection['rule']}")
 
 
@@ -120,4 +129,6 @@ def lines(selection: Mapping[str, Any]) -> Sequence[str]:
     if "best_val" in selection:
         told.append(f"validation   best {score('best_val', VAL_MEAN)}")
     gain = f"+{shown(peeking(selection))} to what is reported"
+    if rule == "best_test":
+        gain = f"+{shown(selection['best_test']['gain_over_last'])} over the last round"
     return [*told, f"peeking      {score('best_test', LOCAL_MEAN)}, chosen on test images: {gain}"]

@@ -1,6 +1,7 @@
 """One method's page: what it is, its numbers and options, what differs, what it is held against."""
 
 import inspect
+import re
 from collections.abc import Iterable
 
 from pfedmma_dist.config.help import field_docs
@@ -8,7 +9,7 @@ from pfedmma_dist.config.merge import leaves, shown
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.params import Layout
 from tests.cards.counts import MODELS, built, corrected, groups, numbers, reads
-from tests.cards.differences import PAGE, about
+from tests.cards.differences import DEFECTS, PAGE, about
 from tests.cards.measured import SWEEP, comparisons, harmonic, step
 from tests.cards.presets import NUM_CLASSES, NUM_IMAGES, presets_of, sweep_rows
 
@@ -116,16 +117,26 @@ def _published(name: str) -> str:
 
 
 def _differences(name: str) -> str:
-    """Return the rows of docs/differences.md about the method, by table."""
+    """Return the rows of docs/differences.md and docs/known-defects.md about the method, by
+    table."""
     found = about(name)
-    by_section = {row.section: row.heads for row in found}
+    by_section = {(row.page, row.section): row.heads for row in found}
     tables = [
-        f"From *{section}*:\n\n" + table(heads, (r.cells for r in found if r.section == section))
-        for section, heads in by_section.items()
+        f"From *[{section}](../{page.removeprefix('docs/')}#{anchor(section)})*:\n\n"
+        + table(heads, (r.cells for r in found if r.section == section))
+        for (page, section), heads in by_section.items()
     ]
-    rest = f"What holds for all methods stands in [{PAGE}](../differences.md)."
+    rest = (
+        f"What holds for all methods stands in [{PAGE}](../differences.md), all defects and what "
+        f"they move in [{DEFECTS}](../known-defects.md)."
+    )
     head = "## What public code does otherwise, and how we decided"
     return "\n\n".join([head, *tables, rest])
+
+
+def anchor(section: str) -> str:
+    """Return where a page's section is linked to."""
+    return "-".join(re.sub(r"[^\w\s-]", "", section.lower()).split())
 
 
 def _compared(name: str) -> str:

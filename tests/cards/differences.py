@@ -1,4 +1,4 @@
-"""Rows of docs/differences.md, and which of them are about a method."""
+"""Rows of docs/differences.md and docs/known-defects.md, and which of them are about a method."""
 
 import re
 from dataclasses import dataclass
@@ -7,12 +7,16 @@ from functools import cache
 from tests.cards.presets import ROOT, presets_of
 
 PAGE = "docs/differences.md"
+DEFECTS = "docs/known-defects.md"
+MEASURED = "Measured"
+"""How sections begin whose rows are results."""
 
 
 @dataclass(frozen=True)
 class Difference:
     """One row of one table."""
 
+    page: str
     section: str
     heads: tuple[str, ...]
     cells: tuple[str, ...]
@@ -38,10 +42,16 @@ def about(method: str, *, first: bool = False) -> list[Difference]:
 
 @cache
 def differences() -> tuple[Difference, ...]:
-    """Return the rows of all tables of the page; AssertionError for one of a wrong width."""
+    """Return the rows of all tables of both pages that are no results; AssertionError for one of a
+    wrong width."""
+    rows = [row for page in (PAGE, DEFECTS) for row in _rows(page)]
+    return tuple(row for row in rows if not row.section.startswith(MEASURED))
+
+
+def _rows(page: str) -> list[Difference]:
     found: list[Difference] = []
     section, heads = "", ()
-    for number, line in enumerate((ROOT / PAGE).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate((ROOT / page).read_text(encoding="utf-8").splitlines(), 1):
         if line.startswith("## "):
             section, heads = line.removeprefix("## "), ()
         if not line.startswith("|"):
@@ -50,6 +60,6 @@ def differences() -> tuple[Difference, ...]:
         if not heads:
             heads = cells
         elif set("".join(cells)) - set("-:"):
-            assert len(cells) == len(heads), f"{PAGE}:{number}: {len(cells)} cells of {heads}"
-            found.append(Difference(section, heads, cells))
-    return tuple(found)
+            assert len(cells) == len(heads), f"{page}:{number}: {len(cells)} cells of {heads}"
+            found.append(Difference(page, section, heads, cells))
+    return found

@@ -82,6 +82,23 @@ def test_scores_of_the_best_round_are_the_runs(lab: Lab) -> None:
     assert sum(own) / len(own) == pytest.approx(row["scores"]["local_mean"])
 
 
+def test_choice_on_test_images_reports_another_round_where_it_is_switched_on(
+    lab: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = {**KEYS, "evaluate__select": "last", "released__best_on_test": "true"}
+    assert call(lab.words("peeking", **keys)) == 0
+    found = result(lab.folder("peeking"))
+    with open(lab.folder("peeking") / "metrics.csv", newline="") as file:
+        local = [float(row["local_mean_percent"]) for row in csv.DictReader(file)]
+    best = local.index(max(local)) + 1
+    assert best < len(local) and found["selection"]["rule"] == "best_test"
+    assert found["selection"]["round"] == found["selection"]["best_test"]["round"] == best
+    assert found["results"][-1]["scores"]["local_mean"] == pytest.approx(max(local))
+    with alone():
+        assert evaluate.main([str(lab.folder("peeking"))]) == 0
+    assert f"scored  round {best}, the best on test images, chosen by" in capsys.readouterr().out
+
+
 def test_one_state_is_left_below_best(lab: Lab) -> None:
     assert [path.name for path in (lab.folder("whole") / "best").iterdir()] == ["round_000004"]
     assert checkpoints(lab.folder("whole")) == ["round_000004", "round_000006"]

@@ -22,7 +22,8 @@ def told(local: list[float], val: list[float] | None = None, rule: str = "last")
     metrics = {"round": np.arange(len(local)), "local_mean_percent": np.array(local)}
     if val is not None:
         metrics["val_mean_percent"] = np.array(val)
-    reported = len(local) if rule == "last" else best(dict(enumerate(val, 1)))
+    chosen_by = {"best_val": val, "best_test": local}.get(rule)
+    reported = len(local) if chosen_by is None else best(dict(enumerate(chosen_by, 1)))
     return selection.facts(rule, reported, len(local), metrics, QUANTITIES, {"own_mean": 99.0})
 
 
@@ -83,6 +84,15 @@ def test_gain_of_peeking_is_over_what_is_reported() -> None:
     ]
 
 
+def test_choice_on_test_images_is_called_peeking() -> None:
+    found = told([50.0, 60.0, 80.0, 70.0], rule="best_test")
+    assert found["round"] == 3 and selection.peeking(found) == 0.0
+    assert list(selection.lines(found)) == [
+        "reported     round 3 of 4, the best on test images, chosen by peeking",
+        "peeking      Local 80.00 in round 3, chosen on test images: +10.00 over the last round",
+    ]
+
+
 def test_without_validation_images_the_last_and_the_best_on_test_are_known() -> None:
     found = told([50.0, 60.0, math.nan, 55.0])
     assert "best_val" not in found and found["rounds_scored"] == 3
@@ -99,16 +109,16 @@ def test_nothing_is_claimed_of_rounds_that_were_not_scored() -> None:
 
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=6))
 def test_number_chosen_by_is_that_of_metrics_csv(scores: list[float]) -> None:
-    number = selection.validated({"val": np.array([*scores, np.nan])})
+    number = selection.number({"val": np.array([*scores, np.nan])})
     table = f"round,val_mean_percent\n4,{np.mean(np.sort(scores)):.8g}\n5,\n"
-    read = selection.read_validated(table)
+    read = selection.read_numbers(table)
     assert read[5] == number and math.isnan(read[6])
 
 
 def test_round_without_scores_has_no_number() -> None:
-    assert math.isnan(selection.validated({"local": np.array([1.0])}))
-    assert math.isnan(selection.validated({"val": np.array([np.nan])}))
-    assert math.isnan(selection.read_validated("round,loss\n0,1.5\n")[1])
+    assert math.isnan(selection.number({"local": np.array([1.0])}))
+    assert math.isnan(selection.number({"val": np.array([np.nan])}))
+    assert math.isnan(selection.read_numbers("round,loss\n0,1.5\n")[1])
 
 
 @pytest.mark.parametrize("rule", selection.CHOICES)
