@@ -39,8 +39,8 @@ KEPT = ("name", "root", "template", "skip_corrupt")
 """Keys of the data section that another set takes over from the run's, where none is given."""
 
 READ = (
-    "name", "root", "classes", "class_names", "list", "layout", "nested", "template", "statistics",
-    "skip_corrupt", "difficulty", "style_gap", "train_per_class", "test_per_class",
+    "name", "names", "root", "classes", "class_names", "list", "layout", "nested", "template",
+    "statistics", "skip_corrupt", "difficulty", "style_gap", "train_per_class", "test_per_class",
 )  # fmt: skip
 """Keys of the data section that a set is read by; the others deal it to clients."""
 
