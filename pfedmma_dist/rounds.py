@@ -201,7 +201,7 @@ class Rounds:
             scored_on=scored_on(self.sample, percent),
         )
         if not stats.num_participants:
-            log.info("round %d: nobody was drawn, as federation.sampling=poisson may", count)
+            log.info("round %d: nobody was drawn, or whoever was never trains here", count)
         with writing(self.folder.path):
             self.report.round(record)
         self.progress.round_done(record)

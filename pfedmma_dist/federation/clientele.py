@@ -24,7 +24,7 @@ from pfedmma_dist.federation.cohort import (
 from pfedmma_dist.federation.hosting import ROUNDS, hosts
 from pfedmma_dist.federation.plan import plan_of
 from pfedmma_dist.federation.plan_file import Steps
-from pfedmma_dist.federation.released.dropped import without_dropped
+from pfedmma_dist.federation.released.dropped import check_dropped, without_dropped
 from pfedmma_dist.federation.views import scored_views, training_views
 from pfedmma_dist.world import World
 
@@ -49,7 +49,8 @@ class Clientele:
         self.unseen = unseen_clients(cfg.federation, cfg.seed, task.num_clients)
         self.seen = np.setdiff1d(np.arange(task.num_clients), self.unseen)
         self.among = self.seen  # of whom rounds draw
-        self.seen = without_dropped(cfg, self.seen, task.num_clients)
+        check_dropped(cfg, self.among, task.num_clients)
+        self.seen = without_dropped(cfg, self.among)
         self.plan = plan_of(cfg, task)  # None: drawn by the seed
         self.attackers = attackers_of(cfg, task.num_clients)
         self.scored = np.arange(task.num_clients)  # who is, on test images
@@ -86,7 +87,7 @@ class Clientele:
             order = self.plan.clients(round_index)
         else:
             order = self.among[visitors(cfg.federation, cfg.seed, round_index, len(self.among))]
-        return without_dropped(cfg, order, self.task.num_clients)
+        return without_dropped(cfg, order)
 
     def steps_of(self, client: int, epochs: int, round_index: int) -> Steps:
         """Return the images that a client trains on, step by step; of no round of the run where it

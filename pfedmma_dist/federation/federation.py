@@ -129,7 +129,7 @@ class Federation(Clientele):
         if len(chosen) and not len(arrived):
             log.warning("no upload of this round arrived: clients start from what they had")
         loss, num_samples, stops = self._meet(arrived, tally, stop())
-        self.stale_text.tell(self.world, round_index)
+        self.stale_text.tell(self, round_index)
         spent, sent = time.perf_counter() - started, self.world.bytes_reduced - reduced
         dropped = list(self.exchange.dropped)
         return RoundStats(loss, len(chosen), num_samples, sent, spent, stops, dropped)

@@ -68,8 +68,8 @@ class LocalTrainer:
         self.features, self.label_of = features, label_of
         self.optim, self.corrections, self.columns_of = optim, corrections, columns_of
         self.on_step, self.guard, self.rule = on_step, guard, rule_of(optim)
-        steady = layout.spread("steady") > 0
-        self.steady = steady if waves and bool(steady.any()) else None
+        waves &= any(spec.steady for spec in layout.specs)
+        self.steady = layout.spread("steady") > 0 if waves else None
         self.num_rows = 1 + sum(each.is_personal for each in corrections)
         numbers = self.num_rows * layout.num_trained
         tables = self.rule.tables if optim.keep_state else 0

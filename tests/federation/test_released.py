@@ -13,6 +13,7 @@ from pfedmma_dist.config.choices import CorrectionName, Fleet, Sampling, Schedul
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerConfig
 from pfedmma_dist.config.released import ReleasedConfig
 from pfedmma_dist.config.simulated import SystemConfig
+from pfedmma_dist.federation.cohort import visitors
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
@@ -77,6 +78,15 @@ def test_dropped_client_neither_trains_nor_is_scored() -> None:
     assert 2 not in federation.trained(2) and len(federation.trained(2)) == 5
     for percent in federation.evaluate(full=True).percent.values():
         assert np.flatnonzero(np.isnan(percent)).tolist() == [2]
+
+
+def test_round_whose_only_client_is_dropped_changes_nothing() -> None:
+    federation = federation_of("dropped", 2, kind=PromptFL, fraction=0.1)
+    drawn = [federation.among[visitors(federation.cfg.federation, 1, n, 6)] for n in range(9)]
+    index = next(n for n, clients in enumerate(drawn) if clients.tolist() == [2])
+    before = federation.exchange.shared
+    assert federation.round(index).num_participants == 0
+    assert torch.equal(federation.exchange.shared, before)
 
 
 @pytest.mark.parametrize(

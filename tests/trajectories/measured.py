@@ -100,7 +100,8 @@ def _effects(rows: list[Row]) -> str:
             defect = DEFECTS[names[0]]
             whose = CALLED[loop] + (", half of the clients" if "half" in setting else "")
             moved = f"{float(row['of_norm']):.2g} ({float(row['of_move']):.2g})"
-            switch = f"`{defect.switch}`" if defect.switch else "in the tests alone"
+            patched = "in the tests alone" if defect.patch else "–"
+            switch = f"`{defect.switch}`" if defect.switch else patched
             found.append((whose, defect.words, switch, moved, f"{float(row['points']):.3g}"))
     heads = ("loop", "defect", "switch", "shared part", "accuracy, points")
     return table(heads, found)

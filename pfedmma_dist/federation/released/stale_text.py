@@ -10,7 +10,6 @@ from torch import Tensor
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.exchange.average import demand
 from pfedmma_dist.params import Layout
-from pfedmma_dist.world import World
 
 if TYPE_CHECKING:
     from pfedmma_dist.federation.federation import Federation
@@ -35,14 +34,19 @@ class StaleText:
         for place in np.flatnonzero(clients == federation.visited(0)[0]):
             self.row = theta[place].detach().cpu()
 
-    def tell(self, world: World, round_index: int) -> None:
+    def tell(self, federation: "Federation", round_index: int) -> None:
         """Let all ranks know the row that one of them has seen. Collective."""
         if round_index or not self.is_on:
             return
+        if not len(federation.visited(0)):
+            raise ValueError(
+                "released.stale_text: true, and nobody trains in round 0, whose first client makes "
+                "the class vectors; set federation.first_round_all=true, or another seed"
+            )
         row = torch.zeros(self.size + self.size % 2)
         if self.row is not None:
             row[: self.size] = self.row
-        bits = world.exact_sum(row.view(torch.int64))  # the others add zeros
+        bits = federation.world.exact_sum(row.view(torch.int64))  # the others add zeros
         self.row = bits.view(torch.float32)[: self.size]
 
     def beside(self, theta: Tensor) -> Tensor:
