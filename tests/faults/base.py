@@ -28,7 +28,9 @@ class Base:
     def make(cls, path: Path, quick: bool, private: bool) -> "Base":
         """Fill a folder."""
         lab = make_lab(path)
-        load.tokenizer(str(lab.path / "clip.json"))  # once for all trials, which are forks
+        model = str(lab.path / "clip.json")
+        for read in (load.tokenizer, load.dims):  # once for all trials, which are forks
+            read(model)
         return cls(path, quick, private)
 
     def place(self, name: str) -> Place:
