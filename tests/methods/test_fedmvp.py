@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from agreement import SECOND, Golden
+from golden_clip import module
 from published_mvp import PublishedMVP, recorded
 from setting import STEPS, Setting
 from test_golden import FORMS, INPUTS, LABELS, NAMES, check
@@ -25,7 +26,7 @@ TEXTS = {name: (f"a photo of a {name}.", f"photo of {name}", f"a {name} a.") for
 @FORMS
 @pytest.mark.parametrize(("mirrored", "low_rank"), [(True, False), (False, True)])
 def test_fedmvp_equals_a_second_computation(
-    golden_clip: FrozenCLIP, golden_module: torch.nn.Module, num_clients: int,
+    golden_clip: FrozenCLIP, num_clients: int,
     mirrored: bool, low_rank: bool,
 ) -> None:  # fmt: skip
     method = FedMVP(FedMVPOptions(low_rank_from=0 if low_rank else 1), golden_clip.dims)
@@ -33,7 +34,7 @@ def test_fedmvp_equals_a_second_computation(
     method.draw = lambda prepared, keys: (mirrored,) * num_clients
     torch.manual_seed(3)
     ids = torch.stack([golden_clip.tokenizer(list(TEXTS[name])) for name in NAMES])
-    model = PublishedMVP(golden_module, ids, rank=8)
+    model = PublishedMVP(module(), ids, rank=8)
     pixels = torch.from_numpy(INPUTS["images"]).double()
     told = recorded(model, pixels, torch.from_numpy(LABELS), mirrored, low_rank, 1e-3)
     check(method, golden_clip, Golden(SECOND, told), str, num_clients)
