@@ -32,7 +32,24 @@ def idle(cfg: Config, method: Method, layout: Layout) -> list[str]:
         told[f"optim.unit={cfg.optim.unit.name}"] = (
             "the rate is the same at every step; optim.schedule and optim.warmup change it"
         )
-    return [f"{word} has no effect: {why}" for word, why in told.items()]
+    lines = [f"{word} has no effect: {why}" for word, why in told.items()]
+    if asleep := _asleep(method, cfg.federation.rounds):
+        where = f"{asleep[0]} to {asleep[-1]}" if len(asleep) > 1 else asleep[0]
+        lines.append(
+            f"{len(asleep)} parameters of {method.name} ({where}) never train in "
+            f"federation.rounds={cfg.federation.rounds}, and are sent all the same"
+        )
+    return lines
+
+
+def _asleep(method: Method, num_rounds: int) -> list[str]:
+    """Return the shared parameters that rest in every round, of every client."""
+    found = {spec.name for spec in method.specs if spec.shared}
+    for index in range(num_rounds):
+        found &= {name for name, rests in method.resting(None, index).items() if rests.all()}
+        if not found:
+            return []
+    return [spec.name for spec in method.specs if spec.name in found]
 
 
 def _asked(section: str, own: Any, usual: Any, *names: str) -> Iterator[str]:

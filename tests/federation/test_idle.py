@@ -33,7 +33,14 @@ def test_what_is_used_is_not_told() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_defaults_are_never_told(name: str) -> None:
-    assert told(METHODS[name]) == []
+    assert told(METHODS[name], rounds=60) == []
+
+
+def test_parameters_that_never_train_in_so_few_rounds_are_told() -> None:
+    [line] = told(METHODS["fedmvp"], rounds=50)
+    words = "6 parameters of fedmvp (query.A to value.B) never train in federation.rounds=50"
+    assert line.startswith(words)
+    assert told(METHODS["fedmvp"], rounds=51) == []
 
 
 def test_server_and_distance_are_idle_where_nothing_is_shared() -> None:
