@@ -137,8 +137,10 @@ class PFedMoAP(Method):
         rows = [torch.stack(own + [absent] * (present.shape[1] - len(own))) for own in found]
         return Experts(present.to(text.clip.device), torch.stack(rows))
 
-    def resting(self, prepared: Experts, round_index: int) -> dict[str, Tensor]:
-        """Leave the gate of a client without experts alone."""
+    def resting(self, prepared: Experts | None, round_index: int) -> dict[str, Tensor]:
+        """Leave the gate of a client without experts alone; of no client nothing rests."""
+        if prepared is None:
+            return {}
         without = ~prepared.present.any(dim=1)
         return {spec.name: without for spec in self.specs if not spec.shared}
 
