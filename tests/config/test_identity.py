@@ -104,7 +104,8 @@ def test_every_key_says_what_it_means() -> None:
     assert roles["optim.lr"] is roles["method.rank"] is Role.RESULT
     assert {name for name, role in roles.items() if role is Role.RESOURCE} == {
         "clip.cache_memory", "clip.cache_folder", "run.folder", "run.device", "run.threads",
-        "run.checkpoint_every", "run.keep_checkpoints", "run.patience", "federation.client_memory",
+        "run.checkpoint_every", "run.keep_checkpoints", "run.patience", "run.pause_after",
+            "federation.client_memory",
     }  # fmt: skip
 
 

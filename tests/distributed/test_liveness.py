@@ -61,9 +61,8 @@ def test_rank_without_memory_says_what_takes_it_and_the_run_goes_on_later(
     with ranks(words, tmp_path / "logs", ("fill", 1, 2)) as started:
         assert [started.code(rank) for rank in (0, 1)] == [1, MEND]
         told = [log.read_text() for log in started.logs]
-    assert (
-        "[rank 1] error: federation.batch_size: cpu has no room for a step of training" in told[1]
-    )
+    error = "[rank 1] error: federation.cohort_size: cpu has no room for a step of training"
+    assert error in told[1]
     assert "another rank has gone" in told[0] and "Traceback" not in told[0] + told[1]
     assert checkpoints(lab.folder("full"))[-1] in ("round_000002", "round_000003")
     assert call(words) == 0

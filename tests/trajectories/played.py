@@ -81,7 +81,7 @@ def method_of(file: str) -> Method:
         def template(self, layout: Layout, seed: int, clip: FrozenCLIP) -> Tensor:
             return row_of(layout, numbers)
 
-    return Recorded.build(loop.options, clip().dims, len(NAMES), 21)
+    return Recorded.build(loop.options, clip().dims, len(NAMES), 21, ROUNDS)
 
 
 def row_of(layout: Layout, numbers: Flat) -> Tensor:
