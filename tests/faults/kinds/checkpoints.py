@@ -80,7 +80,7 @@ def run(place: Place, seed: int, stopped: Path, whole: Whole) -> Iterator[Verdic
 
 def all_loads(base: Base) -> Iterator[Trial]:
     """Yield series of loads."""
-    number, stopped = 25 if base.quick else LOADS, base.stopped()
+    number, stopped = 8 if base.quick else LOADS, base.stopped()
     for seed in range(SERIES):
         play = partial(loads, seed=seed, number=number, stopped=stopped)
         yield Trial(f"series {seed}", play)

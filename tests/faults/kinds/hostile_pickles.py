@@ -154,7 +154,7 @@ def pickles(base: Base) -> Iterator[Trial]:
 
 def altered(base: Base) -> Iterator[Trial]:
     """Yield series of altered pickles."""
-    number = 50 if base.quick else EACH
+    number = 16 if base.quick else EACH
     for seed in range(SERIES):
         yield Trial(f"series {seed}", partial(random_pickles, seed=seed, number=number), PATIENCE)
 
