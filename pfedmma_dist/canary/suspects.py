@@ -16,8 +16,7 @@ TRIED = 200
 """Images at most, evenly over the test images."""
 
 CLEAR = 5.0
-"""Points that one change has to gain: more than two standard errors of the difference, as the
-images are the same."""
+"""Points that one change has to gain: ten of 200 images more than it loses. Our choice."""
 
 CHANCE = 3.0
 """Times the accuracy of guessing, below which a CLIP knows nothing of a set."""

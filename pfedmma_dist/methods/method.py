@@ -13,7 +13,7 @@ downloaded, and which parts are `resting`; at each training step to `draw` what 
 `classes`, what it does `see` of images, `logits`, a `penalty`, which sees the whole step, and a
 loss that its steps yield to (`against`); and behind the last to `pick` what is sent. Scores ask for
 `classes` once per client and class set, then to `see` images and for `logits`. A tuple of kinds as
-`images` hands `logits` a tuple. A method with a part per class takes a third argument,
+`images` hands `see` a tuple. A method with a part per class takes a third argument,
 `num_classes` of the training softmax; other classes (`text.is_trained` is false) have no such part
 and fall back to what all have, such as `text.plain`; `num_images` is how many training images the
 largest client has, `num_rounds` how many rounds the whole run. A method that takes no step
@@ -84,7 +84,7 @@ class Method:
     the others are; none where what it trains stands in place of something of CLIP's."""
     specs: tuple[ParamSpec, ...] = ()
     images: Kinds = FINAL
-    """What is read of an image; of a tuple of kinds `logits` is handed a tuple, in that order."""
+    """What is read of an image; of a tuple of kinds `see` is handed a tuple, in that order."""
     goes_on: bool = True
     """Whether clients start from the mean of what was sent, and what they send goes on from there:
     what corrections of it fit alone, and all that keeps or adds up moves."""
