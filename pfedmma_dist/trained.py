@@ -65,7 +65,7 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
             world,
             federation.hosted,
             federation.layout.fingerprint(),
-            cfg.federation.num_shards,
+            len(federation.shards),
             check,
             lambda found: federation.load(found.shards, found.server, found.round_index),
         )

@@ -18,7 +18,7 @@ Dense = Mapping[int, Mapping[str, Tensor]]
 def merged(clip: FrozenCLIP, image: Dense, text: Dense) -> FrozenCLIP:
     """Return the CLIP with these additions; it shares all other weights with the one given."""
     own = copy(clip)
-    own.image, own.text = _tower(clip.image, image), _tower(clip.text, text)
+    own.image, own.text = _tower(clip.vit()[0], image), _tower(clip.text, text)
     return own
 
 

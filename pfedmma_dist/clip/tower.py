@@ -81,7 +81,7 @@ class Tower:
         self.num_heads = num_heads
         self.final_norm = final_norm
         self.projection = projection
-        self.activation = _quick_gelu if quick_gelu else F.gelu
+        self.activation: Callable[[Tensor], Tensor] = _quick_gelu if quick_gelu else F.gelu
         self.dtype = dtype
 
     @property

@@ -247,7 +247,7 @@ class Federation(Clientele):
 
     def load(
         self,
-        shards: dict[int, Mapping[str, Tensor] | Parts],
+        shards: Mapping[int, Mapping[str, Tensor] | Parts],
         server: dict[str, Tensor],
         num_rounds: int,
     ) -> None:

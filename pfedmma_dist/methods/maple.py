@@ -71,9 +71,9 @@ class MaPLe(PromptedImages):
     def __init__(self, options: MaPLeOptions, dims: Dims) -> None:
         super().__init__(options.start, dims)
         self.options = options
-        smaller = min(dims.image_blocks, dims.text_blocks)
+        smaller = min(dims.vit.blocks, dims.text_blocks)
         self.blocks = prompted_blocks(options.start, options.depth, smaller, "method.depth")
-        prompt, out, into = options.num_context, dims.image_width, dims.text_width
+        prompt, out, into = options.num_context, dims.vit.width, dims.text_width
         shared, draw, specs = options.share.value, torch_linear(into), []
         for block in self.blocks:
             specs += [

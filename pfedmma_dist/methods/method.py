@@ -79,7 +79,7 @@ class Method:
     """kw_only dataclass of the method's own configuration keys."""
     first_round_all: ClassVar[bool] = False
     """Whether the published protocol trains every client in round 0, whatever the fraction."""
-    neutral: ClassVar[tuple[str, ...]] = ()
+    neutral: tuple[str, ...] = ()
     """First words of the names of parameters at whose zero the method is zero-shot CLIP, whatever
     the others are; none where what it trains stands in place of something of CLIP's."""
     specs: tuple[ParamSpec, ...] = ()
@@ -161,7 +161,7 @@ class Method:
         """
         raise TypeError(f"{type(self).__name__} does not say how classes look")
 
-    def see(self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP) -> Any:
+    def see(self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP) -> Any:
         """Return what `logits` and `penalty` make of image features [G, B, *record_shape], where
         both need it: it is made once a step. Unless a method says otherwise, the features."""
         return images
@@ -173,7 +173,7 @@ class Method:
         return cosine_logits(encode(clip, images, self.images), classes, clip.scale)
 
     def representation(
-        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
+        self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP
     ) -> Tensor:
         """Return what training moves, as vectors to compare: [G, B, n, D] of each image, or
         [G, 1, n, D] where images do not matter. Where it is left out, no MOON."""
@@ -239,14 +239,15 @@ def at_least_one(options: Any, *names: str) -> None:
 
 def encode(
     clip: FrozenCLIP,
-    images: Tensor,
-    kind: ImageFeatures,
+    images: Read,
+    kind: Kinds,
     branch: Branch | None = None,
     inside: Inside = nothing_inside,
     prompts: Prompted = unprompted,
 ) -> Tensor:
     """Map image features [G, B, *record_shape] to unit vectors [G, B, D], or, where these are of
-    patches, [G, B, M, D]."""
+    patches, [G, B, M, D]. Where a method reads several kinds, each is encoded alone."""
+    assert isinstance(images, Tensor) and isinstance(kind, ImageFeatures), kind
     encoded = clip.encode_image(images.flatten(0, 1), kind, branch, inside, prompts)
     return encoded.unflatten(0, images.shape[:2])
 

@@ -48,7 +48,7 @@ class TipAdapter(Searched):
 
     name = "tip_adapter"
     Options: ClassVar[type] = TipAdapterOptions
-    neutral = ("values",)
+    neutral: tuple[str, ...] = ("values",)
     grid: ClassVar[Grid] = cache.GRID
     counts = True
 

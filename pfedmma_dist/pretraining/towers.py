@@ -75,7 +75,8 @@ class Towers:
 
     def _tower(self, side: str, num_heads: int, final: str, projection: str) -> Tower:
         """Return a tower through which gradients reach the weights."""
-        stem, blocks = f"{side}transformer.resblocks.", []
+        stem = f"{side}transformer.resblocks."
+        blocks: list[Block] = []
         while f"{stem}{len(blocks)}.ln_1.weight" in self.weights:
             blocks.append(self._block(f"{stem}{len(blocks)}."))
         tower = Tower(

@@ -277,5 +277,5 @@ def summary(
         if quantity.domain:
             arrays = [array[domains[quantity.domain]] for array in arrays]
         if not any(np.isnan(array).all() for array in arrays):
-            result[quantity.key] = quantity.make(*arrays)
+            result[quantity.key] = quantity.made(*arrays)
     return result

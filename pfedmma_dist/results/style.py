@@ -1,6 +1,6 @@
 """How lines are told apart in figures: by colour, dashes and marker, each of them enough alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +87,8 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
         if path.exists() and SIGNATURE.encode() not in path.read_bytes():
             raise ValueError(f"{path} was not made here and is left alone; give another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    for path, metadata in zip(paths, ({"Software": SIGNATURE}, SVG_METADATA), strict=True):
+    told: tuple[Mapping[str, str | None], ...] = ({"Software": SIGNATURE}, SVG_METADATA)
+    for path, metadata in zip(paths, told, strict=True):
         drawing.save(figure, path, metadata)
     return paths
 

@@ -117,7 +117,8 @@ class PixelLoader:
         """Write a span. In numpy, since torch would start threads of its own in each thread."""
         assert (views >= 0).all()
         opened = self.images.store.open(rows)
-        pixels = np.stack([self._view(*each) for each in zip(opened, rows, views, strict=True)])
+        seen = (self._view(*each) for each in zip(opened, rows, views, strict=True))
+        pixels = np.stack([np.asarray(image) for image in seen])
         np.divide(pixels.transpose(0, 3, 1, 2), 255, out=out, dtype=np.float32)
         out -= np.asarray(self.mean, np.float32)[:, None, None]
         out /= np.asarray(self.std, np.float32)[:, None, None]
