@@ -1,1 +1,1 @@
-"""Pages for people: what is written from the source, whether links lead anywhere, what commands do."""
+"""Pages for people: what is written from the source, where links lead, what commands do."""

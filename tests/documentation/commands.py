@@ -85,4 +85,5 @@ def configurations(block: Block) -> Iterator[tuple[str, list[str]]]:
 
 def is_placeholder(word: str) -> bool:
     """Tell an option, or a word that stands for what only the reader knows."""
-    return word == "key=value" or word.startswith(("-", "[", "...")) or not re.search("=|configs/", word)
+    is_ours = re.search("=|configs/", word) and word != "key=value"
+    return not is_ours or word.startswith(("-", "[", "..."))

@@ -1,4 +1,4 @@
-"""Run the blocks of a page one after another, as its reader would, in a folder that is thrown away."""
+"""Run the blocks of a page one after another, as its reader would, in a throw-away folder."""
 
 import os
 import shlex
@@ -28,7 +28,7 @@ small() {
     esac
 }
 """
-"""Bash that puts the words of a block's mark behind its trainings and sweeps, and changes no other."""
+"""Bash that puts the words of a block's mark behind its trainings and sweeps alone."""
 
 
 def script(block: Block) -> str:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from tests.documentation import sent
+from tests.documentation import imports, keys, sent
 
 COMMAND = "python -m tests.documentation"
 
 
 def texts() -> dict[Path, str]:
     """Return the text of every file that is a function of the source."""
-    return {}
+    return {keys.PAGE: keys.page(), imports.PICTURE: imports.picture()}
 
 
 def stale() -> list[Path]:
