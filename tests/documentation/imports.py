@@ -44,11 +44,12 @@ def picture() -> str:
         text(
             LEFT,
             below + 18,
-            "nothing right of the diagonal: no arrow leads upwards, none in a circle",
+            "nothing right of the diagonal: no arrow upwards, none in a circle",
         ),
         text(LEFT, below + 34, f"the commands may import everything: {', '.join(COMMANDS)}"),
     ]
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + size + 20} {TOP + size + 62}">\n'
+    box = f"0 0 {LEFT + size + 20} {TOP + size + 62}"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">\n'
     return head + "".join(parts) + "</svg>\n"
 
 

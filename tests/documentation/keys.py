@@ -16,11 +16,11 @@ INTRODUCTION = """\
 
 # Every key
 
-In a file the keys are nested, on a command line they are dotted words: `optim.lr=0.01`. This is what
-`python -m pfedmma_dist.train --help` prints. A key decides the numbers unless it says that it decides
-*how the numbers are rounded*, *where and with what the run works*, or *which numbers are shown on the
-way*; only keys of the first two kinds can make a second run of one, and those of the last two may be
-changed when a run goes on. Options of methods stand on [their pages](methods.md).
+In a file the keys are nested, on a command line they are dotted words: `optim.lr=0.01`. This is
+what `python -m pfedmma_dist.train --help` prints. A key decides the numbers unless it says that it
+decides *how the numbers are rounded*, *where and with what the run works*, or *which numbers are
+shown on the way*; only keys of the first two kinds can make a second run of one, and those of the
+last two may be changed when a run goes on. Options of methods stand on [their pages](methods.md).
 """
 
 
