@@ -25,8 +25,9 @@ author = copyright = "the authors of pfedmma_dist"
 version = release = pfedmma_dist.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 root_doc = "README"
-include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**.md"]
-exclude_patterns = [".*", "runs", "tests", "build", "**.egg-info"]
+include_patterns = ["*.md", "docs/**.md", "tests/golden/README.md"]
+exclude_patterns = [".*", "runs", "build"]
+suppress_warnings = ["misc.highlighting_failure"]  # of commands with [what may be left out]
 source_suffix = {".md": "markdown"}
 default_role = "code"  # one backtick in a docstring, as in Markdown
 nitpicky = True
@@ -80,6 +81,8 @@ def fill(app: Sphinx, name: str, source: list[str]) -> None:
     elif name == "docs/methods":
         cards = sorted((ROOT / "docs" / "methods").glob("*.md"))
         source[0] += tree("", [f"/docs/methods/{card.stem}" for card in cards])
+    elif name.startswith("tests/"):
+        source[0] = f"---\norphan: true\n---\n{source[0]}"
     elif name == "docs/index":
         source[0] = re.sub(
             r"^- \[(?P<title>.*?)\]\((?P<link>.+?\.md)\).*\n",
@@ -95,6 +98,8 @@ def show_examples_as_they_stand(
     """Let indented parts of a docstring be code: that is how ours are written."""
     told: list[str] = []
     for line in lines:
+        if not line.startswith(" "):
+            line = line.replace("*", r"\*")  # a product, or more arguments: none of ours is emphasis
         starts = line.startswith(("    ", "  ")) and (not told or not told[-1].strip())
         if starts and not any(earlier.startswith(" ") for earlier in told[-2:]):
             told += ["::", ""] if not told or told[-1:] == [""] else ["", "::", ""]
