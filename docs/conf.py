@@ -99,7 +99,7 @@ def show_examples_as_they_stand(
     told: list[str] = []
     for line in lines:
         if not line.startswith(" "):
-            line = line.replace("*", r"\*")  # a product, or more arguments: none of ours is emphasis
+            line = line.replace("*", r"\*")  # a product: none of ours is emphasis
         starts = line.startswith(("    ", "  ")) and (not told or not told[-1].strip())
         if starts and not any(earlier.startswith(" ") for earlier in told[-2:]):
             told += ["::", ""] if not told or told[-1:] == [""] else ["", "::", ""]

@@ -1,6 +1,6 @@
 """Draw a folder of images to try things on: `python examples/draw_images.py FOLDER`.
 
-Writes FOLDER/<class>/<number>.png of the embedded world's glyphs, as if somebody had taken them; the
+Writes FOLDER/<class>/<number>.png of the embedded world's glyphs, as if somebody took them; the
 mini-CLIP that ships with the program knows their names. Where you have images of your own, in a
 folder for each class, you need none of this.
 """
