@@ -16,7 +16,8 @@ TABLES = {
 }
 """Sweeps of the paper's tables -> what the labels of their rows begin with."""
 TESTS = ROOT / "tests" / "methods"
-README_ROW = "| `{name}` | {what} | {trained} | {up} / {down} | – | {source} |"
+METHOD_TABLE = "docs/method-table.md"
+TABLE_ROW = "| `{name}` | {what} | {trained} | {up} / {down} | – | {source} |"
 
 
 def demands(names: list[str] | None = None) -> list[str]:
@@ -79,20 +80,19 @@ def data_of(rows: list[SweepRow], start: str) -> list[str]:
     return sorted(path for path in found if path)
 
 
-def readme(name: str) -> Iterator[str]:
-    """Look for the row of README's table, and hold its numbers against the specs."""
+def table_row(name: str) -> Iterator[str]:
+    """Look for the row of the page of costs, and hold its numbers against the specs."""
     trained, up, down = numbers(name, METHODS[name].Options(), "ViT-B-16")
-    line = README_ROW.format(
+    line = TABLE_ROW.format(
         name=name, trained=trained, up=up, down=down,
         what="what is trained; *what is averaged*", source="paper, venue and year",
     )  # fmt: skip
-    place = "README.md, table of Methods"
-    rows = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    rows = (ROOT / METHOD_TABLE).read_text(encoding="utf-8").splitlines()
     found = next((row for row in rows if row.startswith(f"| `{name}` |")), None)
     if found is None:
-        yield wanted(place, line)
+        yield wanted(METHOD_TABLE, line)
     elif f"| {trained} | {up} / {down} |" not in found:
-        yield wanted(f"{place}, into the row of `{name}`", f"| {trained} | {up} / {down} |")
+        yield wanted(f"{METHOD_TABLE}, into the row of `{name}`", f"| {trained} | {up} / {down} |")
 
 
 def cost(name: str) -> Iterator[str]:
@@ -121,4 +121,4 @@ def golden(name: str) -> Iterator[str]:
         )
 
 
-LOOKS = (presets, sweeps, readme, cost, golden)
+LOOKS = (presets, sweeps, table_row, cost, golden)

@@ -30,8 +30,9 @@ HEADS = ("method", "golden error: logits, gradients, steps", "numbers", "step", 
 
 SOURCES = """\
 
-Measured by, each into a file of [measured](measured) that this page is written from:
+Measured by, each into a file below `docs/measured` that this page is written from:
 
+<!-- not run: some hours -->
 ```bash
 python -m tests.cards --golden                   # golden errors: the tests, some minutes
 python benchmarks/step.py --json docs/measured/steps.json --dtypes float32 --plain-repeats 1 \\

@@ -17,7 +17,7 @@ PUBLISHED = ("_paper", "_released")
 GLYPHS = "glyphs"
 """The folder of presets for the weights of that name."""
 NUM_CLASSES, NUM_IMAGES = 50, 80
-"""What is counted: the softmax, and a client's images, of README's table."""
+"""What is counted: the softmax, and a client's images, of the table in docs/method-table.md."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Pages for people: what is written from the source, where links lead, what commands do."""
