@@ -60,8 +60,8 @@ ROOMS = {
     "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",
-    "simulation": "adoption build config cross data federation methods ownership quantities results "
-    "rounds run spelling start stopped trained world",
+    "simulation": "adoption build config cross data federation methods ownership quantities "
+    "results rounds run spelling start stopped trained world",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 
