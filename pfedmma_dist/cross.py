@@ -3,8 +3,11 @@
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+import numpy as np
+from rich.console import Console
 
 from pfedmma_dist.abroad import Abroad, abroad, listed
 from pfedmma_dist.build import attach_features
@@ -14,7 +17,7 @@ from pfedmma_dist.config.keys import Config, DataConfig
 from pfedmma_dist.config.merge import origins
 from pfedmma_dist.config.words import word_layer
 from pfedmma_dist.data.sets.registry import SOURCES
-from pfedmma_dist.federation.evaluate import Sitting
+from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
@@ -52,19 +55,33 @@ def is_elsewhere(cfg: Config, folder: RunFolder) -> bool:
     return cfg.data.name != _own(folder).name
 
 
-def score_elsewhere(cfg: Config, folder: RunFolder, world: World, words: Sequence[str]) -> int:
-    """Score the newest checkpoint of a run on all test images of the set that cfg.data names, and
-    return the exit code.
+@dataclass(frozen=True)
+class Examined:
+    """The scores of a run on another data set."""
 
-    words: what the command line gave beside the run.
+    pair: Abroad
+    rounds: int  # that the run has trained
+    data: DataConfig  # the data section of the set that is scored on
+    own: DataConfig  # that of the run
+    is_own: bool  # whether these are the same set
+    scores: Scores
+    beside: dict[str, np.ndarray]  # zero-shot CLIP's, of the same clients
+    shared: dict[str, np.ndarray] | None  # those of the shared part alone
+
+
+def examined(
+    cfg: Config, folder: RunFolder, world: World, words: Sequence[str], console: Console
+) -> Examined:
+    """Score the newest checkpoint of a run on all test images of the set that cfg.data names.
+
+    words: what was given beside the run. Collective.
     """
-    console = configure_logging(world, None)
-    world.tell()
     own, given = _own(folder), _given(words)
     is_own = (cfg.data.name, cfg.data.root) == (own.name, own.root)
-    idle = [f"{SECTION}{key}" for key in given if key not in READ]
-    if idle and world.first:
-        log.warning("%s: no effect: a set that is scored on is dealt to nobody", ", ".join(idle))
+    unread = [f"{SECTION}{key}" for key in given if key not in READ]
+    if unread and world.first:
+        told = ", ".join(unread)
+        log.warning("%s: no effect: a set that is scored on is dealt to nobody", told)
     cfg = replace(cfg, data=_read_by(cfg.data, own if is_own else None, given))
     images = listed(cfg, world)  # before a state is loaded for them
     home, done = restored(replace(cfg, data=own), folder, world)
@@ -76,19 +93,36 @@ def score_elsewhere(cfg: Config, folder: RunFolder, world: World, words: Sequenc
         sitting = Sitting(bar=progress.part)
         scores = pair.exam(sitting)
         beside = pair.reference().beside(scores)
-        why_not = pair.why_not_shared
-        shared = None if why_not else pair.exam_shared(Sitting(bar=progress.part)).beside(scores)
+        shared = None
+        if not pair.why_not_shared:
+            shared = pair.exam_shared(Sitting(bar=progress.part)).beside(scores)
+    return Examined(pair, done, cfg.data, own, is_own, scores, beside, shared)
+
+
+def score_elsewhere(cfg: Config, folder: RunFolder, world: World, words: Sequence[str]) -> int:
+    """Score the newest checkpoint of a run on all test images of the set that cfg.data names, say
+    what was scored, write it down, and return the exit code.
+
+    words: what the command line gave beside the run.
+    """
+    console = configure_logging(world, None)
+    world.tell()
+    found = examined(cfg, folder, world, words, console)
     if not world.first:
         return 0
+    pair, scores = found.pair, found.scores
+    home, why_not = pair.home, pair.why_not_shared
+    cfg = replace(cfg, data=found.data)
     results = [
-        MethodResult.of("zero-shot CLIP", summary(beside)),
+        MethodResult.of("zero-shot CLIP", summary(found.beside)),
         MethodResult.of(cfg.method["name"], summary(scores.percent), home.num_trained, home.cost()),
     ]
-    if shared is not None:
-        results.append(MethodResult.of(f"{cfg.method['name']}, shared part alone", summary(shared)))
-    scored = _facts(pair, own, is_own)
+    if found.shared is not None:
+        name = f"{cfg.method['name']}, shared part alone"
+        results.append(MethodResult.of(name, summary(found.shared)))
+    scored = _facts(pair, found.own, found.is_own)
     facts: dict[str, Any] = {
-        "rounds": done,
+        "rounds": found.rounds,
         "select": cfg.evaluate.select.value,
         "config": flat(cfg),
         CROSS: {**scored, "words": _lasting(words), "why_not_shared": why_not},
@@ -102,7 +136,7 @@ def score_elsewhere(cfg: Config, folder: RunFolder, world: World, words: Sequenc
         rows = [asdict(row) for row in results]
         write_evaluation(path, folder, {**facts, "results": rows, "clients": scores.percent})
     means = [replace(row, scores=_without_domains(row.scores)) for row in results]
-    show(f"{folder.path} after round {done}, on {cfg.data.name}", means)
+    show(f"{folder.path} after round {found.rounds}, on {cfg.data.name}", means)
     sys.stdout.writelines(f"{line}\n" for line in _told(scored, results, why_not))
     sys.stdout.writelines(f"{line}\n" for line in sample_lines(facts.get("scored")))
     sys.stdout.write(f"scores of each client  {path}\n")

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Generator
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,7 @@ from pfedmma_dist.best import Best
 from pfedmma_dist.build import zero_shot
 from pfedmma_dist.config.command_line import to_yaml
 from pfedmma_dist.config.identity import identity
-from pfedmma_dist.exchange import BYTES
-from pfedmma_dist.federation.disclosure import drawn_facts, epsilon_of
+from pfedmma_dist.federation.disclosure import drawn_facts
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.facts import facts_of
@@ -22,8 +22,8 @@ from pfedmma_dist.foretold import Foretold
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.catalogue import of_rounds
 from pfedmma_dist.quantities.quantity import Source
-from pfedmma_dist.quantities.sampled import scored_on
 from pfedmma_dist.quantities.scores import summary
+from pfedmma_dist.recording import recorded
 from pfedmma_dist.run import checkpoint, loading, selection
 from pfedmma_dist.run.files import writing
 from pfedmma_dist.run.metrics import read_metrics
@@ -83,6 +83,7 @@ class Rounds:
             )  # fmt: skip
         self.reference = zero_shot(federation)
         self.scores: Scores | None = None
+        self.latest: RoundRecord | None = None  # of the rounds of this start
         self.foretold = Foretold(federation) if self.world.first else None
 
     @property
@@ -90,14 +91,20 @@ class Rounds:
         """The round of the newest checkpoint."""
         return self.saving.saved
 
-    def go_on(self) -> bool:
-        """Run what is left of the rounds; return False where a signal, or run.pause_after, cut
-        them short."""
+    def go_on(self) -> Generator[RoundRecord, None, bool]:
+        """Run what is left of the rounds and yield the record of each; return False where a
+        signal, or run.pause_after, cut them short.
+
+        Whoever leaves after a record may `save` and go on later.
+        """
         self.stop.wait_for_round()
-        self._foretell(self.foretold.words() if self.foretold else "")
+        self._foretell(self.foretold.words() if self.foretold and self.latest is None else "")
         federation, every = self.federation, self.federation.cfg.run.checkpoint_every
-        if self.unscored is not None and not self._record(self.done - 1, self.unscored):
-            return False
+        if self.unscored is not None:
+            stats, self.unscored = self.unscored, None
+            if not self._record(self.done - 1, stats):
+                return False
+            yield self._latest
         pause = federation.cfg.run.pause_after or self.rounds
         for index in range(self.done, min(self.rounds, pause)):
             with self.progress.round(index, len(federation.local_participants(index))) as advance:
@@ -115,9 +122,20 @@ class Rounds:
                 return False
             if (due or self.done == pause) and self.saved != self.done:
                 self.saving.state(self.done, None)
+            yield self._latest
         if self.done < self.rounds:
             self.report.close()
         return self.done == self.rounds
+
+    def save(self) -> None:
+        """Write a checkpoint of the last finished round, unless there is one. Collective."""
+        if self.saved != self.done:
+            self.saving.state(self.done, None)
+
+    @property
+    def _latest(self) -> RoundRecord:
+        assert self.latest is not None
+        return self.latest
 
     def finish(self, caches: list[dict[str, Any]]) -> bool:
         """Score everything once more where that is missing, and write the result; return False
@@ -184,26 +202,12 @@ class Rounds:
                 return False
             if self.foretold is not None and count < self.rounds:
                 self._foretell(self.foretold.after(count, full, self.scores))
-        cost, percent = federation.cost(index), self.scores.percent if self.scores else {}
-        record = RoundRecord(
-            round_index=index,
-            loss=stats.loss,
-            samples=stats.num_samples,
-            train_seconds=stats.seconds,
-            evaluate_seconds=self.scores.seconds if self.scores else 0.0,
-            client_up_bytes=cost.bytes_up,
-            client_down_bytes=cost.bytes_down + BYTES * cost.start,
-            rank_bytes=stats.rank_bytes,
-            simulated=federation.clock.numbers(index) if federation.clock else {},
-            epsilon=epsilon_of(federation, count),
-            dropped=federation.told_apart(stats.dropped),
-            scores=percent,
-            scored_on=scored_on(self.sample, percent),
-        )
+        record = recorded(federation, index, stats, self.scores, self.sample)
         if not stats.num_participants:
             log.info("round %d: nobody was drawn, or whoever was never trains here", count)
         with writing(self.folder.path):
             self.report.round(record)
+        self.latest = record
         self.progress.round_done(record)
         if self.scores is not None and self.best.add(count, self.scores.percent):
             self.saving.best_round(count)

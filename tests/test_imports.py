@@ -30,8 +30,8 @@ ROOMS = {
     "outline": "",
     "accountant": "",
     "glance": "config data outline spelling world",
-    "methods": "clip config.meaning config.templates exchange params reading rng spelling "
-    "world.threads",
+    "methods": "clip config.meaning config.merge config.templates exchange params reading rng "
+    "spelling world.threads",
     "federation": "accountant clip clock config.choices config.keys config.learning config.private "
     "config.simulated data.tasks.task exchange methods.method methods.searched methods.step params "
     "pieces quantities.attacked quantities.sampled quantities.scores quantities.student reading "
@@ -51,7 +51,8 @@ ROOMS = {
     "foretold": "federation quantities",
     "loudness": "accountant config exchange federation methods params",
     "saving": "best federation ownership run",
-    "rounds": "best build config exchange federation foretold ownership quantities run saving "
+    "recording": "exchange federation quantities run",
+    "rounds": "best build config federation foretold ownership quantities recording run saving "
     "scoring",
     "trained": "adoption best build config federation methods ownership run start world",
     "abroad": "build clip config data federation methods quantities run world",
@@ -59,6 +60,8 @@ ROOMS = {
     "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",
+    "simulation": "adoption build config cross data federation methods ownership quantities "
+    "results rounds run spelling start stopped trained world",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 

@@ -78,15 +78,16 @@ def with_default(argv: list[str]) -> list[str]:
 
 
 def read(
-    words: Iterable[str],
+    words: Iterable[Any],
     *,
     methods: Methods,
     sources: Sources,
-    layer_of: Callable[[str], Layer] = word_layer,
+    layer_of: Callable[[Any], Layer] = word_layer,
 ) -> Config:
     """Return the configuration of YAML files and key=value words, each key typed and checked.
 
-    layer_of: reads a word; whoever reads many command lines may remember what files said.
+    layer_of: reads a word; whoever reads many command lines may remember what files said, and a
+    program gives its values in other forms than words.
     """
     return _configuration([layer_of(word) for word in words], methods, sources)
 

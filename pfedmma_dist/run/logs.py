@@ -40,19 +40,7 @@ def configure_logging(world: World, folder: RunFolder | None) -> Console:
     `begin_log`. May be called again.
     """
     console = Console(stderr=True)
-    if world.first and interactive():
-        handlers: list[logging.Handler] = [
-            RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S", markup=False)
-        ]
-    else:
-        handlers = [logging.StreamHandler(sys.stderr)]
-        prefix = "" if world.first else f"[rank {world.rank}] "
-        handlers[0].setFormatter(logging.Formatter(prefix + PLAIN))
-    if world.first and folder is not None:
-        handlers.append(_LogFile(folder.log))
-        handlers[1].setFormatter(logging.Formatter(PLAIN))
-    for handler in handlers:
-        handler.addFilter(_spell)
+    handlers = handlers_of(world, folder, console)
     logging.captureWarnings(True)
     threading.excepthook = _tell_of_thread
     for name in SPEAKERS:
@@ -67,6 +55,27 @@ def configure_logging(world: World, folder: RunFolder | None) -> Console:
     for name in SAME_EVERYWHERE:
         logging.getLogger(name).setLevel(logging.NOTSET if world.first else logging.ERROR)
     return console
+
+
+def handlers_of(
+    world: World, folder: RunFolder | None, console: Console, *, quiet: bool = False
+) -> list[logging.Handler]:
+    """Return what writes our lines: to the terminal, unless it is to be quiet, and to log.txt."""
+    found: list[logging.Handler] = []
+    if world.first and interactive() and not quiet:
+        found.append(
+            RichHandler(console=console, show_path=False, log_time_format="%H:%M:%S", markup=False)
+        )
+    elif not quiet:
+        found.append(logging.StreamHandler(sys.stderr))
+        prefix = "" if world.first else f"[rank {world.rank}] "
+        found[0].setFormatter(logging.Formatter(prefix + PLAIN))
+    if world.first and folder is not None:
+        found.append(_LogFile(folder.log))
+        found[-1].setFormatter(logging.Formatter(PLAIN))
+    for handler in found:
+        handler.addFilter(_spell)
+    return found
 
 
 def begin_log() -> None:

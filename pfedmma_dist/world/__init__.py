@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pfedmma_dist.world.fixed import LIMIT, from_fixed, to_fixed
     from pfedmma_dist.world.threads import (
         allow_tf32,
+        as_it_was,
         limit_threads,
         make_deterministic,
         one_thread,
@@ -26,6 +27,7 @@ __all__ = [
     "RankLost",
     "World",
     "allow_tf32",
+    "as_it_was",
     "from_fixed",
     "limit_threads",
     "make_deterministic",
@@ -40,6 +42,7 @@ HOMES = {
     "RankLost": "waiting",
     "World": "world",
     "allow_tf32": "threads",
+    "as_it_was": "threads",
     "from_fixed": "fixed",
     "limit_threads": "threads",
     "make_deterministic": "threads",

@@ -37,6 +37,28 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def as_it_was() -> Iterator[None]:
+    """Leave torch's settings of this process as they were, whatever a run needs of them: it may be
+    the process of a larger program."""
+    threads, units = (
+        torch.get_num_threads(),
+        (torch.backends.cuda.matmul, torch.backends.cudnn.conv),
+    )
+    precisions = [unit.fp32_precision for unit in units]
+    is_strict = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    fills = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        for unit, precision in zip(units, precisions, strict=True):
+            unit.fp32_precision = precision
+        torch.use_deterministic_algorithms(is_strict, warn_only=warns)
+        torch.utils.deterministic.fill_uninitialized_memory = fills
+
+
 def _own_cores(world: World) -> int:
     """Return this rank's share of the cores that it may run on."""
     per_task = tasks_cores(os.environ, world.size)

@@ -10,8 +10,8 @@ from runs import Lab, alone, call, make_lab
 from launch import controls, workers
 from launch.tasks import Task
 from launch.workers import Workers
-from pfedmma_dist import train
 from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.simulation import training
 
 QUICK = {"federation.rounds": 2, "optim.lr": 0.02, "method.alpha": 0.1}
 
@@ -83,7 +83,7 @@ def test_all_controls_stand_in_one_table_and_are_not_made_twice(
         raise AssertionError("nothing is left to do")
 
     monkeypatch.setattr(controls, "score_controls", never)
-    monkeypatch.setattr(train, "assemble", never)
+    monkeypatch.setattr(training, "assemble", never)
     assert start(run, "--format", "csv") == 0
     assert rows(capsys.readouterr().out) == found
     assert start(run, "alpha", "--format", "csv") == 0

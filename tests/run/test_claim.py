@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from runs import Lab, call, make_lab, refusal
 
-from pfedmma_dist import train
 from pfedmma_dist.clip import storage
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED
+from pfedmma_dist.simulation import training
 from pfedmma_dist.world import World
 
 
@@ -90,7 +90,7 @@ def test_signal_before_the_first_round_leaves_nothing(
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
 
-    monkeypatch.setattr(train, "assemble", stop)
+    monkeypatch.setattr(training, "assemble", stop)
     assert call(lab.words("signal")) == STOPPED
     assert not lab.folder("signal").exists()
 

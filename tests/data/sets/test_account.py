@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pfedmma_dist import train
 from pfedmma_dist.config.keys import DataConfig, Layout
 from pfedmma_dist.data.images.files import SUFFIXES
 from pfedmma_dist.data.images.images import without
@@ -15,6 +14,7 @@ from pfedmma_dist.data.sets import account as reasons
 from pfedmma_dist.data.sets import look
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.sets.registry import read
+from pfedmma_dist.simulation import training
 
 
 def counts(found):
@@ -223,7 +223,7 @@ def test_start_of_a_run_says_the_account_in_one_line(touch, read_from, caplog, e
     images = read_from("folder")
     caplog.clear()
     caplog.set_level("INFO")
-    train._account(images)
+    training.tell_account(images)
     [record] = caplog.records
     assert record.levelname == level
     assert "9 found, 8 read (6 for training, 2 for testing), 1 left out: 1 " in record.message

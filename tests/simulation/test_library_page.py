@@ -1,0 +1,49 @@
+"""The page about the library, and the notebook: every block and cell is run, in order."""
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from runs import ROOT, blank
+
+from pfedmma_dist.methods import METHODS
+from pfedmma_dist.run import pictures, report
+
+PAGE = ROOT / "docs" / "library.md"
+NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
+BLOCK = re.compile(r"^```python( \w+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> list[str]:
+    """Return the blocks of the page; those that need what is not installed are left out."""
+    found = BLOCK.findall(PAGE.read_text())
+    assert len(found) > 7
+    return [code for needs, code in found if not needs or importlib.util.find_spec(needs.strip())]
+
+
+def cells() -> list[str]:
+    """Return the code of the notebook."""
+    found = json.loads(NOTEBOOK.read_text())["cells"]
+    return ["".join(cell["source"]) for cell in found if cell["cell_type"] == "code"]
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder of its own, blank pictures, and no method registered that was not before."""
+    monkeypatch.chdir(tmp_path)
+    for module in (report, pictures):
+        monkeypatch.setattr(module, "save", blank)
+    before = dict(METHODS)
+    yield
+    METHODS.clear()
+    METHODS.update(before)
+
+
+@pytest.mark.parametrize("parts", [blocks, cells], ids=["page", "notebook"])
+def test_all_of_it_runs(parts: Callable[[], list[str]]) -> None:
+    space: dict[str, object] = {"__name__": "somebody"}
+    for number, code in enumerate(parts()):
+        exec(compile(code, f"part {number} of the {parts.__name__}", "exec"), space)
