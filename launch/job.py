@@ -18,6 +18,8 @@ import os
 import shlex
 import signal
 import sys
+import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -147,6 +149,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     from submitit.core.utils import UncompletedJobError
 
     from launch.plan import check_ranks
+    from pfedmma_dist import plugins
     from pfedmma_dist.config.command_line import parse, unread, with_default
     from pfedmma_dist.config.identity import run_folder
     from pfedmma_dist.data.sets.registry import SOURCES
@@ -164,7 +167,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
         refuse_without_slurm()
     config.run.folder = str(folder)
     saved = save(config, folder / "submitit")
-    clean_environment()
+    clean_environment(plugins.folders(config.plugins))
     run = Run([str(saved)], folder=str(folder), max_failures=cluster.max_failures)
     try:
         job = submit(run, cluster, saved.parent, kind, folder.name)
@@ -204,11 +207,15 @@ def save(config: Any, folder: Path) -> Path:
     return path
 
 
-def clean_environment() -> None:
-    """Let the job see this program, and nothing of a job that this shell may be in."""
+def clean_environment(further: Sequence[str] = ()) -> None:
+    """Let the job see this program, and nothing of a job that this shell may be in.
+
+    further: folders of modules that it needs.
+    """
     for variable in inherited(os.environ):
         del os.environ[variable]
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    own = () if Path(sysconfig.get_paths()["purelib"]) == ROOT else (str(ROOT),)
+    paths = [*own, *further, os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 

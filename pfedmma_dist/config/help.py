@@ -54,9 +54,9 @@ def manual(methods: Mapping[str, type]) -> str:
             entries = keys(item.type, item.name)
             blocks.append(_heading(item.name, item.type.__doc__) + table + entries)
         else:
-            blocks.append(
-                _heading("keys", Config.__doc__) + _entry(known[item.name], docs[item.name])
-            )
+            if len(blocks) == 1:
+                blocks.append(_heading("keys", Config.__doc__))
+            blocks[-1] += _entry(known[item.name], docs[item.name])
     return "\n".join(blocks)
 
 

@@ -1,4 +1,6 @@
-"""The methods by name. To add one, write its file and import it here."""
+"""The methods by name. To add one, write its file and import it here; your own, `register` it."""
+
+from dataclasses import is_dataclass
 
 from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
@@ -70,3 +72,27 @@ ALL: tuple[type[Method], ...] = (
     PFedMMA,
 )
 METHODS = {method.name: method for method in ALL}
+
+
+def register(method: type[Method]) -> type[Method]:
+    """Let `method.name` find a method of one's own by its `name`; as a decorator, or called.
+
+    ValueError where the name is taken, or the class lacks what ours have.
+    """
+    name = getattr(method, "name", None)
+    if not isinstance(name, str) or not name.isidentifier():
+        raise ValueError(f'{method.__name__}.name: {name!r}; give the class a name, such as "mine"')
+    if name in METHODS and METHODS[name] is not method:
+        other = METHODS[name]
+        raise ValueError(
+            f"method.name: {name} is taken by {other.__module__}.{other.__qualname__}; give "
+            f"{method.__qualname__} another name"
+        )
+    if not method.__doc__:
+        raise ValueError(f"{method.__qualname__}: a first line in its docstring says what it is")
+    if not is_dataclass(getattr(method, "Options", None)):
+        raise ValueError(
+            f"{method.__qualname__}.Options: a kw_only dataclass of its options, maybe without any"
+        )
+    METHODS[name] = method
+    return method
