@@ -27,6 +27,7 @@ from typing import Any
 
 from launch.attempts import Attempts, is_wanted, job_id
 from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slurm
+from launch.cluster_files import write_examples
 from launch.script import check_log_folder
 from pfedmma_dist.run.signals import SIGNALS
 from pfedmma_dist.spelling import spelled
@@ -36,11 +37,16 @@ ROOT = Path(__file__).parents[1]
 FINAL = (0, 2, os.EX_TEMPFAIL)
 """Exit codes that no further attempt would change: finished, something to mend, saved."""
 
+EXAMPLES = "--examples"
+
 USAGE = """\
 usage: python -m launch.job slurm/CLUSTER.yaml [FILE.yaml ...] [key=value ...] [--local]
+       python -m launch.job --examples FOLDER
 
 Submits one run of pfedmma_dist.train with these arguments and prints job, run folder and log.
---local starts it on this machine instead, without Slurm, and waits for it.
+--local starts it on this machine instead, without Slurm, and waits for it. --examples writes the
+cluster files that come with the program into a folder, to be edited; slurm/a100.yaml and others
+are found without, too.
 
 keys of the cluster file
 """
@@ -138,11 +144,22 @@ def main(argv: list[str]) -> int:
         print(USAGE + keys(Cluster))
         return 0
     try:
+        if words[0] == EXAMPLES:
+            return _examples(words[1:])
         cluster = read_cluster(words[0])
         return _launch(cluster, words[1:], "slurm" if words == argv else "local")
     except ValueError as error:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
+
+
+def _examples(words: list[str]) -> int:
+    """Write our cluster files into a folder, and return the exit code."""
+    if len(words) != 1:
+        raise ValueError(f"{EXAMPLES}: give one folder, such as slurm")
+    for line in write_examples(Path(words[0]).expanduser()):
+        print(line)
+    return 0
 
 
 def _launch(cluster: Cluster, words: list[str], kind: str) -> int:

@@ -60,6 +60,8 @@ ROOMS = {
     "controls": "build config federation quantities results run trained world",
     "measure": "build config plugins run start world",
     "overview": "data quantities run",
+    "console": "config data outline spelling",
+    "__main__": "console",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 
