@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from launch.cluster import Cluster
 from launch.job import Run, clean_environment, executor
 from launch.jobs import Job, add_jobs
-from launch.tasks import Task, jobs_folder
+from launch.tasks import Task, jobs_folder, plugins_of
+from pfedmma_dist import plugins
 
 T = TypeVar("T")
 
@@ -34,7 +35,8 @@ def submit_arrays(
     """
     from submitit.core.utils import UncompletedJobError
 
-    clean_environment()
+    named = {word for task in tasks for word in plugins_of(task)}
+    clean_environment(plugins.folders(sorted(named)))
     jobs: list[Job] = []
     parts = chunks(tasks, most)
     for part in parts:

@@ -1,13 +1,12 @@
 """What one job asks of a cluster: slurm/*.yaml, read as strictly as a run's configuration."""
 
-import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from launch.cluster_files import find_file, known_files
 from launch.script import check_options, check_setup
 from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.documents import read_layer
@@ -93,10 +92,13 @@ class Cluster:
 
 def read_cluster(path: str) -> Cluster:
     """Return the cluster of a YAML file; ValueError where it makes no sense."""
-    if not os.path.isfile(path):
-        known = ", ".join(sorted(str(file) for file in Path("slurm").glob("*.yaml")))
-        raise ValueError(f"there is no cluster file {path}; known: {known or 'none'}")
-    layer = read_layer(path)
+    found = find_file(path)
+    if found is None:
+        raise ValueError(
+            f"there is no cluster file {path}; known: {', '.join(known_files())}; python -m "
+            "launch.job --examples slurm writes these there, to be edited"
+        )
+    layer = replace(read_layer(found), source=path)
     refuse_other_kind(path, layer.tree, CLUSTER)
     cluster = merged(Cluster, [layer])
     enforce(cluster)

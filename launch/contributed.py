@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from pfedmma_dist import plugins
 from pfedmma_dist.adoption import check_config
 from pfedmma_dist.config.command_line import from_yaml
+from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.config.identity import digest
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.outline import outlines
@@ -73,7 +75,16 @@ def contribute(run: Outcome, target: Path) -> Path | None:
 
 
 def identifier(folder: RunFolder) -> str:
-    """Return the id of a run, made anew from its config.yaml, which must be what the run was."""
+    """Return the id of a run, made anew from its config.yaml, which must be what the run was.
+
+    ValueError for one of plugins: who looks at a table runs no code that a stranger's file names.
+    """
+    named = read_yaml(folder.config).get(plugins.KEY) if folder.config.is_file() else None
+    if named:
+        raise ValueError(
+            f"{folder.config} names {plugins.KEY} ({named}), without whose code its id cannot be "
+            "made anew, and reading results runs no code; show it with its own sweep"
+        )
     check_config(folder, outlines())
     return digest(from_yaml(folder.config, methods=outlines(), sources=SOURCES), outlines())
 

@@ -18,6 +18,8 @@ import os
 import shlex
 import signal
 import sys
+import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -25,6 +27,7 @@ from typing import Any
 
 from launch.attempts import Attempts, is_wanted, job_id
 from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slurm
+from launch.cluster_files import write_examples
 from launch.script import check_log_folder
 from pfedmma_dist.run.signals import SIGNALS
 from pfedmma_dist.spelling import spelled
@@ -34,11 +37,16 @@ ROOT = Path(__file__).parents[1]
 FINAL = (0, 2, os.EX_TEMPFAIL)
 """Exit codes that no further attempt would change: finished, something to mend, saved."""
 
+EXAMPLES = "--examples"
+
 USAGE = """\
 usage: python -m launch.job slurm/CLUSTER.yaml [FILE.yaml ...] [key=value ...] [--local]
+       python -m launch.job --examples FOLDER
 
 Submits one run of pfedmma_dist.train with these arguments and prints job, run folder and log.
---local starts it on this machine instead, without Slurm, and waits for it.
+--local starts it on this machine instead, without Slurm, and waits for it. --examples writes the
+cluster files that come with the program into a folder, to be edited; slurm/a100.yaml and others
+are found without, too.
 
 keys of the cluster file
 """
@@ -136,6 +144,8 @@ def main(argv: list[str]) -> int:
         print(USAGE + keys(Cluster))
         return 0
     try:
+        if words[0] == EXAMPLES:
+            return _examples(words[1:])
         cluster = read_cluster(words[0])
         return _launch(cluster, words[1:], "slurm" if words == argv else "local")
     except ValueError as error:
@@ -143,10 +153,20 @@ def main(argv: list[str]) -> int:
         return 2
 
 
+def _examples(words: list[str]) -> int:
+    """Write our cluster files into a folder, and return the exit code."""
+    if len(words) != 1:
+        raise ValueError(f"{EXAMPLES}: give one folder, such as slurm")
+    for line in write_examples(Path(words[0]).expanduser()):
+        print(line)
+    return 0
+
+
 def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     from submitit.core.utils import UncompletedJobError
 
     from launch.plan import check_ranks
+    from pfedmma_dist import plugins
     from pfedmma_dist.config.command_line import parse, unread, with_default
     from pfedmma_dist.config.identity import run_folder
     from pfedmma_dist.data.sets.registry import SOURCES
@@ -164,7 +184,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
         refuse_without_slurm()
     config.run.folder = str(folder)
     saved = save(config, folder / "submitit")
-    clean_environment()
+    clean_environment(plugins.folders(config.plugins))
     run = Run([str(saved)], folder=str(folder), max_failures=cluster.max_failures)
     try:
         job = submit(run, cluster, saved.parent, kind, folder.name)
@@ -204,11 +224,15 @@ def save(config: Any, folder: Path) -> Path:
     return path
 
 
-def clean_environment() -> None:
-    """Let the job see this program, and nothing of a job that this shell may be in."""
+def clean_environment(further: Sequence[str] = ()) -> None:
+    """Let the job see this program, and nothing of a job that this shell may be in.
+
+    further: folders of modules that it needs.
+    """
     for variable in inherited(os.environ):
         del os.environ[variable]
-    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    own = () if Path(sysconfig.get_paths()["purelib"]) == ROOT else (str(ROOT),)
+    paths = [*own, *further, os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 

@@ -22,6 +22,7 @@ if __name__ == "__main__":  # what the words decide is told before the rest is i
 
 from launch.array import submit_arrays
 from launch.cluster import Cluster, read_cluster, refuse_without_slurm
+from launch.cluster_files import absolute_file
 from launch.forks import can_fork
 from launch.jobs import only_one
 from launch.plan import (
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
             show(runs, states_of(folder, runs))
             return 0
         if cluster:
-            return submit(folder, runs, cluster, str(Path(words.cluster).absolute()))
+            return submit(folder, runs, cluster, absolute_file(words.cluster))
         return run_here(folder, runs, ranks, workers)
     except ValueError as error:
         print(f"error: {spelled(str(error))}", file=sys.stderr)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from launch.job import save
 from launch.jobs import Job
+from pfedmma_dist import plugins
+from pfedmma_dist.config.documents import read_yaml
 
 if TYPE_CHECKING:
     from launch.plan import PlannedRun
@@ -38,6 +40,12 @@ class Task:
     def again(cls, job: Job) -> Task:
         """Return the run of a job that is to be started again."""
         return cls(job.run, job.id, job.config)
+
+
+def plugins_of(task: Task) -> list[str]:
+    """Return the plugins of a run; a large sweep has many files, and most name none."""
+    text = Path(task.config).read_text(encoding="utf-8")
+    return read_yaml(task.config).get(plugins.KEY, []) if f"\n{plugins.KEY}:\n" in text else []
 
 
 def jobs_folder(folder: Path) -> Path:

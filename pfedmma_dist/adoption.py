@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterator, Mapping
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from pfedmma_dist import plugins
 from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.config.identity import (
     Flat,
@@ -23,6 +24,7 @@ from pfedmma_dist.config.identity import (
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.plugins.code import changed, replaced
 from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest, result
 from pfedmma_dist.run.folder import RunFolder
@@ -38,6 +40,15 @@ Remark = tuple[int, str]
 """Level of logging, and words."""
 
 NAME = "method.name"
+
+
+class Claim(NamedTuple):
+    """What a file of a run folder says about whose it is."""
+
+    path: Path
+    saved: Flat  # all keys
+    code: plugins.Record  # of the plugins that made it
+
 
 EMPTY = "is empty"
 """What may be wrong with a config.yaml that a crash of its disk left."""
@@ -75,14 +86,15 @@ def adopt(cfg: Config, folder: RunFolder, methods: Methods) -> list[Remark]:
                 "is of format 0, which does not say whose it is; restore that file, or set "
                 "run.folder to a new folder"
             )
-        claims = [(folder.config, kept)]
+        claims = [Claim(folder.config, kept, [])]
         words = "was saved in format 0: of what it was trained on, config.yaml alone can be checked"
         remarks.append((logging.INFO, f"{folder.path} {words}"))
-    for path, saved in claims:
-        found = differences(saved, wanted, usual)
+    for claim in claims:
+        found = differences(claim.saved, wanted, usual)
         if found:
-            raise ValueError(_another_run(folder, path, found))
-    _, began = claims[0]
+            raise ValueError(_another_run(folder, claim.path, found))
+    began = claims[0].saved
+    remarks += _code(cfg, folder, claims[0])
     if kept is None or problem or differences(began, kept, usual):
         what = problem or ("is missing" if kept is None else "says something else than the run did")
         remarks.append((logging.WARNING, f"{folder.config} {what}; the run itself says what it is"))
@@ -106,7 +118,7 @@ def adopt(cfg: Config, folder: RunFolder, methods: Methods) -> list[Remark]:
 def check_config(folder: RunFolder, methods: Methods) -> None:
     """Raise ValueError where config.yaml says something else than the folder's run was."""
     kept, problem = _kept(folder, methods)
-    for path, saved in recorded(folder):
+    for path, saved, _ in recorded(folder):
         found = [] if kept is None else differences(saved, kept, defaults(saved[NAME], methods))
         if problem or found:
             where = path.relative_to(folder.path)
@@ -129,14 +141,14 @@ def _kept(folder: RunFolder, methods: Methods) -> tuple[Flat | None, str]:
         return None, f"cannot be read ({error})"
 
 
-def recorded(folder: RunFolder) -> Iterator[tuple[Path, Flat]]:
-    """Yield each result and checkpoint that says whose it is, and what it says: all keys.
+def recorded(folder: RunFolder) -> Iterator[Claim]:
+    """Yield what each result and checkpoint says that says whose it is.
 
     A damaged checkpoint says nothing: loading it tells.
     """
     finished = result.read(folder)
     if finished is not None and "configuration" in finished:
-        yield folder.result, finished["configuration"]
+        yield Claim(folder.result, finished["configuration"], finished.get(plugins.KEY, []))
     for path in candidates(folder.checkpoints):
         try:
             record = manifest.read(path)
@@ -145,7 +157,35 @@ def recorded(folder: RunFolder) -> Iterator[tuple[Path, Flat]]:
         except DAMAGE:
             continue
         if record.format > 0:
-            yield path, record.meta["configuration"]
+            yield Claim(path, record.meta["configuration"], record.meta.get(plugins.KEY, []))
+
+
+def _code(cfg: Config, folder: RunFolder, claim: Claim) -> Iterator[Remark]:
+    """Yield what there is to say of plugins whose code is not what it was.
+
+    ValueError where others stand in the place of those that were there.
+    """
+    now = plugins.record(cfg.plugins)
+    where = claim.path.relative_to(folder.path)
+    if replaced(claim.code, now):
+        then, here = (", ".join(one["name"] for one in some) for some in (claim.code, now))
+        raise ValueError(
+            f"{plugins.KEY}: {folder.path} holds, says {where}, a run made with [{then}], and "
+            f"[{here}] is given; set run.folder to a new folder, or give the same plugins to go on "
+            "with that run"
+        )
+    told = "; ".join(changed(claim.code, now))
+    if told and folder.result.exists():
+        words = "the finished run stays as the code of then made it"
+        remedy = "set run.folder to a new folder to train with that of now"
+        yield logging.WARNING, f"{plugins.KEY}: the code has changed: {told}: {words}; {remedy}"
+    elif told:
+        words = f"{folder.path} goes on from {where} with the code of now"
+        remedy = (
+            "restore the code to go on as it began, or set run.folder to a new folder to train all "
+            "of it with that of now"
+        )
+        yield logging.WARNING, f"{plugins.KEY}: the code has changed: {told}: {words}; {remedy}"
 
 
 def _another_run(folder: RunFolder, path: Path, found: list[tuple[str, Any, Any]]) -> str:

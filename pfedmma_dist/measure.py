@@ -12,6 +12,7 @@ from statistics import median
 
 from torch.utils.flop_counter import FlopCounterMode
 
+from pfedmma_dist import plugins
 from pfedmma_dist.build import assemble, attach_features
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.run.environment import memory_mib
@@ -39,6 +40,7 @@ def measure(cfg: Config) -> Measured:
 
 def rounds(cfg: Config) -> Measured:
     """Train a few rounds in this process."""
+    plugins.load(cfg.plugins, {})
     world = World.connect(cfg.run.device)
     try:
         resolve(cfg, world)

@@ -29,6 +29,9 @@ FILE = "membership.json"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    if {"--help", "-h"} & {*words}:
+        sys.stdout.write(__doc__)
+        return 0
     if not words or not (Path(words[0]) / "config.yaml").is_file():
         given = words[0] if words else "RUN"
         sys.stderr.write(

@@ -8,6 +8,7 @@ import ast
 import builtins
 import importlib
 import sys
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -22,9 +23,36 @@ TOLD = {"name", "Options"}
 """What is kept of a class that holds no data and is no Enum: of a method."""
 
 
+class Outlines(Mapping[str, type]):
+    """METHODS in outline: name -> class with its docstring and its `Options`.
+
+    What plugins have registered is there as it is: they have imported the methods for that.
+    """
+
+    def __init__(self, ours: Mapping[str, type]) -> None:
+        self._ours = ours
+
+    def _all(self) -> Mapping[str, type]:
+        methods = getattr(sys.modules.get(HOME), "METHODS", self._ours)
+        return {**methods, **self._ours} if len(methods) > len(self._ours) else self._ours
+
+    def __getitem__(self, name: str) -> type:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
 @cache
-def outlines() -> dict[str, type]:
-    """Return METHODS in outline: name -> class with its docstring and its `Options`."""
+def outlines() -> Outlines:
+    """Return METHODS in outline."""
+    return Outlines(_ours())
+
+
+def _ours() -> dict[str, type]:
     listed: Any = next(node for node in _tree(HOME).body if "ALL" in _bound(node))
     kinds = [_value(HOME, name.id) for name in listed.value.elts]
     return {kind.name: kind for kind in kinds}

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pfedmma_dist import plugins
 from pfedmma_dist.build import used_rows
 from pfedmma_dist.config.identity import flat
 from pfedmma_dist.data.tasks import inputs
@@ -39,6 +40,9 @@ class Owner:
             "task": inputs.facts(task, rows, by_row=cfg.data.views != 1),
             "weights": {"image": clip.image_hash(), "text": clip.text_hash()},
         }
+        self.code = plugins.record(cfg.plugins)
+        if self.code:
+            self.facts[plugins.KEY] = self.code
         if federation.plan is not None:
             self.facts["task"]["plan"] = federation.plan.digest
         if federation.clock is not None:
@@ -53,6 +57,17 @@ class Owner:
                 f"with: {'; '.join(found)}; restore it to go on with that run, or set run.folder "
                 "to a new folder"
             )
+        self._remember(record.meta.get(plugins.KEY, []))
+
+    def _remember(self, saved: plugins.Record) -> None:
+        """Keep the digests of code that had a part in the run and has changed since."""
+        then = {one["name"]: one for one in saved}
+        for one in self.code:
+            was = then.get(one["name"], one)
+            earlier = [*was.get("earlier", []), was["digest"], *one.get("earlier", [])]
+            others = [digest for digest in dict.fromkeys(earlier) if digest != one["digest"]]
+            if others:
+                one["earlier"] = others
 
     def check_newest(self) -> None:
         """Look at the newest checkpoint that can be read, before any work is done for it."""

@@ -30,6 +30,9 @@ FILE = "plan.jsonl"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
+    if {"--help", "-h"} & {*words}:
+        sys.stdout.write(__doc__)
+        return 0
     if len(words) != 1 or not (Path(words[0]) / "config.yaml").is_file():
         given = " ".join(words) or "RUN"
         sys.stderr.write(

@@ -2,6 +2,7 @@
 
 import logging
 
+from pfedmma_dist import plugins
 from pfedmma_dist.adoption import adopt
 from pfedmma_dist.config.choices import Dtype
 from pfedmma_dist.config.keys import Config
@@ -19,11 +20,25 @@ def settle(cfg: Config, folder: RunFolder, world: World) -> None:
 
     TogetherError where the folder holds a run of another configuration. Collective.
     """
+    if cfg.plugins:
+        _agree(cfg, world)
     remarks = together(world, lambda: adopt(cfg, folder, METHODS), ValueError)
     if world.first:
         for level, words in remarks:
             log.log(level, "%s", words)
     resolve(cfg, world)
+
+
+def _agree(cfg: Config, world: World) -> None:
+    """Raise TogetherError where hosts have different code of a plugin. Collective."""
+    told = [f"{one['name']} {one['digest']}" for one in plugins.record(cfg.plugins)]
+    first, *others = world.gather_texts(", ".join(told))
+    for rank, words in enumerate(others, start=1):
+        if words != first:
+            raise TogetherError(
+                f"plugins: rank 0 has the code {first} and rank {rank} has {words}; give all hosts "
+                "the same files"
+            )
 
 
 def resolve(cfg: Config, world: World) -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pfedmma_dist import plugins
 from pfedmma_dist.adoption import check_config, recorded
 from pfedmma_dist.best import Best
 from pfedmma_dist.build import assemble
@@ -15,6 +16,7 @@ from pfedmma_dist.config.merge import shown
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
+from pfedmma_dist.plugins.code import changed
 from pfedmma_dist.run import loading, selection
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.manifest import Manifest
@@ -99,7 +101,7 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
 def _refuse_what_made_it(cfg: Config, folder: RunFolder) -> None:
     """Raise ValueError for a key that has made the state and is asked for otherwise."""
     wanted, usual = flat(cfg), defaults(cfg.method["name"], METHODS)
-    for path, saved in recorded(folder):
+    for path, saved, _ in recorded(folder):
         for key, was, now in differences(saved, wanted, usual):
             is_read = any(meaning(key).is_read({**usual, **one}) for one in (saved, wanted))
             if key.startswith(TRAINED) or (key in DEALT and is_read):
@@ -120,6 +122,8 @@ def _check(owner: Owner, others: list[Difference], path: Path, record: Manifest)
         if key.startswith(SCORED) and meaning(key).role is Role.RESULT
         and saved.get(key, now) != now
     ]  # fmt: skip
+    for words in changed(record.meta.get(plugins.KEY, []), owner.code):
+        log.warning("scored with other code than it was trained with: %s", words)
     for words in owner.differences(record.meta):
         log.warning("scored on something else than it was trained on: %s", words)
 

@@ -13,12 +13,14 @@ from typing import Any, get_type_hints
 
 from omegaconf import OmegaConf
 
+from pfedmma_dist import plugins
 from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.help import listing, manual
 from pfedmma_dist.config.identity import flat, meaning, refuse_unread
 from pfedmma_dist.config.keys import Config, Dealing
 from pfedmma_dist.config.limits import COOP, check
 from pfedmma_dist.config.merge import Layer, Methods, Word, hint, origins, parsed, place, plain
+from pfedmma_dist.config.plugged import plugged
 from pfedmma_dist.config.presets import find
 from pfedmma_dist.config.several import NAME, NAMES, check_names, read_as
 from pfedmma_dist.config.words import OVERRIDE, file_layer, word_layer
@@ -52,13 +54,15 @@ def parse(
     for flag in flags:
         if flag not in FLAGS:
             raise ValueError(_unknown_flag(flag))
-    if "--help" in flags or "-h" in flags:
-        sys.stdout.write(manual(methods))
+    words = [word for word in argv if word not in flags]
+    if "--help" in flags or "-h" in flags or "--list" in flags:
+        own = [word_layer(word) for word in words if word.startswith(f"{plugins.KEY}=")]
+        known = plugged(own, methods, sources)
+        is_list = flags.count("--list") == len(flags)
+        text = listing(known.methods, known.sources) if is_list else manual(known.methods)
+        sys.stdout.write(text + (_announced() if is_list else ""))
         return None
-    if "--list" in flags:
-        sys.stdout.write(listing(methods, sources))
-        return None
-    config = read([word for word in argv if word not in flags], methods=methods, sources=sources)
+    config = read(words, methods=methods, sources=sources)
     if flags:
         sys.stdout.write(to_yaml(config))
         return None
@@ -98,11 +102,18 @@ def unread(words: Iterable[str], config: Config) -> dict[str, str]:
     each = [{**flat(config), NAME: name} for name in read_as(config.data)]
     given = origins(Config, [word_layer(word) for word in words if OVERRIDE.fullmatch(word)])
     meanings = {key: meaning(key) for key in given}
-    return {
+    found = {
         key: f"{key} has no effect: it is read at {told.where} alone"
         for key, told in meanings.items()
         if not (told.refused or any(map(told.is_read, each)))
     }
+    idle = plugins.idle(config.plugins)
+    if idle:
+        found[plugins.KEY] = (
+            f"{plugins.KEY}: {', '.join(idle)} registers no method and no data set; decorate them "
+            "with register, or leave it out"
+        )
+    return found
 
 
 def resolve_method(method: Mapping[str, Any], methods: Methods) -> tuple[str, Any]:
@@ -127,12 +138,23 @@ def from_yaml(
     return _configuration([file_layer(path)], methods, sources)
 
 
+def _announced() -> str:
+    """Return what installed packages announce by entry points, under a heading of its own."""
+    found = [line for key in ("method.name", NAME) for line in plugins.announcements(key)]
+    return "".join(
+        ["\nannounced by installed packages, imported once named\n", *found] * bool(found)
+    )
+
+
 def _configuration(layers: list[Layer], methods: Methods, sources: Sources) -> Config:
+    known = plugged(layers, methods, sources)
+    methods, sources = known.methods, known.sources
     tree = _merge(Config, layers, methods)
     config = Config(
         **{item.name: getattr(tree, item.name) for item in fields(Config) if item.name != "method"},
         method={key: plain(value) for key, value in vars(tree.method).items()},
     )
+    config.plugins = known.plugins
     given = origins(type(tree), layers)
     counted = config.data.partition is Dealing.natural or config.data.base_classes is not None
     if counted and NUM_CLIENTS not in given:

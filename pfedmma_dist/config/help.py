@@ -55,9 +55,9 @@ def manual(methods: Methods) -> str:
             entries = keys(section, item.name)
             blocks.append(_heading(item.name, section.__doc__) + table + entries)
         else:
-            blocks.append(
-                _heading("keys", Config.__doc__) + _entry(known[item.name], docs[item.name])
-            )
+            if len(blocks) == 1:
+                blocks.append(_heading("keys", Config.__doc__))
+            blocks[-1] += _entry(known[item.name], docs[item.name])
     return "\n".join(blocks)
 
 

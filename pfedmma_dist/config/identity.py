@@ -86,11 +86,11 @@ def digest_of_format_0(config: Config, methods: Methods) -> str | None:
     for (section, name), usual, told in _since_format_0(
         Config, methods[config.method["name"]].Options
     ):
-        is_newer = told.since > 0 and section in tree
-        if is_newer and tree[section].pop(name) != usual:
+        keys = tree.get(section, {}) if section else tree
+        if told.since > 0 and keys.pop(name, usual) != usual:
             return None
-        if tree.get(section, {}).get(name, told) is None:
-            tree[section][name] = told.was
+        if keys.get(name, told) is None:
+            keys[name] = told.was
     return _hash({name: section for name, section in tree.items() if section != {}})
 
 

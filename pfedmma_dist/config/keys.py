@@ -35,7 +35,7 @@ from pfedmma_dist.config.limits import (
     TEMPLATE,
     Limit,
 )
-from pfedmma_dist.config.meaning import Role, key
+from pfedmma_dist.config.meaning import MEANING, Meaning, Role, key
 from pfedmma_dist.config.private import PrivacyConfig
 from pfedmma_dist.config.released import ReleasedConfig
 from pfedmma_dist.config.running import RunConfig
@@ -247,6 +247,13 @@ class Config:
 
     seed: int = key(1, limit=Limit(lambda x: 0 <= x < 2**63, "0 or more and below 2^63"))
     """Seed of every random choice: init, shots, participation, shuffles, augmentation."""
+    plugins: list[str] = field(
+        default_factory=list, metadata={MEANING: Meaning(role=Role.RESOURCE, since=1)}
+    )
+    """Modules of your own, such as [my_lab.methods] or [my_lab/methods.py], imported before method
+    and data set are looked up, to register what they are named by (docs/plugins.md). They run as
+    part of the program. Their code is not in a run's name; a run goes on with other code than it
+    began with only with a warning, and its result says which code made it."""
     data: DataConfig = field(default_factory=DataConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     method: dict[str, Any] = field(default_factory=lambda: {"name": "pfedmma"})

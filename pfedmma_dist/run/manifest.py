@@ -42,6 +42,8 @@ OWNER: dict[str, tuple[type, ...]] = {
     "weights": (dict,),
 }
 """Whose state it is; format 0 does not say."""
+OPTIONAL: dict[str, tuple[type, ...]] = {"plugins": (list,)}
+"""Which code made it, where that is not ours alone."""
 
 REMEDY = "restore it from a copy, or remove its folder to go on from the checkpoint before"
 
@@ -139,7 +141,8 @@ def _record(path: Path, body: Any, number: int) -> Manifest:
     index, files, meta = body["round_index"], body["files"], body["meta"]
     demand(type(index) is int and index > 0, f"a round {index!r}")
     kinds = {**META, **(OWNER if number else {})}
-    demand(isinstance(meta, dict) and meta.keys() == kinds.keys(), "facts")
+    demand(isinstance(meta, dict) and kinds.keys() == meta.keys() - OPTIONAL.keys(), "facts")
+    kinds |= {key: kind for key, kind in OPTIONAL.items() if key in meta}
     for key, kind in kinds.items():
         demand(isinstance(meta[key], kind) and meta[key] is not True, f"{key}: {meta[key]!r}")
     demand(meta["num_shards"] > 0, f"num_shards: {meta['num_shards']}")

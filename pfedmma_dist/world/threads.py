@@ -41,14 +41,13 @@ def one_thread() -> Iterator[None]:
 def as_it_was() -> Iterator[None]:
     """Leave torch's settings of this process as they were, whatever a run needs of them: it may be
     the process of a larger program."""
-    threads, units = (
-        torch.get_num_threads(),
-        (torch.backends.cuda.matmul, torch.backends.cudnn.conv),
-    )
+    backends: Any = torch.backends  # torch says nothing of these two's types
+    deterministic: Any = torch.utils.deterministic
+    threads, units = torch.get_num_threads(), (backends.cuda.matmul, backends.cudnn.conv)
     precisions = [unit.fp32_precision for unit in units]
     is_strict = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory
+    fills = deterministic.fill_uninitialized_memory
     try:
         yield
     finally:
@@ -56,7 +55,7 @@ def as_it_was() -> Iterator[None]:
         for unit, precision in zip(units, precisions, strict=True):
             unit.fp32_precision = precision
         torch.use_deterministic_algorithms(is_strict, warn_only=warns)
-        torch.utils.deterministic.fill_uninitialized_memory = fills
+        deterministic.fill_uninitialized_memory = fills
 
 
 def _own_cores(world: World) -> int:

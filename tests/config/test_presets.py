@@ -61,6 +61,7 @@ def test_installed_package_has_the_presets_inside(
 def test_every_folder_of_code_is_installed() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    folders = {file.parent.relative_to(ROOT) for file in (ROOT / "pfedmma_dist").rglob("*.py")}
-    code = {".".join(folder.parts) for folder in folders}
-    assert set(setup["options"]["packages"].split()) == {*code, "pfedmma_dist.configs"}
+    files = [file for top in ("pfedmma_dist", "launch") for file in (ROOT / top).rglob("*.py")]
+    code = {".".join(file.parent.relative_to(ROOT).parts) for file in files}
+    others = {"pfedmma_dist.configs", "pfedmma_dist.slurm"}
+    assert set(setup["options"]["packages"].split()) == code | others

@@ -1,13 +1,14 @@
 """Sources: the data sets this project can read, each as a function from a configuration to Images.
 
-To add one, write its function and give it a line in `SOURCES`. It lists images and never opens one;
-where they are not files, it gives them a store of their own, as `glyph_images` does. Lists and
-folders become `Entry`s, which `listing.to_images` checks and numbers. Sets in CoOp's layout need
-only a declaration in coop.py. A source may carry a prompt of its own as the attribute `template`.
+To add one, write its function and give it a line in `SOURCES`; your own, `register` it. It lists
+images and never opens one; where they are not files, it gives them a store of their own, as
+`glyph_images` does. Lists and folders become `Entry`s, which `listing.to_images` checks and
+numbers. Sets in CoOp's layout need only a declaration in coop.py. A source may carry a prompt of
+its own as the attribute `template`.
 """
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,37 @@ USERS: dict[str, tuple[set[Source], str]] = {
     "class_names": ({*SOURCES.values()} - {glyph_images}, "its classes have fixed names"),
 }
 """Key of a reader -> who looks at it, and what to say to others."""
+
+
+def register(
+    name: str, *, reads: Collection[str] = (), template: str | None = None
+) -> Callable[[Source], Source]:
+    """Let `data.name` find a data set of one's own: `@register("my_set")` before its function.
+
+    reads: keys of USERS that the function looks at, such as classes; others are refused. template:
+    the set's own prompt, which data.template=coop stands for. ValueError where the name is taken.
+    """
+    if not name.isidentifier():
+        raise ValueError(f"data.name: {name!r} is no name; write letters, digits and _")
+    for key in reads:
+        if key not in USERS:
+            raise ValueError(f"reads: {key!r} is none of {', '.join(USERS)}")
+
+    def add(source: Source) -> Source:
+        other = SOURCES.get(name)
+        if other is not None and other is not source:
+            module = getattr(other, "__module__", "")
+            raise ValueError(f"data.name: {name} is taken by {module}; choose another name")
+        if not source.__doc__:
+            raise ValueError(f"{name}: a first line in its function's docstring says what it is")
+        if template is not None:
+            vars(source)["template"] = template
+        SOURCES[name] = source
+        for key in reads:
+            USERS[key][0].add(source)
+        return source
+
+    return add
 
 
 def sets_of(cfg: DataConfig) -> list[DataConfig]:

@@ -1,0 +1,77 @@
+"""Plugged: the plugins that layers of a configuration name, imported, and what is known then."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pfedmma_dist import plugins
+from pfedmma_dist.config.built import merged
+from pfedmma_dist.config.documents import Layer, Word, parsed
+from pfedmma_dist.config.several import NAME, NAMES, reader_of
+
+METHOD = "method.name"
+
+
+@dataclass(kw_only=True)
+class _Listed:
+    """The one key that is read before all others."""
+
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a configuration may name, once its plugins are there."""
+
+    plugins: list[str]  # modules, and absolute paths
+    methods: Mapping[str, Any]
+    sources: Mapping[str, Any]
+
+
+def plugged(
+    layers: Sequence[Layer], methods: Mapping[str, Any], sources: Mapping[str, Any]
+) -> Known:
+    """Import the plugins that the layers list, and those whose entry points have what they name.
+
+    methods, sources: the registries themselves, which plugins add to.
+    """
+    tables = {METHOD: methods, NAME: sources}
+    found = plugins.load(_listed(layers), tables)
+    known = plugins.visible(found, tables)
+    for key, names in ((METHOD, _given(layers, METHOD)), (NAME, _sets(layers))):
+        for name in names:
+            module = None if name in known[key] else plugins.announced(key, name)
+            if module is not None and module not in found:
+                found += plugins.load([module], tables)
+                known = plugins.visible(found, tables)
+    return Known(found, known[METHOD], known[NAME])
+
+
+def _listed(layers: Iterable[Layer]) -> list[str]:
+    """Return what the last layer that lists plugins lists."""
+    own = [
+        Layer(layer.source, {plugins.KEY: layer.tree[plugins.KEY]}, layer.written)
+        for layer in layers
+        if plugins.KEY in layer.tree
+    ]
+    return list(dict.fromkeys(merged(_Listed, own).plugins)) if own else []
+
+
+def _sets(layers: Sequence[Layer]) -> list[str]:
+    """Return the names of the data sets that the layers give."""
+    found = [*_given(layers, NAME), *_given(layers, NAMES)]
+    return [reader_of(name) for name in found]
+
+
+def _given(layers: Iterable[Layer], key: str) -> list[str]:
+    """Return the names that the last layer gives a key; one that is no name is told later."""
+    last: Any = None
+    section, _, part = key.partition(".")
+    for layer in layers:
+        tree = layer.tree.get(section)
+        tree = parsed(tree, section) if isinstance(tree, Word) else tree
+        if isinstance(tree, Mapping) and part in tree:
+            last = tree[part]
+    if isinstance(last, Word) and last.startswith("["):
+        last = parsed(last, key)
+    return [name for name in (last if isinstance(last, list) else [last]) if isinstance(name, str)]

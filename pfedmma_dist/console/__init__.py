@@ -1,0 +1,1 @@
+"""The console script `pfedmma`: every command by one word, and their completion in a shell."""
