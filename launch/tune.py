@@ -161,7 +161,10 @@ def _write(folder: Path, contest: Contest, command: str) -> Path:
     ]
     name = re.sub(r"[^\w.+]+", "_", contest.row).strip("_")
     path = folder / f"tuned-{name}.yaml"
-    values = {"method.name": best.runs[0].config.method["name"], **dict(best.point)}
+    config = best.runs[0].config
+    values = {"method.name": config.method["name"], **dict(best.point)}
+    if config.plugins:
+        values = {"plugins": config.plugins, **values}
     write_text_atomically(path, "".join(f"# {line}\n" for line in comment) + as_yaml(values))
     return path
 

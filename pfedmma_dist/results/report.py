@@ -151,6 +151,15 @@ def _environments(finished: list[Outcome]) -> Iterator[str]:
     )
     for text in weights:
         yield facts("Weights (sha256 of each tower)", json.loads(text))
+    code = {
+        one["name"]: ", ".join(
+            [one["digest"], *(f"before {old}" for old in one.get("earlier", []))]
+        )
+        for run in finished
+        for one in run.result.get("plugins", [])
+    }
+    if code:
+        yield facts("Plugins (digest of their code)", code)
 
 
 def _environment(run: Outcome) -> Mapping[str, Any]:
