@@ -55,6 +55,24 @@ SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"^- \[.*?\]\((.+?\.md)\)", re.MULTILINE)
 
 
+FACE = "<!-- what `import pfedmma_dist` has -->"
+
+
+def face(page: str) -> str:
+    """Return the reference of what the package exports, but for what the page has further down."""
+    told = []
+    for name in getattr(pfedmma_dist, "__all__", ()):
+        found = getattr(pfedmma_dist, name)
+        if f"automodule:: {found.__module__}\n" in page:
+            told.append(f"`{name}` stands below.\n")
+            continue
+        kind = "class" if isinstance(found, type) else "function"
+        members = "\n   :members:" * (kind == "class")
+        where = f"{found.__module__}.{name}"
+        told.append(f"```{{eval-rst}}\n.. auto{kind}:: {where}{members}\n```\n")
+    return "\n".join(told)
+
+
 def contents() -> str:
     """Return the table of contents that docs/index.md lists, section by section."""
     index = ROOT / "docs" / "index.md"
@@ -81,6 +99,8 @@ def fill(app: Sphinx, name: str, source: list[str]) -> None:
     elif name == "docs/methods":
         cards = sorted((ROOT / "docs" / "methods").glob("*.md"))
         source[0] += tree("", [f"/docs/methods/{card.stem}" for card in cards])
+    elif name == "docs/api":
+        source[0] = source[0].replace(FACE, face(source[0]))
     elif name.startswith("tests/"):
         source[0] = f"---\norphan: true\n---\n{source[0]}"
     elif name == "docs/index":
