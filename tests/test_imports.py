@@ -57,7 +57,8 @@ ROOMS = {
     "abroad": "build clip config data federation methods quantities run world",
     "cross": "abroad build config data federation methods quantities results run trained world",
     "controls": "build config federation quantities results run trained world",
-    "home": "adoption build clip config data divided federation methods reading run trained world",
+    "home": "adoption build clip config data divided federation methods reading rng run spelling "
+    "trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",
 }
@@ -75,6 +76,7 @@ WINGS = {
 
 COMMANDS = (
     "train", "evaluate", "membership", "plan", "cost", "prepare", "pretrain", "cache",
+    "export",
 )  # fmt: skip
 """Where everything may meet; imported by nobody but launch."""
 
@@ -88,6 +90,10 @@ OUTSIDE = {
     "submitit": "../launch/",
     "dp_accounting": "accountant.py",
     "launch": "../launch/",
+    "peft": "home/",
+    "transformers": "home/",
+    "onnx": "home/",
+    "onnxruntime": "home/",
 }
 """Packages that one file, or one folder, alone may import."""
 
