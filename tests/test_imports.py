@@ -60,6 +60,8 @@ ROOMS = {
     "cross": "abroad build config data federation methods quantities results run trained world",
     "controls": "build config federation quantities results run trained world",
     "measure": "build config plugins run start world",
+    "home": "adoption build clip config data divided federation methods reading rng run spelling "
+    "trained world",
     "overview": "data quantities run",
     "simulation": "adoption build config cross data federation methods ownership quantities "
     "results rounds run spelling start stopped trained world",
@@ -80,6 +82,7 @@ WINGS = {
 
 COMMANDS = (
     "train", "evaluate", "membership", "plan", "cost", "prepare", "pretrain", "cache",
+    "export",
 )  # fmt: skip
 """Where everything may meet; imported by nobody but launch."""
 
@@ -93,6 +96,10 @@ OUTSIDE = {
     "submitit": "../launch/",
     "dp_accounting": "accountant.py",
     "launch": "../launch/",
+    "peft": "home/",
+    "transformers": "home/",
+    "onnx": "home/",
+    "onnxruntime": "home/",
 }
 """Packages that one file, or one folder, alone may import."""
 

@@ -37,7 +37,7 @@ def freeze(
     that is no plain ViT is kept as a module.
     """
     dims = measure(module)
-    visual, text = module.visual, _text_tower(module)
+    visual, text = module.visual, text_tower(module)
     wide = torch.promote_types(dtype, torch.float32)
 
     def narrow(x: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def freeze(
             blocks[0].attn.num_heads,
             norm(final),
             None if projection is None else broad(projection),
-            quick_gelu=_is_quick_gelu(blocks[0].mlp.gelu),
+            quick_gelu=is_quick_gelu(blocks[0].mlp.gelu),
             dtype=dtype,
         )
 
@@ -96,7 +96,7 @@ def measure(module: OpenClip) -> Dims:
 
     Raises ValueError where the text tower is no causal transformer pooled at EOT.
     """
-    visual, text = module.visual, _text_tower(module)
+    visual, text = module.visual, text_tower(module)
     reason = _why_not_plain_text(text)
     if reason:
         raise ValueError(f"clip.model: its text tower {reason}; choose an OpenAI-style CLIP")
@@ -142,7 +142,7 @@ def _why_not_plain_blocks(transformer: OpenClip) -> str:
         if not isinstance(block.ls_1, nn.Identity) or not isinstance(block.ls_2, nn.Identity):
             return "has layer scale"
         if (
-            not _is_quick_gelu(block.mlp.gelu)
+            not is_quick_gelu(block.mlp.gelu)
             and getattr(block.mlp.gelu, "approximate", "") != "none"
         ):
             return "has an activation other than GELU and QuickGELU"
@@ -169,11 +169,12 @@ def _why_not_plain_text(text: OpenClip) -> str:
     return _why_not_plain_blocks(text.transformer)
 
 
-def _is_quick_gelu(activation: OpenClip) -> bool:
+def is_quick_gelu(activation: OpenClip) -> bool:
+    """Say whether a module is QuickGELU."""
     return type(activation).__name__ == "QuickGELU"
 
 
-def _text_tower(module: OpenClip) -> OpenClip:
+def text_tower(module: OpenClip) -> OpenClip:
     """Return the text tower, which is part of the module itself in open_clip's CLIP class."""
     return getattr(module, "text", module)
 

@@ -94,7 +94,7 @@ class Files:
         """Decode these files to RGB. A damaged, empty, oversized or foreign one raises ValueError.
 
         As in the published code, `convert("RGB")` decides: EXIF orientation is ignored, and so is
-        transparency, whatever colour lies under it. Grey beyond 8 bits differs, see `_to_rgb`.
+        transparency, whatever colour lies under it. Grey beyond 8 bits differs, see `to_rgb`.
         """
         return [self._decode(row) for row in rows]
 
@@ -137,7 +137,7 @@ class Files:
         path = self.root / self.paths[row]
         try:
             with Image.open(path, formats=FORMATS) as image:
-                return _to_rgb(image)
+                return to_rgb(image)
         except BROKEN as error:
             raise UnreadableImage(path, _reason(path, error)) from error
 
@@ -148,7 +148,7 @@ def file_digest(path: str) -> tuple[int, int]:
         return short_digest(file.readall())
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image of any mode as RGB.
 
     Pillow's own conversion clips 16-bit grey, so that all but the darkest 255 of 65,536 levels turn
