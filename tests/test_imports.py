@@ -59,6 +59,8 @@ ROOMS = {
     "controls": "build config federation quantities results run trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",
+    "serving": "data spelling",
+    "asking": "command home run serving spelling world",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 
@@ -74,6 +76,7 @@ WINGS = {
 
 COMMANDS = (
     "train", "evaluate", "membership", "plan", "cost", "prepare", "pretrain", "cache",
+    "classify", "serve",
 )  # fmt: skip
 """Where everything may meet; imported by nobody but launch."""
 
@@ -87,6 +90,8 @@ OUTSIDE = {
     "submitit": "../launch/",
     "dp_accounting": "accountant.py",
     "launch": "../launch/",
+    "starlette": "serving/",
+    "uvicorn": "serving/",
 }
 """Packages that one file, or one folder, alone may import."""
 
