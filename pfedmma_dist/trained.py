@@ -54,25 +54,32 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
     cfg: of the run, maybe with other data or prompts to score on.
     """
     together(world, lambda: check_config(folder, METHODS), ValueError)
-    together(world, lambda: _refuse_what_made_it(cfg, folder), ValueError)
+    together(world, lambda: refuse_what_made_it(cfg, folder), ValueError)
     resolve(cfg, world)
     federation = assemble(cfg, world)
     others: list[Difference] = []
     check = partial(_check, Owner(federation, folder), others)
     try:
-        loaded = loading.load(
-            folder.checkpoints,
-            world,
-            federation.hosted,
-            federation.layout.fingerprint(),
-            cfg.federation.num_shards,
-            check,
-            lambda found: federation.load(found.shards, found.server, found.round_index),
-        )
+        return federation, take_state(federation, folder, check)
     except TogetherError as error:
         if not others:
             raise
         raise _does_not_fit(folder, others, error) from error
+
+
+def take_state(federation: Federation, folder: RunFolder, check: loading.Check) -> int:
+    """Give a federation the state of a run's newest checkpoint, or of its best round, and return
+    the rounds that it has trained. Collective."""
+    cfg = federation.cfg
+    loaded = loading.load(
+        folder.checkpoints,
+        federation.world,
+        federation.hosted,
+        federation.layout.fingerprint(),
+        cfg.federation.num_shards,
+        check,
+        lambda found: federation.load(found.shards, found.server, found.round_index),
+    )
     if loaded is None and federation.layout.num_trained:
         finished = folder.result.exists()
         words = (
@@ -93,10 +100,10 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
         if best.round != done:
             best.load(check)
             done = best.round
-    return federation, done
+    return done
 
 
-def _refuse_what_made_it(cfg: Config, folder: RunFolder) -> None:
+def refuse_what_made_it(cfg: Config, folder: RunFolder) -> None:
     """Raise ValueError for a key that has made the state and is asked for otherwise."""
     wanted, usual = flat(cfg), defaults(cfg.method["name"], METHODS)
     for path, saved in recorded(folder):

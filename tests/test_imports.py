@@ -57,6 +57,7 @@ ROOMS = {
     "abroad": "build clip config data federation methods quantities run world",
     "cross": "abroad build config data federation methods quantities results run trained world",
     "controls": "build config federation quantities results run trained world",
+    "home": "adoption build clip config data divided federation methods reading run trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",
     "serving": "data spelling",

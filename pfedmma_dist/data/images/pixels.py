@@ -54,6 +54,26 @@ def random_view(image: Image.Image, size: int, generator: np.random.Generator) -
     return view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if flip else view
 
 
+def normalised(
+    image: Image.Image, size: int, mean: tuple[float, ...], std: tuple[float, ...]
+) -> Tensor:
+    """Return the centre crop of an RGB image, [3, size, size] float32, bit for bit as view 0."""
+    out = np.empty((3, size, size), np.float32)
+    _normalise(np.asarray(centre_crop(image, size)), out, mean, std)
+    return torch.from_numpy(out)
+
+
+def _normalise(
+    pixels: np.ndarray,  # [..., H, W, 3] uint8
+    out: np.ndarray,  # [..., 3, H, W] float32, filled
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> None:
+    np.divide(np.moveaxis(pixels, -1, -3), 255, out=out, dtype=np.float32)
+    out -= np.asarray(mean, np.float32)[:, None, None]
+    out /= np.asarray(std, np.float32)[:, None, None]
+
+
 def made_by() -> str:
     """Name the versions of all that can change a pixel: our own, Pillow, and the decoders that
     round as they like. A PNG is the same to every decoder."""
@@ -118,9 +138,7 @@ class PixelLoader:
         assert (views >= 0).all()
         opened = self.images.store.open(rows)
         pixels = np.stack([self._view(*each) for each in zip(opened, rows, views, strict=True)])
-        np.divide(pixels.transpose(0, 3, 1, 2), 255, out=out, dtype=np.float32)
-        out -= np.asarray(self.mean, np.float32)[:, None, None]
-        out /= np.asarray(self.std, np.float32)[:, None, None]
+        _normalise(pixels, out, self.mean, self.std)
 
     def _view(self, image: Image.Image, row: int, view: int) -> Image.Image:
         """Return a view of an opened row."""
