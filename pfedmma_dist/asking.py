@@ -45,11 +45,9 @@ def act(
         return 0
     for word in rest:
         flag = word.partition("=")[0]
-        every = (*OPTIONS, *known)
-        unknown = (
-            f"{flag} is unknown{hint(flag, every)}" if flag[:1] == "-" else f"{word}: for what?"
-        )
-        sys.stderr.write(f"error: {spelled(unknown)}; --help lists all\n")
+        words_of = f"{flag} is unknown{hint(flag, (*OPTIONS, *known))}"
+        told = words_of if flag.startswith("-") else f"{word}: there is one RUN alone"
+        sys.stderr.write(f"error: {spelled(told)}; --help lists all\n")
         return MEND
     try:
         if asked.run is None:

@@ -148,7 +148,6 @@ def test_page_asks_nobody_else(served: Served, path: str) -> None:
         "/../setup.cfg",
         "/page/../../answers.py",
         "/..%2f..%2fsetup.cfg",
-       
         "//etc/passwd",
     ],
 )
