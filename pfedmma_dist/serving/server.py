@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import threading
@@ -126,9 +127,11 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family)
     except (OSError, UnicodeError) as error:
-        key = "--host" if isinstance(error, (socket.gaierror, UnicodeError)) else "--port"
+        is_name = isinstance(error, (socket.gaierror, UnicodeError))
+        number = None if is_name or not isinstance(error, OSError) else error.errno
+        why = str(error) if number is None else os.strerror(number)
         raise ValueError(
-            f"{key}: {host} port {port} cannot be taken ({getattr(error, 'strerror', error)}); "
+            f"{'--host' if is_name else '--port'}: {host} port {port} cannot be taken ({why}); "
             "give a --port that nobody has (0: any), and a --host of this machine"
         ) from error
 

@@ -21,7 +21,10 @@ function say(words, bad = false) {
 
 const heading = (who) => facts.others[who] || `client ${who}`;
 
-const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`;
+function percent(share) {
+  if (share < 0.001) return "< 0.1 %";
+  return share > 0.999 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`;
+}
 
 function column(who, guesses, isAsked) {
   const node = make("section", isAsked ? "asked" : "");
@@ -72,7 +75,7 @@ function refuse(entry, words) {
 function show(entry, reply) {
   const [found] = reply.images;
   if (found.error) return refuse(entry, `Not classified: ${found.error}.`);
-  const size = `${entry.file.name} · ${found.width} × ${found.height}`;
+  const size = `${entry.file.name} · ${found.width}\u00a0×\u00a0${found.height}`;
   entry.caption.textContent = found.note ? `${size} · ${found.note}` : size;
   const columns = make("div", "columns");
   const answers = Object.entries(found.answers);
@@ -148,8 +151,11 @@ function take(files) {
 async function chooseClient() {
   const input = part("client");
   own = new Set();
-  if (!input.checkValidity()) {
-    part("own").textContent = `Give a number from 0 to ${facts.num_clients - 1}.`;
+  const isClient = input.checkValidity();
+  input.setAttribute("aria-invalid", String(!isClient));
+  if (!isClient) {
+    const words = `There is no such client: give a number from 0 to ${facts.num_clients - 1}.`;
+    part("own").replaceChildren(make("span", "bad-client", words));
     return;
   }
   const chosen = input.value;
@@ -157,9 +163,12 @@ async function chooseClient() {
   const found = await answer.json();
   if (input.value !== chosen) return;
   own = new Set(found.classes || []);
-  const words = own.size ? [`● own classes: ${[...own].join(", ")}`] : [];
-  if (found.has_trained === false) words.push("This client never took part in a round.");
-  part("own").textContent = answer.ok ? words.join(". ") : found.error;
+  part("own").replaceChildren();
+  if (!answer.ok) part("own").append(found.error);
+  if (own.size) {
+    part("own").append(make("span", "dot", "●"), ` own classes: ${[...own].join(", ")}. `);
+  }
+  if (found.has_trained === false) part("own").append("This client never took part in a round.");
   if (shown.length) askAbout(shown);
 }
 
