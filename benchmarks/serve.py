@@ -3,9 +3,9 @@
     python benchmarks/serve.py RUN [--client 7] [--requests 200] [--side 640]
 
 The images are JPEGs of noise under a gradient, `--side` pixels a side, all different. One request
-holds one image; `alone` sends one after another, `N at once` keeps N connections busy. Latencies
-are wall time as a program on the same machine sees them, and so the share of the server itself:
-its clock begins once an image is there.
+holds one image; `N at once` keeps N connections busy, each with one request after another. Times
+are wall time as a program on the same machine sees them, and the server's own share of it, which
+begins once an image is there.
 """
 
 import argparse
@@ -30,6 +30,8 @@ from pfedmma_dist.serving.server import Server, listen
 from pfedmma_dist.serving.web import Site
 
 AT_ONCE = (1, 4, 16)
+JPEG = {"content-type": "image/jpeg"}
+
 WARM = 5
 """Requests before those that are measured."""
 
@@ -50,9 +52,7 @@ def ask(port: int, client: str, images: list[bytes]) -> list[tuple[float, float]
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as link:
         for image in images:
             began = time.perf_counter()
-            link.request(
-                "POST", f"/classify?client={client}", image, {"content-type": "image/jpeg"}
-            )
+            link.request("POST", f"/classify?client={client}", image, JPEG)
             answer = link.getresponse()
             answer.read()
             whole = time.perf_counter() - began
@@ -77,9 +77,8 @@ def main() -> None:
     desk.warm(asked.client)
     server = Server(Site(desk, desk.limits, "measured", asked.client), [])
     logging.getLogger("pfedmma_dist").setLevel(logging.WARNING)
-    print(
-        f"{torch.get_num_threads()} threads, {np.mean(list(map(len, images))) / 1000:.0f} kB each"
-    )
+    size = np.mean(list(map(len, images))) / 1000
+    print(f"{torch.get_num_threads()} threads, {asked.side} pixels a side, {size:.0f} kB each")
     with listen("127.0.0.1", 0) as port:
         thread = threading.Thread(target=server.run, args=([port],))
         thread.start()
@@ -102,10 +101,10 @@ def measure(port: int, client: str, images: list[bytes]) -> None:
         seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
         whole = 1000 * np.array([one for one, _ in found])
         inner = 1000 * statistics.median(one for _, one in found)
+        half, most = np.quantile(whole, 0.5), np.quantile(whole, 0.95)
         print(
-            f"{f'{num} at once' if num > 1 else 'alone':>10}: p50 {np.quantile(whole, 0.5):,.1f} ms, "
-            f"p95 {np.quantile(whole, 0.95):,.1f} ms, in the server {inner:,.1f} ms; "
-            f"{len(found) / seconds:,.1f} images/s, {1000 * cpu / len(found):,.1f} CPU ms an image",
+            f"{num} at once: p50 {half:,.1f} ms, p95 {most:,.1f} ms, in the server {inner:,.1f} ms;"
+            f" {len(found) / seconds:,.1f} images/s, {1000 * cpu / len(found):,.1f} CPU ms each",
             flush=True,
         )
 

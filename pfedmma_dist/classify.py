@@ -43,7 +43,7 @@ from pfedmma_dist.data.images.files import SUFFIXES
 from pfedmma_dist.run.labels import label
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.table import WIDTH
-from pfedmma_dist.serving.answers import Answer, Panel, heading, told
+from pfedmma_dist.serving.answers import Answer, Panel, heading, percent, told
 from pfedmma_dist.serving.files import Outcome, outcomes
 from pfedmma_dist.spelling import spelled_path
 from pfedmma_dist.world import World
@@ -150,7 +150,7 @@ def _writer(asked: argparse.Namespace) -> Written:
         print(",".join(COLUMNS), file=out or sys.stdout)
         return lambda one, answer: _write_csv(out or sys.stdout, one, answer)
     console = Console(file=out, width=None if out is None else WIDTH, highlight=False)
-    return lambda one, answer: console.print(_table(one.path, answer)) if answer else None
+    return lambda one, answer: console.print(_table(one.path, answer), "") if answer else None
 
 
 def _write_json(out: TextIO, one: Outcome, asked: str, answer: Answer) -> None:
@@ -185,7 +185,7 @@ def _table(path: Path, answer: Answer) -> Table:
     for guesses in zip(*answer.values(), strict=True):
         cells: list[Text] = []
         for one in guesses:
-            cells += [Text(label(one.name)), Text(f"{100 * one.probability:.1f}")]
+            cells += [Text(label(one.name)), Text(percent(one.probability))]
         table.add_row(*cells)
     return table
 

@@ -159,6 +159,13 @@ def heading(word: str) -> str:
     return HEADINGS.get(word, f"client {word}")
 
 
+def percent(probability: float) -> str:
+    """Return a probability for people: what is not certain never reads as if it were."""
+    if probability < 0.001:
+        return "< 0.1"
+    return "> 99.9" if probability > 0.999 else f"{100 * probability:.1f}"
+
+
 def told(answer: Answer) -> dict[str, list[dict[str, object]]]:
     """Return an answer for programs."""
     return {
