@@ -67,6 +67,8 @@ ROOMS = {
     "results rounds run spelling start stopped trained world",
     "console": "config data outline spelling",
     "__main__": "console",
+    "serving": "data spelling",
+    "asking": "command home run serving spelling world",
 }
 """What each module or folder may import of ours: of the rows above it, a row or a module of it."""
 
@@ -83,6 +85,7 @@ WINGS = {
 COMMANDS = (
     "train", "evaluate", "membership", "plan", "cost", "prepare", "pretrain", "cache",
     "export",
+    "classify", "serve",
 )  # fmt: skip
 """Where everything may meet; imported by nobody but launch."""
 
@@ -100,6 +103,8 @@ OUTSIDE = {
     "transformers": "home/",
     "onnx": "home/",
     "onnxruntime": "home/",
+    "starlette": "serving/",
+    "uvicorn": "serving/",
 }
 """Packages that one file, or one folder, alone may import."""
 

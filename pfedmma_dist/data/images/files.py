@@ -52,6 +52,9 @@ who ask Python for that.
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 """Brands of files that phones, too, may call .jpg."""
 
+NUM_TOLD = 12
+"""Bytes at the start of a file that tell what it is instead of an image."""
+
 HIGH_BYTE = 8  # bits to shift 16-bit grey down by
 
 CHECK_SPAN = 16
@@ -139,7 +142,11 @@ class Files:
             with Image.open(path, formats=FORMATS) as image:
                 return to_rgb(image)
         except BROKEN as error:
-            raise UnreadableImage(path, _reason(path, error)) from error
+            start = b""
+            if isinstance(error, UnidentifiedImageError):
+                with open(path, "rb") as file:
+                    start = file.read(NUM_TOLD)
+            raise UnreadableImage(path, reason(error, start)) from error
 
 
 def file_digest(path: str) -> tuple[int, int]:
@@ -169,16 +176,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _reason(path: Path, error: BaseException) -> str:
-    """Say in a few words what is wrong with a file that did not decode."""
+def reason(error: BaseException, start: bytes) -> str:
+    """Say in a few words what is wrong with an image that did not decode.
+
+    start: its first NUM_TOLD bytes; needed for what Pillow cannot identify.
+    """
     if isinstance(error, UnidentifiedImageError):
-        with open(path, "rb") as file:
-            start = file.read(12)
         if not start:
             return "the file is empty"
-        if start[4:8] == b"ftyp" and start[8:] in HEIC:
+        if start[4:8] == b"ftyp" and start[8:NUM_TOLD] in HEIC:
             return "it is HEIC by its content, which pillow-heif can convert to JPEG"
-        if start == b"version http":
+        if start[:NUM_TOLD] == b"version http":
             return "a pointer of Git LFS in place of the image, which git lfs pull fetches"
         return f"not an image in one of {', '.join(FORMATS)}"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
