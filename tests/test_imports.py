@@ -85,6 +85,10 @@ OUTSIDE = {
     "yaml": "config/",
     "ftfy": "data/sets/names.py",
     "submitit": "../launch/",
+    "wandb": "run/trackers/wandb_run.py",
+    "mlflow": "run/trackers/mlflow_run.py",
+    "aim": "run/trackers/aim_run.py",
+    "optuna": "../launch/sampler.py",
     "dp_accounting": "accountant.py",
     "launch": "../launch/",
 }
