@@ -35,6 +35,11 @@ class Candidate:
         """Return its point as a command line has it."""
         return " ".join(f"{key}={value}" for key, value in self.point)
 
+    def val_after(self, rounds: int) -> float:
+        """Return the mean over seeds of Val after so many rounds; nan where one is not known."""
+        each = [val_after(run, rounds) for run in self.runs]
+        return math.fsum(each) / len(each)
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -102,8 +107,7 @@ class Contest:
         """Take down the scores of those on a rung."""
         rounds = self.ladder[place].rounds
         for one in self.on(place):
-            each = [val_after(run, rounds) for run in one.runs]
-            self.told.setdefault(one, {})[rounds] = math.fsum(each) / len(each)
+            self.told.setdefault(one, {})[rounds] = one.val_after(rounds)
 
     def scores(self, place: int) -> dict[Candidate, float]:
         """Return what those on a rung have reached there."""

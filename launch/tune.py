@@ -5,31 +5,34 @@ halving: all candidates train a part of the rounds, the better third of them thr
 and so on; survivors go on from their checkpoints, to the bits of a run that never paused. Runs are
 judged by Val alone, so data.validation must set images apart. The winner of each row is written as
 a preset that says how it was chosen. The same command again goes on. Exit codes: those of a sweep.
+
+With --sampler optuna, Optuna proposes the candidates instead, --trials of them: numbers with a
+point between the least and the greatest of the grid, other values among those of the grid.
 """
 
 import argparse
 import math
-import re
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
-from launch.halving import Candidate, Contest, candidates, rounds_of, rungs
+from launch.chosen import seeds_of, write_preset
+from launch.climb import is_there, task
+from launch.halving import Candidate, Contest, candidates, rungs
 from launch.jobs import only_one
-from launch.plan import PlannedRun, is_finished, plan, unread_everywhere, write_plan
+from launch.plan import PlannedRun, plan, unread_everywhere, write_plan
+from launch.proposals import search
+from launch.sampler import refuse_missing
 from launch.sweep import processes
-from launch.tasks import Task
+from launch.trials import words_of
 from launch.words import count_of
 from launch.workers import StopSignal, Workers
-from pfedmma_dist.config.documents import as_yaml
 from pfedmma_dist.results.markdown import grid
-from pfedmma_dist.run.files import write_text_atomically
 from pfedmma_dist.run.signals import STOPPED
 from pfedmma_dist.spelling import spelled
 
 ETA = 3
+TRIALS = 20
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,6 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("sweep", metavar="SWEEP.yaml", help="with a grid of what is to be chosen")
     parser.add_argument("words", metavar="key=value", nargs="*", help="as for launch.sweep")
     parser.add_argument("--eta", metavar="N", type=count_of, default=ETA, help="of N one survives")
+    parser.add_argument("--sampler", choices=["optuna"], help="who proposes candidates; the grid")
+    parser.add_argument(
+        "--trials", metavar="N", type=count_of, help=f"of each row, with --sampler; {TRIALS}"
+    )
+    parser.add_argument("--sampler-seed", metavar="N", type=int, help="of its proposals; 0")
     parser.add_argument("--workers", metavar="N", type=count_of, help="runs at a time")
     parser.add_argument("--ranks", metavar="N", type=count_of, help="of each run")
     parser.add_argument("--dry-run", action="store_true", help="print the rungs, start nothing")
@@ -49,11 +57,16 @@ def main(argv: list[str] | None = None) -> int:
         for remark in unread_everywhere(runs):
             print(f"warning: {spelled(remark)}", file=sys.stderr)
         contests = [_contest(row, own, words.eta) for row, own in candidates(runs).items()]
+        count = _trials(words)
         for contest in contests:
-            print(f"{contest.row}: {contest.words}")
+            told = words_of(contest, words.eta, count) if count else contest.words
+            print(f"{contest.row}: {told}", flush=True)
         if words.dry_run:
             return 0
-        return tune(contests, runs, processes(words.ranks, words.workers), _command(argv))
+        shares = processes(words.ranks, words.workers)
+        if count:
+            return search(words, contests, count, shares, _command(argv))
+        return tune(contests, runs, shares, _command(argv))
     except ValueError as error:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
@@ -74,11 +87,11 @@ def tune(
         for place in range(max(len(contest.ladder) for contest in contests)):
             here = [contest for contest in contests if place < len(contest.ladder)]
             due = [
-                _task(run, contest.ladder[place].rounds)
+                task(run, contest.ladder[place].rounds)
                 for contest in here
                 for one in contest.on(place)
                 for run in one.runs
-                if not _is_there(run, contest.ladder[place].rounds)
+                if not is_there(run, contest.ladder[place].rounds)
             ]
             failed = workers.run(due)
             if stop():
@@ -94,8 +107,25 @@ def tune(
                 raise ValueError(f"{', '.join(lost)}: no candidate has a Val; see {folder}/logs")
     for contest in contests:
         print(_table(contest), end="")
-        print(f"preset  {_write(folder, contest, command)}", flush=True)
+        lines = [
+            f"the best of {len(contest.found)} by Val after {contest.last} rounds, "
+            f"{contest.told[contest.best][contest.last]:.2f} %,",
+            f"mean over seeds {seeds_of(contest.best)}. {contest.words}.",
+        ]
+        print(f"preset  {write_preset(folder, contest.best, lines, command)}", flush=True)
     return 0
+
+
+def _trials(words: argparse.Namespace) -> int:
+    """Return how many trials a sampler has to propose; 0: the grid is halved."""
+    if words.sampler is None:
+        for name in ("trials", "sampler_seed"):
+            if getattr(words, name) is not None:
+                told = f"--{name.replace('_', '-')}"
+                raise ValueError(f"{told}: is read with --sampler optuna alone; add that")
+        return 0
+    refuse_missing()
+    return words.trials or TRIALS
 
 
 def _contest(row: str, found: list[Candidate], eta: int) -> Contest:
@@ -126,20 +156,6 @@ def _contest(row: str, found: list[Candidate], eta: int) -> Contest:
     return Contest(row, found, rungs(len(found), rounds, every, eta))
 
 
-def _is_there(run: PlannedRun, rounds: int) -> bool:
-    """Whether a run has come so far already; one that is to train all rounds has to finish."""
-    if is_finished(run):
-        return True
-    return rounds < run.config.federation.rounds and rounds_of(run) >= rounds
-
-
-def _task(run: PlannedRun, rounds: int) -> tuple[str, Task]:
-    """Return a run that leaves after so many rounds, or once it has finished."""
-    pause = rounds if rounds < run.config.federation.rounds else None
-    config = replace(run.config, run=replace(run.config.run, pause_after=pause))
-    return f"{rounds:>5} rounds  {run.name}", Task.of(replace(run, config=config))
-
-
 def _table(contest: Contest) -> str:
     lengths = [rung.rounds for rung in contest.ladder]
     lines = [["Candidate", *(f"Val, round {length}" for length in lengths)]]
@@ -148,25 +164,6 @@ def _table(contest: Contest) -> str:
         told = [f"{values[length]:.2f}" if length in values else "" for length in lengths]
         lines.append([one.words, *told])
     return grid(f"{contest.row}: {contest.best.words}", lines)
-
-
-def _write(folder: Path, contest: Contest, command: str) -> Path:
-    """Write the winner as a preset that says how it was chosen."""
-    best, value = contest.best, contest.told[contest.best][contest.last]
-    seeds = ", ".join(map(str, sorted({run.config.seed for run in best.runs})))
-    comment = [
-        f"Chosen by `{command}`:",
-        f"the best of {len(contest.found)} by Val after {contest.last} rounds, {value:.2f} %,",
-        f"mean over seeds {seeds}. {contest.words}.",
-    ]
-    name = re.sub(r"[^\w.+]+", "_", contest.row).strip("_")
-    path = folder / f"tuned-{name}.yaml"
-    config = best.runs[0].config
-    values = {"method.name": config.method["name"], **dict(best.point)}
-    if config.plugins:
-        values = {"plugins": config.plugins, **values}
-    write_text_atomically(path, "".join(f"# {line}\n" for line in comment) + as_yaml(values))
-    return path
 
 
 def _command(argv: list[str] | None) -> str:

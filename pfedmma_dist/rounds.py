@@ -80,6 +80,7 @@ class Rounds:
             self.report = Report(
                 self.folder, self.world, clients, scopes, identity(cfg), to_yaml(cfg), first_row,
                 self.saved_metrics, self.sample, federation.clock is not None,
+                cfg.run.trackers or (),
             )  # fmt: skip
         self.reference = zero_shot(federation)
         self.scores: Scores | None = None

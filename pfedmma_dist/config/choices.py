@@ -22,6 +22,14 @@ class Dtype(Enum):
         return "float32" if self is Dtype.tfloat32 else self.value
 
 
+class Tracker(Enum):
+    """Who may be told a run's numbers beside TensorBoard."""
+
+    wandb = "wandb"
+    mlflow = "mlflow"
+    aim = "aim"
+
+
 class CacheMode(Enum):
     """Where frozen image features are kept."""
 

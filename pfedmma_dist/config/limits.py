@@ -7,12 +7,9 @@ from functools import reduce
 from typing import Any
 
 from pfedmma_dist.config.choices import Select
-from pfedmma_dist.config.merge import leaves, plain
+from pfedmma_dist.config.merge import LIMIT, leaves, plain
 from pfedmma_dist.config.templates import is_template
 from pfedmma_dist.spelling import hint, quoted
-
-LIMIT = "limit"
-"""Under which a field's metadata holds its Limit."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +18,8 @@ class Limit:
 
     holds: Callable[[Any], bool]
     words: str
+    example: str = ""
+    """A value within, where one of the key's type may not be."""
 
 
 POSITIVE = Limit(lambda x: x > 0, "above 0")

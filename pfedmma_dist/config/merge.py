@@ -32,6 +32,9 @@ from pfedmma_dist.spelling import hint, quoted, shortened
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LIMIT = "limit"
+"""Under which a field's metadata holds its Limit, of `config.limits`."""
+
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name", list[str]: "[cat,dog]"}
 EXAMPLES[list[int]] = "[16,8]"
@@ -74,9 +77,10 @@ class Leaf:
     @property
     def example(self) -> str:
         """Return an assignment that would be accepted."""
-        value = self.default
+        value, limit = self.default, self.metadata.get(LIMIT)
         if value in (None, MISSING):
-            value = EXAMPLES.get(self.kind) or next(iter(members(self.kind)), "[]")
+            own = limit.example if limit else ""
+            value = own or EXAMPLES.get(self.kind) or next(iter(members(self.kind)), "[]")
         return shlex.quote(f"{self.key}={shown(value)}")
 
     def refusal(self, value: Any, layer: Layer) -> ValueError:

@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass
 
+from pfedmma_dist.config.choices import Tracker
 from pfedmma_dist.config.limits import AT_LEAST_1, PATH, Limit
 from pfedmma_dist.config.meaning import Role, key
+
+SOME_TRACKERS = Limit(
+    lambda x: set(x) <= set(Tracker.__members__) and len(set(x)) == len(x),
+    "a list of wandb, mlflow and aim, or of some of them",
+    example="[wandb,mlflow]",
+)
 
 
 @dataclass(kw_only=True)
@@ -32,5 +39,10 @@ class RunConfig:
     pause_after: int | None = key(None, role=Role.RESOURCE, limit=AT_LEAST_1, since=1)
     """Leave once so many rounds are done, scored where that is due and saved, with exit code 75 as
     on a signal; the same command without it goes on to the same bits. launch.tune does so."""
+    trackers: list[str] | None = key(None, role=Role.REPORT, since=1, limit=SOME_TRACKERS)
+    """Trackers that are told what TensorBoard is, such as [wandb,mlflow]: `wandb` (Weights &
+    Biases), `mlflow`, `aim`; null means none. Each is an extra of that name, keeps all on this
+    machine unless its own variables say otherwise (docs/trackers.md), and costs a run nothing but a
+    warning where it fails."""
     deterministic: bool = key(True, role=Role.BITS)
     """Ask torch for deterministic kernels; needed for equal bits on a GPU, no cost on a CPU."""

@@ -54,6 +54,8 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.best = self.path / "best"  # the state of the best round on validation images
         self.tensorboard = self.path  # TensorBoard names a run after the folder of its event files
+        self.trackers = self.path / "trackers.json"  # by which ids trackers know the run
+        self.wandb = self.path / "wandb"  # what that one keeps, where the run names it
         self.figures = self.path / "figures"
         self.evaluations = self.path / "evaluations"
         self.jobs = self.path / "submitit"  # logs of the launcher, there before the run

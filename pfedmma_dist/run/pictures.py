@@ -17,6 +17,7 @@ from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import NO_SCOPES, read_metrics
 from pfedmma_dist.run.optional import optional
 from pfedmma_dist.run.result import read
+from pfedmma_dist.run.trackers.sinks import Sinks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,10 +52,10 @@ def pictures(
 
 
 def publish(
-    folder: RunFolder, board: Board, drawn: Mapping[str, Callable[[], "Figure"]], done: int
+    folder: RunFolder, board: Board | Sinks, drawn: Mapping[str, Callable[[], "Figure"]], done: int
 ) -> None:
-    """Draw pictures, and show them and that of the division in TensorBoard before they are in the
-    folder: what is there is in both.
+    """Draw pictures, and show them and that of the division in TensorBoard, and trackers, before
+    they are in the folder: what is there is in both.
 
     done: rounds that were trained. Pictures stand behind the last round's step, where a start that
     finishes anew voids them.

@@ -1,4 +1,4 @@
-"""Record a run where people look for it: two tables, result.json, TensorBoard and figures.
+"""Record a run where people look for it: two tables, result.json, TensorBoard, trackers, figures.
 
 What can be done without comes last and is left out with a warning where it fails. On other ranks
 than the first every call does nothing, so callers need no branches.
@@ -15,7 +15,6 @@ from pfedmma_dist.quantities.catalogue import Number, numbers_of_round
 from pfedmma_dist.quantities.sampled import Sample
 from pfedmma_dist.quantities.scores import LOCAL
 from pfedmma_dist.run import figures, result
-from pfedmma_dist.run.board import Board
 from pfedmma_dist.run.drawing import save
 from pfedmma_dist.run.environment import memory_mib
 from pfedmma_dist.run.files import write_text_atomically
@@ -24,6 +23,7 @@ from pfedmma_dist.run.metrics import MetricsFile, columns, csv_line, read_metric
 from pfedmma_dist.run.optional import optional
 from pfedmma_dist.run.pictures import PARTITION, pictures, publish
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
+from pfedmma_dist.run.trackers.sinks import Sinks
 from pfedmma_dist.world import World
 
 if TYPE_CHECKING:
@@ -47,12 +47,14 @@ class Report:
         saved_metrics: str | None = None,
         sample: Sample | None = None,
         clocked: bool = False,
+        trackers: Sequence[str] = (),
     ) -> None:
         """Open the files.
 
         scopes: all that clients will be scored on. config: dotted key -> value of all that decides
         the run; config_text: the YAML. saved_metrics: metrics.csv as the checkpoint has it. sample:
         who is scored and on what, where that is not all. clocked: whether a virtual clock runs.
+        trackers: who is told besides, of run/trackers.
         """
         self.folder, self.clients, self.scopes = folder, clients, scopes
         self.sample = sample
@@ -65,13 +67,13 @@ class Report:
         self.done = start_round
         self.dropped: MetricsFile | None = None  # once there is one to tell
         self.metrics = MetricsFile(folder.metrics, start_round, self.columns, saved_metrics)
-        self.board = Board(folder.tensorboard, start_round, config, config_text)
+        self.board = Sinks(folder, start_round, config, config_text, trackers, self.columns)
         if not start_round or not folder.picture(PARTITION).exists():
             with optional(f"figures/{PARTITION}.png"):
                 save(self._partition(), folder.picture(PARTITION))
 
     def round(self, record: RoundRecord) -> None:
-        """Add a finished round to metrics.csv and TensorBoard."""
+        """Add a finished round to metrics.csv, TensorBoard and trackers."""
         if not self.first:
             return
         resident, gpu = memory_mib(self.device)
@@ -137,6 +139,8 @@ class Report:
             return
         self.score_clients(scores)
         result.write(self.folder, {**facts, "results": [asdict(row) for row in results]})
+        told = {"zero-shot": zero_shot, "result": results[-1].scores}
+        self.board.result({f"{of}/{key}": x for of, own in told.items() for key, x in own.items()})
         if not self.done:  # nothing is trained, and yet it is compared with others
             self._add_scalars(numbers_of_round({}, scores, self.clients.domains), self.done)
         with optional("figures"):
@@ -169,7 +173,7 @@ class Report:
         self.dropped.append(row)
 
     def _add_scalars(self, numbers: Mapping[str, Number], step: int) -> None:
-        """Add what stands in the columns of metrics.csv to TensorBoard."""
+        """Add what stands in the columns of metrics.csv to TensorBoard and trackers."""
         told = {
             tag: number
             for column, tag in self.columns.items()

@@ -35,6 +35,7 @@ from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import RoundRecord
 from pfedmma_dist.run.signals import StopSignal
 from pfedmma_dist.run.together import together
+from pfedmma_dist.run.trackers.registry import refuse_missing
 from pfedmma_dist.start import settle
 from pfedmma_dist.stopped import Stopped
 from pfedmma_dist.world import World
@@ -118,6 +119,8 @@ class Training:
         words = untuned(cfg, METHODS, SOURCES)
         if words and world.first:
             log.warning("%s", words)
+        trackers = cfg.run.trackers or ()
+        together(world, lambda: refuse_missing(trackers) if world.first else None, ValueError)
         federation = self.federation = assemble(cfg, world)
         if world.first:
             for words in idle(cfg, federation.method, federation.layout):

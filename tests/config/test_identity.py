@@ -51,7 +51,7 @@ def test_more_rounds_are_another_run() -> None:
 FREE = (
     "run.folder=b", "run.checkpoint_every=1", "run.threads=1", "run.device=cpu",
     "clip.cache_memory=1", "clip.cache_folder=/x", "clip.cache=disk", "clip.cache=ram",
-    "evaluate.every=5", "evaluate.full_every=2", "plugins=[json]",
+    "evaluate.every=5", "evaluate.full_every=2", "plugins=[json]", "run.trackers=[aim]",
 )  # fmt: skip
 
 
