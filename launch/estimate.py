@@ -196,7 +196,7 @@ def _encode(
     width = getattr(torch, (cfg.clip.cache_dtype or cfg.clip.dtype).stored).itemsize
     test = len(np.unique(np.concatenate([_rows(scope) for scope in task.scopes])))
     data = repr(cfg.data)
-    parts = {("test", own, data): test}
+    parts: dict[tuple[Any, ...], int] = {("test", own, data): test}
     if cfg.data.views and trained:
         num_images = int(task.train.sizes().sum()) * cfg.data.views
         parts["training", own, data, cfg.seed] = num_images

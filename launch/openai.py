@@ -24,15 +24,11 @@ def doubts(model: str, pretrained: str | None) -> str:
         return ""
     path = Path(pretrained).expanduser()
     if not path.is_file():
-        return (
-            f"clip.pretrained={pretrained} are not OpenAI's weights, or not there to be looked at"
-        )
+        return f"clip.pretrained={pretrained} is neither OpenAI's tag nor a file that is there"
     wanted, found = _published(), hashlib.sha256(path.read_bytes()).hexdigest()
     if found == wanted:
         return ""
-    return (
-        f"clip.pretrained={pretrained} has sha256 {found[:12]}, OpenAI's ViT-B-16.pt {wanted[:12]}"
-    )
+    return f"clip.pretrained={pretrained} is {found[:12]} by sha256, OpenAI's file {wanted[:12]}"
 
 
 def doubts_of_runs(outcomes: Iterable[Outcome]) -> str:
@@ -45,7 +41,7 @@ def doubts_of_runs(outcomes: Iterable[Outcome]) -> str:
         told = doubts(model, pretrained)
         if told:
             return told
-    hashes = {json.dumps(run.result["weights"]) for run in runs if "weights" in (run.result or {})}
+    hashes = {json.dumps(run.result.get("weights")) for run in runs if run.result is not None}
     return "runs are of different weights, by the hashes in their results" * (len(hashes) > 1)
 
 

@@ -2,74 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from itertools import combinations
 from typing import Any
 
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.quantities.catalogue import every
 from pfedmma_dist.results.cells import Cell, Column, Table
 from pfedmma_dist.results.expected import Expectations, Figure, Status, Switch
+from pfedmma_dist.results.judged import Gap, Judged, Verdict
 from pfedmma_dist.results.noise import interval
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.published import AVERAGE, COST
-from pfedmma_dist.results.tables import tables
+from pfedmma_dist.results.tables import OF_MEANS, THREE, tables
 
 FULL_SIZE = ("ViT-B-16", "ViT-B-16-quickgelu")
 """Names of the model that the papers' figures are of."""
-
-
-class Verdict(Enum):
-    """What is said of one of our figures."""
-
-    inside = "inside"
-    outside = "OUTSIDE"
-    open = "open"  # outside, and its interval over seeds reaches into the band
-    none = "no verdict"
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A published figure beside ours of one row."""
-
-    figure: Figure
-    row: str  # of our sweep
-    column: Column | None  # None: we have no such column
-    ours: Cell
-    verdict: Verdict
-    why: str = ""  # there is no verdict
-    explained: str = ""  # what may explain that it is outside
-    compares: bool = True  # whether the two may stand beside each other at all
-
-    @property
-    def difference(self) -> float | None:
-        """Return ours less theirs."""
-        if self.ours.mean is None or not self.compares:
-            return None
-        return self.ours.mean - self.figure.value
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Return the 95 % interval of ours over seeds, by Student's t; None of fewer than two."""
-        return interval(list(self.ours.values.values()))
-
-
-@dataclass(frozen=True)
-class Gap:
-    """How far one method is above another, in the paper and here, seed by seed."""
-
-    one: Judged
-    other: Judged
-
-    @property
-    def published(self) -> float:
-        """Return the gap of the paper's figures."""
-        return self.one.figure.value - self.other.figure.value
-
-    @property
-    def differences(self) -> list[float]:
-        """Return our gaps, of the seeds that both rows have."""
-        ours, others = self.one.ours.values, self.other.ours.values
-        return [ours[seed] - others[seed] for seed in ours if seed in others]
 
 
 @dataclass(frozen=True)
@@ -82,6 +29,7 @@ class Reproduction:
     judged: Sequence[Judged]
     gaps: Sequence[Gap]
     meaningless: str  # why nothing may be held to the paper; empty where it may
+    other_images: str = ""  # of which sets they are not the published ones, in words
 
     def count(self, verdict: Verdict) -> int:
         """Return how many figures have a verdict."""
@@ -94,12 +42,14 @@ def reproduction(
     *,
     as_published: bool,
     meaningless: str = "",
+    other_images: str = "",
     changed: Mapping[str, str] | None = None,
 ) -> Reproduction:
     """Hold runs to what is expected of them.
 
     as_published: they are of the sweep by the released recipes. meaningless: why nothing may be
-    held to the paper. changed: row -> in what its runs depart from the sweep's own settings.
+    held to the paper. other_images: of which sets they are not the published ones, in words.
+    changed: row -> in what its runs depart from the sweep's own settings.
     """
     found = tables(outcomes)
     judged = []
@@ -107,11 +57,12 @@ def reproduction(
         rows = expected.rows(figure.method, as_published=as_published)
         for row in rows or ("",):
             judged.append(_judged(expected, figure, row, found, outcomes))
-    judged = [_limited(one, meaningless, (changed or {}).get(one.row, "")) for one in judged]
+    limits = {row: words for row, words in (changed or {}).items() if words}
+    judged = [_limited(one, meaningless, other_images, limits.get(one.row, "")) for one in judged]
     lacking = {row: _lacking(expected, row, outcomes) for row in {one.row for one in judged}}
     judged = [_explained(one, judged, lacking[one.row]) for one in judged]
     return Reproduction(
-        expected, as_published, outcomes, judged, list(_gaps(judged, meaningless)), meaningless
+        expected, as_published, outcomes, judged, list(_gaps(judged)), meaningless, other_images
     )
 
 
@@ -126,8 +77,9 @@ def _judged(
     column, cell, why = _ours(expected, figure, row, found)
     runs = [run for run in outcomes if run.name == row]
     if figure.data == COST and any(run.config.get("clip.model") not in FULL_SIZE for run in runs):
-        why = why or "of another model than ViT-B/16, at whose sizes the paper counts"
-    if figure.data == AVERAGE and not why:
+        why = "of another model than ViT-B/16, at whose sizes the paper counts"
+        return Judged(figure, row, column, cell, Verdict.none, why, compares=False)
+    if figure.data == AVERAGE and runs and not why:
         there = {run.data[0] for run in runs if run.result is not None}
         lacking = [name for name in expected.sets if name not in there]
         if lacking:
@@ -135,7 +87,7 @@ def _judged(
             why = f"partial: {count}; without {', '.join(lacking)}"
             cell = Cell(planned=cell.planned)  # a mean over other sets is another number
     if cell.mean is None and not why:
-        why = "not finished"
+        why = "not finished" if runs else "no run of it is planned here"
     if cell.is_partial and not why:
         why = f"partial: {cell.num} of {cell.planned} seeds have finished"
     if figure.status is not Status.expected:
@@ -157,10 +109,11 @@ def _verdict(figure: Figure, cell: Cell) -> Verdict:
 
 def _ours(
     expected: Expectations, figure: Figure, row: str, found: Iterable[Table]
-) -> tuple[Column | None, Cell, str]:
+) -> tuple[Column, Cell, str]:
     """Return the column and cell of ours that a figure is about, and why there is none."""
+    column = _column(figure)
     if not row:
-        return None, Cell(), "no row of this sweep stands for it"
+        return column, Cell(), "no row of this sweep stands for it"
     place = (COST, "") if figure.data == COST else (expected.experiment, figure.data)
     for table in found:
         if (table.task, table.data) != place:
@@ -173,17 +126,34 @@ def _ours(
         if len(lines) > 1:
             return table.columns[index], Cell(), f"{len(lines)} lines of that name, run otherwise"
         return table.columns[index], lines[0].cells[index], ""
-    return None, Cell(), ""
+    return column, Cell(), ""
 
 
-def _limited(one: Judged, meaningless: str, changed: str) -> Judged:
-    """Return a figure without a verdict where it is of other weights, or of other settings."""
-    counted = one.figure.data == COST  # whatever the weights are
-    if meaningless and not counted:
+def _column(figure: Figure) -> Column:
+    """Return the column that a figure would stand below, whatever of ours is there."""
+    if figure.column == OF_MEANS.key:
+        return OF_MEANS
+    name, beta, value = figure.column.partition("_beta_")
+    quantity = next(each for each in every([name, *THREE]) if each.key == name)
+    title = f"{quantity.heading}, β = {value}" if beta else quantity.heading
+    return Column(figure.column, title, quantity.unit, quantity)
+
+
+def _limited(one: Judged, meaningless: str, other_images: str, changed: str) -> Judged:
+    """Return a figure without a verdict where it is of other weights, images or settings."""
+    if one.figure.data == COST:  # counted, whatever the weights and images are
+        others = [changed and f"other settings than the sweep's: {changed}"]
+    elif meaningless:
         return replace(one, verdict=Verdict.none, compares=False, why=one.why or "other weights")
-    if changed and one.verdict is not Verdict.none:
-        return replace(one, verdict=Verdict.none, why=f"other settings than the sweep's: {changed}")
-    return one
+    else:
+        others = [
+            other_images and f"not the published images: {other_images}",
+            changed and f"other settings than the sweep's: {changed}",
+        ]
+    told = "; ".join(words for words in others if words)
+    if not told or one.verdict is Verdict.none:
+        return one
+    return replace(one, verdict=Verdict.none, why=told)
 
 
 def _lacking(
@@ -225,13 +195,12 @@ def _explained(
     return replace(one, explained="; ".join(parts) or "no switch is known that would move it")
 
 
-def _gaps(judged: Sequence[Judged], meaningless: str) -> Iterable[Gap]:
+def _gaps(judged: Sequence[Judged]) -> Iterable[Gap]:
     """Yield the pairs of methods that the paper has in one column, and that share seeds here."""
-    if meaningless:
-        return
     groups: dict[Any, list[Judged]] = {}
     for one in judged:
-        if one.figure.data != COST and one.ours.values and one.figure.status is not Status.cannot:
+        is_scored = one.figure.data != COST and one.figure.status is not Status.cannot
+        if is_scored and one.compares and one.ours.values:
             groups.setdefault((one.figure.data, one.figure.column), []).append(one)
     for own in groups.values():
         for one, other in combinations(own, 2):

@@ -9,11 +9,13 @@ from pfedmma_dist.quantities.units import UNITS
 from pfedmma_dist.results import hypertext, markdown
 from pfedmma_dist.results.expected import Figure, Status
 from pfedmma_dist.results.hypertext import Section, bullets, paragraph
+from pfedmma_dist.results.judged import Gap, Judged, Verdict
 from pfedmma_dist.results.noise import interval
 from pfedmma_dist.results.published import COST
 from pfedmma_dist.results.report import sections
-from pfedmma_dist.results.reproduced import Gap, Judged, Reproduction, Verdict
-from pfedmma_dist.results.told import bands, coverage, headline, plainly, remarks, title_of
+from pfedmma_dist.results.reproduced import Reproduction
+from pfedmma_dist.results.tables import tables
+from pfedmma_dist.results.told import bands, coverage, headline, remarks, title_of
 
 HEADS = (
     "Paper's row", "Ours", "Set", "Column", "Published", "Band", "Ours", "95 %", "n", "Difference",
@@ -30,7 +32,8 @@ GAPS = "How far one row is above another: ours seed by seed"
 
 def text(found: Reproduction) -> str:
     """Return the verdicts for a terminal."""
-    parts = [*headline(found), ""]
+    ours = markdown.markdown(tables(found.outcomes, paper=not found.meaningless))
+    parts = [*headline(found), "", ours]
     parts.append(markdown.grid("Published and ours", [HEADS, *map(_line, found.judged)]))
     if found.gaps:
         parts.append(markdown.grid(GAPS, [GAP_HEADS, *map(_gap_line, found.gaps)]))
@@ -119,7 +122,7 @@ def _record(one: Judged) -> dict[str, Any]:
 
 def _line(one: Judged) -> list[str]:
     figure, cell = one.figure, one.ours
-    show = UNITS[one.column.unit] if one.column else plainly
+    show = UNITS[one.column.unit]
     band = figure.band.points if figure.band and figure.status is not Status.cannot else None
     half = None if one.interval is None else (one.interval[1] - one.interval[0]) / 2
     return [

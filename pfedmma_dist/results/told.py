@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from pfedmma_dist.results.expected import Band
+from pfedmma_dist.results.judged import Judged, Verdict
 from pfedmma_dist.results.published import AVERAGE, COST
 from pfedmma_dist.results.report import counted
-from pfedmma_dist.results.reproduced import Judged, Reproduction, Verdict
+from pfedmma_dist.results.reproduced import Reproduction
 
 
 def headline(found: Reproduction) -> list[str]:
@@ -30,6 +31,8 @@ def headline(found: Reproduction) -> list[str]:
         f"Of {counted(len(found.judged), 'figure')}: {', '.join(judged)}, "
         f"{found.count(Verdict.none)} without a verdict."
     )
+    if found.other_images:
+        lines.append(f"Not the published images, or not known to be: {found.other_images}.")
     lines.append(coverage(found))
     return lines
 
@@ -46,9 +49,9 @@ def coverage(found: Reproduction) -> str:
     derived = sum(one.derived for one in expected.figures)
     words = (
         f"Counted as {len(expected.methods)} methods, {counted(len(expected.columns), 'column')} "
-        f"and {sets} the table has {cells} cells: of {len(named)} the paper's figure is known here, "
-        f"of {len(known) - len(named)} more without its row or set, and of "
-        f"{cells - len(known)} it is not"
+        f"and {sets} the table has {cells} cells. The paper's figure of {len(named)} is known "
+        f"here, of {len(known) - len(named)} more without its row or set, of "
+        f"{cells - len(known)} not at all"
     )
     further = [f"{counted(costs, 'figure')} of costs"] * bool(costs)
     further += [f"{counted(derived, 'figure')} derived from printed ones"] * bool(derived)
@@ -108,7 +111,8 @@ def _listed(names: Mapping[str, list[str]]) -> str:
 
 
 def title_of(one: Judged) -> str:
-    return one.column.title if one.column else one.figure.column
+    """Return what the column is called."""
+    return one.column.title
 
 
 def plainly(value: float) -> str:
