@@ -28,7 +28,7 @@ def foretell(due: Sequence[PlannedRun], folder: Path) -> None:
     cpu = f"at most about {_hours(found.seconds)} core-hours ({parts})"
     print(f"hours    {cpu}; on {cores} idle cores {duration(found.seconds / cores)}")
     print(
-        f"         steps as recorded in {speeds.record.name} (float32), at this machine's "
+        "         steps as recorded in docs/measured (ViT-B/16, float32), at this machine's "
         f"{speeds.rate / 1e9:.0f} GFLOP/s a core, measured now; encoding by arithmetic"
     )
     print("         on a GPU: no step was measured on one, so nothing is foretold")

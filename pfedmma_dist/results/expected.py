@@ -76,7 +76,7 @@ class Switch:
             parts.append(f"{self.points[column]:+.2f} points on the embedded world")
         if self.shared is not None:
             parts.append(f"{self.shared:g} of the shared part in five rounds of the authors' loop")
-        return f"{self.words} ({'; '.join(parts) or 'not measured'})"
+        return f"{self.words} ({'; '.join(parts)})" if parts else self.words
 
 
 @dataclass(frozen=True)

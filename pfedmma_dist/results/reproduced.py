@@ -7,6 +7,7 @@ from typing import Any
 
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.quantities.catalogue import every
+from pfedmma_dist.quantities.scores import HM
 from pfedmma_dist.results.cells import Cell, Column, Table
 from pfedmma_dist.results.expected import Expectations, Figure, Status, Switch
 from pfedmma_dist.results.judged import Gap, Judged, Verdict
@@ -185,12 +186,16 @@ def _explained(
         for other in judged
         if other.figure == one.figure and other.row != one.row and other.verdict is Verdict.inside
     ]
-    ways = ("towards the paper's", "of unknown direction", "away from it where it was measured")
+    column = HM.key if one.figure.column == OF_MEANS.key else one.figure.column
+    ways = ("towards the paper's", "not measured in points", "away from it, or without effect")
     groups: dict[str, list[str]] = {}
     for switch in switches.get(one.figure.method, ()):
-        points = switch.points.get(one.figure.column, 0.0) * (one.difference or 0.0)
-        way = ways[0] if points < 0 else ways[2] if points > 0 else ways[1]
-        groups.setdefault(way, []).append(switch.told(one.figure.column))
+        points = switch.points.get(column)
+        if points is None:
+            way = ways[1]
+        else:
+            way = ways[0] if points * (one.difference or 0.0) < 0 else ways[2]
+        groups.setdefault(way, []).append(switch.told(column))
     parts += [f"{way}: {', '.join(groups[way])}" for way in ways if way in groups]
     return replace(one, explained="; ".join(parts) or "no switch is known that would move it")
 

@@ -18,8 +18,8 @@ from pfedmma_dist.results.tables import tables
 from pfedmma_dist.results.told import bands, coverage, headline, remarks, title_of
 
 HEADS = (
-    "Paper's row", "Ours", "Set", "Column", "Published", "Band", "Ours", "95 %", "n", "Difference",
-    "Verdict",
+    "Paper's row", "Our row", "Set", "Column", "Published", "Band", "Ours", "95 %", "n",
+    "Difference", "Verdict",
 )  # fmt: skip
 GAP_HEADS = ("Rows", "Set", "Column", "Published", "Ours", "95 %", "Seeds")
 FIELDS = (
@@ -27,6 +27,7 @@ FIELDS = (
     "deviation", "n", "planned", "low", "high", "difference", "verdict", "why", "explained",
 )  # fmt: skip
 NOTHING = "–"
+PAIRS = "Published and ours"
 GAPS = "How far one row is above another: ours seed by seed"
 
 
@@ -34,7 +35,7 @@ def text(found: Reproduction) -> str:
     """Return the verdicts for a terminal."""
     ours = markdown.markdown(tables(found.outcomes, paper=not found.meaningless))
     parts = [*headline(found), "", ours]
-    parts.append(markdown.grid("Published and ours", [HEADS, *map(_line, found.judged)]))
+    parts.append(markdown.grid(PAIRS, [HEADS, *map(_line, found.judged)]))
     if found.gaps:
         parts.append(markdown.grid(GAPS, [GAP_HEADS, *map(_gap_line, found.gaps)]))
     for title, lines in remarks(found):
@@ -44,10 +45,10 @@ def text(found: Reproduction) -> str:
 
 def page(found: Reproduction, version: str, command: str) -> str:
     """Return the page. version: of this program. command: what prints it again."""
-    verdicts = [
-        hypertext.grid("Published and ours", HEADS, map(_line, found.judged)),
-        *([hypertext.grid(GAPS, GAP_HEADS, map(_gap_line, found.gaps))] if found.gaps else []),
-    ]
+    verdicts = [hypertext.grid(PAIRS, HEADS, map(_line, found.judged), numbers=True)]
+    if found.gaps:
+        gaps = map(_gap_line, found.gaps)
+        verdicts.append(hypertext.grid(GAPS, GAP_HEADS, gaps, numbers=True))
     below = [
         part for title, lines in remarks(found) for part in (paragraph(f"{title}:"), bullets(lines))
     ]

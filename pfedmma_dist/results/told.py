@@ -66,7 +66,11 @@ def remarks(found: Reproduction) -> Iterator[tuple[str, list[str]]]:
         if one.explained
     ]
     if explained:
-        yield "What may explain those that are not inside", explained
+        yield (
+            "What may explain those that are not inside (points are of the embedded world, and say "
+            "little of photographs)",
+            explained,
+        )
     silent: dict[str, dict[str, list[str]]] = {}
     for one in found.judged:
         if one.why:

@@ -119,10 +119,10 @@ def test_figure_outside_is_told_with_the_switches_towards_it(kit: Kit) -> None:
     kit.finish(better)
     line = kit.report()["pFedMMA", "hm"]
     assert line.verdict is Verdict.outside
-    towards, unknown = line.explained.split("; of unknown direction: ")
+    towards, unknown = line.explained.split("; not measured in points: ")
     assert towards.startswith("towards the paper's: released.momentum=true (-1.41 points on the")
     assert "released.stale_text=true" in towards
-    assert "method.blocks=8 method.bias=true (not measured)" in unknown
+    assert unknown.startswith("method.blocks=8 method.bias=true, data.views=0; away from it, or ")
 
 
 def test_interval_that_reaches_into_the_band_leaves_it_open(kit: Kit) -> None:
