@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         target = _target(words.runs, words.out)
         name = ", ".join(Path(word).expanduser().resolve().name for word in words.runs)
         text = report(runs, name, __version__)
-        _write(target, text)
+        write_page(target, text)
     except ValueError as error:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
@@ -47,12 +47,18 @@ def _target(runs: list[str], out: str | None) -> Path:
     target = Path(out).expanduser() if out else Path(runs[0]).expanduser() / "report.html"
     if target.is_dir():
         raise ValueError(f"--out: {target} is a folder; give a file, such as {target}/report.html")
-    if target.exists() and SIGNATURE not in target.read_text(encoding="utf-8", errors="replace"):
-        raise ValueError(f"{target} was not made here and is left alone; give another --out")
+    refuse_foreign(target)
     return target
 
 
-def _write(target: Path, text: str) -> None:
+def refuse_foreign(target: Path) -> None:
+    """Refuse to write over a page that was not made here."""
+    if target.exists() and SIGNATURE not in target.read_text(encoding="utf-8", errors="replace"):
+        raise ValueError(f"{target} was not made here and is left alone; give another --out")
+
+
+def write_page(target: Path, text: str) -> None:
+    """Write a file for people, whole or not at all."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomically(target, text)

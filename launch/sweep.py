@@ -118,14 +118,23 @@ def start_here(
     return 1 if failed else 0
 
 
-def submit(folder: Path, runs: Sequence[PlannedRun], cluster: Cluster, file: str) -> int:
-    """Submit what has to be started, say how to follow it, and return the exit code."""
+def submit(
+    folder: Path,
+    runs: Sequence[PlannedRun],
+    cluster: Cluster,
+    file: str,
+    planned: Sequence[PlannedRun] = (),
+) -> int:
+    """Submit what has to be started, say how to follow it, and return the exit code.
+
+    planned: what the sweep consists of, where that is more.
+    """
     refuse_without_slurm()
     most = max_array_size()
     with only_one(folder) as own, StopSignal() as stop:
         states = states_of(folder, runs)
         own.stay()
-        write_plan(list(runs))
+        write_plan(list(planned or runs))
         due = [r for r, state in zip(runs, states, strict=True) if _is_due(state)]
         tasks = [Task.of(run) for run in due]
         jobs = submit_arrays(folder, tasks, cluster, file, most, stop)

@@ -90,7 +90,7 @@ def found(cfg: Config, asked: list[str]) -> list[Canary]:
             print(f"absent   {name}: {spelled(str(error))}")
             continue
         source: Any = registry.SOURCES[name]  # with a prompt of its own, as all of CoOp's have
-        there.append(Canary(name, images, source.template, _is_published(name, images, cfg)))
+        there.append(Canary(name, images, source.template, is_published(name, images, cfg)))
     if not there:
         raise ValueError(
             f"--canary: none of {', '.join(absent)} lies below {cfg.data.root}; "
@@ -184,7 +184,7 @@ def _homes(name: str, root: Path) -> list[Path]:
     return [root / home for home in homes if (root / home).is_dir()]
 
 
-def _is_published(name: str, images: Images, cfg: Config) -> bool:
+def is_published(name: str, images: Images, cfg: Config) -> bool:
     """Whether the test images are those of the split that everybody uses."""
     sizes = ORIGINS[name].sizes
     if sizes is None or len(images.test) != sizes.test or len(images.class_names) != sizes.classes:

@@ -50,6 +50,11 @@ CLUSTER = FileKind(
     ),  # fmt: skip
     "python -m launch.sweep SWEEP.yaml --cluster {}, or python -m launch.job {} ARGUMENTS",
 )
+EXPECTATIONS = FileKind(
+    "what is expected of a reproduction",
+    frozenset({"experiment", "cells", "bands"}),
+    "python -m launch.reproduce {}",
+)
 KINDS = (
     FileKind(
         "the result of a run",
@@ -62,6 +67,7 @@ KINDS = (
         "the run's configuration is the config.yaml beside it",
     ),
     FileKind("a model's description", frozenset({"vision_cfg", "text_cfg"}), "clip.model={}"),
+    EXPECTATIONS,
     SWEEP,
     CLUSTER,
     RUN,

@@ -26,7 +26,7 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; }
 thead th { border-bottom: 1px solid var(--ink); vertical-align: bottom; }
 tbody tr:nth-child(even) { background: var(--shade); }
 .words td, .words th { text-align: left; white-space: normal; overflow-wrap: anywhere;
-  vertical-align: top; min-width: 5rem; }
+  vertical-align: top; min-width: 6.5rem; }
 pre { overflow-x: auto; padding: .8rem; background: var(--shade); font-size: .85rem; }
 code { font-family: ui-monospace, monospace; font-size: .9em; overflow-wrap: anywhere; }
 figure { margin: 1.5rem 0; }
@@ -36,10 +36,10 @@ nav a { margin-right: 1rem; white-space: nowrap; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   nav { display: none; }
   h2 { break-after: avoid; }
-  figure, tr { break-inside: avoid; }
+  figure, tr, table:not(.words) { break-inside: avoid; }
   .wide { overflow: visible; }
   th, td { padding: .15rem .4rem; white-space: normal; }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; columns: 2 16rem; }
 }
 """
 
@@ -106,10 +106,13 @@ def picture(svg: bytes, caption: str) -> str:
     )
 
 
-def grid(title: str, heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a table of words."""
+def grid(
+    title: str, heads: Sequence[str], lines: Iterable[Sequence[str]], *, numbers: bool = False
+) -> str:
+    """Return a table of words, which wrap; numbers: of what stays on one line."""
     body = "".join(_line("td", map(escaped, line)) for line in lines)
-    return _framed(title, _line("th", map(escaped, heads)), body, kind=' class="words"')
+    kind = "" if numbers else ' class="words"'
+    return _framed(title, _line("th", map(escaped, heads)), body, kind=kind)
 
 
 def facts(title: str, found: Mapping[str, str]) -> str:

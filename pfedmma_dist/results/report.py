@@ -46,21 +46,23 @@ def report(outcomes: Iterable[Outcome], name: str, version: str) -> str:
         "Figures, tables and settings are of the files that the runs left, whose hashes stand at "
         "the end.",
     ]
+    return page(f"Report of {name}", lead, sections(runs))
+
+
+def sections(runs: list[Outcome], *, paper: bool = False) -> list[Section]:
+    """Return the sections about runs. paper: with the paper's own figures in the tables."""
+    finished = [run for run in runs if run.result is not None]
     problems = [problem for run in runs for problem in run.problems]
-    return page(
-        f"Report of {name}",
-        lead,
-        [
-            Section("Damaged files", _if_any(bullets(problems))),
-            Section("Results", tuple(hypertext(tables(runs)))),
-            Section("Figures", tuple(_figures(runs))),
-            Section("Not finished", _if_any(bullets(_waiting(runs)))),
-            Section("Settings", tuple(_settings(runs))),
-            Section("To repeat it", tuple(_repeating(finished))),
-            Section("Environment", tuple(_environments(finished))),
-            Section("Files", tuple(_files(finished))),
-        ],
-    )
+    return [
+        Section("Damaged files", _if_any(bullets(problems))),
+        Section("Results", tuple(hypertext(tables(runs, paper=paper)))),
+        Section("Figures", tuple(_figures(runs))),
+        Section("Not finished", _if_any(bullets(_waiting(runs)))),
+        Section("Settings", tuple(_settings(runs))),
+        Section("To repeat it", tuple(_repeating(finished))),
+        Section("Environment", tuple(_environments(finished))),
+        Section("Files", tuple(_files(finished))),
+    ]
 
 
 def counted(number: int, noun: str) -> str:

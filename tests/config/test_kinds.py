@@ -19,7 +19,10 @@ from pfedmma_dist.prepare import main as prepare
 ROOT = Path(__file__).parents[2]
 SWEEPS = sorted((ROOT / "configs" / "sweep").glob("*.yaml"))
 CLUSTERS = sorted((ROOT / "slurm").glob("*.yaml"))
-PRESETS = [path for path in sorted((ROOT / "configs").rglob("*.yaml")) if path not in SWEEPS]
+EXPECTED = sorted((ROOT / "configs" / "reproduce").glob("*.yaml"))
+PRESETS = [
+    path for path in sorted((ROOT / "configs").rglob("*.yaml")) if path not in [*SWEEPS, *EXPECTED]
+]
 
 
 def refused(word: object) -> str:
@@ -39,6 +42,11 @@ def test_keys_of_each_kind_are_those_that_it_knows() -> None:
 def test_sweep_given_as_a_run_is_told_its_command(path: Path) -> None:
     told = refused(path)
     assert told == f"{path} is a sweep, not a run's configuration: python -m launch.sweep {path}"
+
+
+@pytest.mark.parametrize("path", EXPECTED, ids=lambda path: path.stem)
+def test_expectations_given_as_a_run_are_told_their_command(path: Path) -> None:
+    assert refused(path).endswith(f"not a run's configuration: python -m launch.reproduce {path}")
 
 
 @pytest.mark.parametrize("path", CLUSTERS, ids=lambda path: path.stem)
