@@ -96,8 +96,7 @@ class PFedMMA(Method):
 
     def adapted(self, level: int) -> int:
         """Return the block of the image tower beside which the adapter of a level stands."""
-        assert self.images.start is not None
-        return self.images.start + level
+        return self.image_start + level
 
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
         """Run the template prompts with this client's text adapters: [G, C, D]."""

@@ -158,7 +158,7 @@ def _environments(finished: list[Outcome]) -> Iterator[str]:
             [one["digest"], *(f"before {old}" for old in one.get("earlier", []))]
         )
         for run in finished
-        for one in run.result.get("plugins", [])
+        for one in (run.result or {}).get("plugins", [])
     }
     if code:
         yield facts("Plugins (digest of their code)", code)

@@ -55,7 +55,7 @@ class Server(uvicorn.Server):
         )
 
     @contextmanager
-    def capture_signals(self) -> Iterator[None]:  # type: ignore[override]
+    def capture_signals(self) -> Iterator[None]:
         """End the server on a signal; a second Ctrl-C does not wait for what is under way."""
         if threading.current_thread() is not threading.main_thread():  # nobody else gets any
             yield
@@ -91,7 +91,7 @@ class _Bounded(H11Protocol):
         (or the connection) to its last."""
         return partial(cls, seconds=seconds + 1)  # the application has words for it, so comes first
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._wait()

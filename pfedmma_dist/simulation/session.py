@@ -98,7 +98,8 @@ class Session:
                 if has_left and not sys.is_finalizing():
                     self._part(True)
             if self._part(False):
-                log.info("another rank has left the rounds: saved, and left here as well")
+                with self.at_work():
+                    log.info("another rank has left the rounds: saved, and left here as well")
                 return
         if not self.is_finished and not self.is_paused:
             raise self._told()

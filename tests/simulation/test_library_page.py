@@ -1,4 +1,7 @@
-"""The page about the library, and the notebook: every block and cell is run, in order."""
+"""The page about the library, and the notebook: every block and cell is run, in order.
+
+On noise and with a tiny CLIP, where the reader's world takes a minute.
+"""
 
 import importlib.util
 import json
@@ -7,14 +10,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from runs import ROOT, blank
+from runs import ROOT, blank, make_lab
 
+from pfedmma_dist import Simulation
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run import pictures, report
 
 PAGE = ROOT / "docs" / "library.md"
 NOTEBOOK = ROOT / "examples" / "notebook.ipynb"
 BLOCK = re.compile(r"^```python( \w+)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+LEFT = {"run.folder", "federation.rounds", "data.num_clients"}
+"""Keys that keep what page and notebook say."""
 
 
 def blocks() -> list[str]:
@@ -32,8 +40,11 @@ def cells() -> list[str]:
 
 @pytest.fixture(autouse=True)
 def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A folder of its own, blank pictures, and no method registered that was not before."""
+    """A folder of its own with tiny data, blank pictures, and no method that was not there."""
     monkeypatch.chdir(tmp_path)
+    lab, real = make_lab(tmp_path), Simulation.open
+    own = [word for word in lab.words("one") if word.partition("=")[0] not in LEFT]
+    monkeypatch.setattr(Simulation, "open", lambda *what, **more: real(*what, *own, **more))
     for module in (report, pictures):
         monkeypatch.setattr(module, "save", blank)
     before = dict(METHODS)
