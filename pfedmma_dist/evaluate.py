@@ -111,7 +111,7 @@ def evaluate(cfg: Config, folder: RunFolder, world: World, searches: bool = Fals
     ]
     rule = rule_of(cfg)
     if world.first:
-        path = folder.path / "evaluations" / f"{digest(cfg, METHODS)}.json"
+        path = folder.evaluations / f"{digest(cfg, METHODS)}.json"
         facts: dict[str, Any] = {"rounds": done, "select": rule, "config": flat(cfg)}
         facts |= {"search": asdict(choice)} if choice else {}
         sample = sample_of(federation)

@@ -87,11 +87,9 @@ class FeatureCache(Features):
         tables = [self.tables[kind] for kind in listed(kinds)]
         index = torch.from_numpy(self._find(join(list(steps)))).to(tables[0].device)
         parts = index.split([len(rows) for rows, _ in steps])
-        if tables[0].device == self.clip.device:
-            found: Iterator[list[Tensor]] = ([table[part] for table in tables] for part in parts)
-        else:
-            found = carried(tables, parts, self.clip.device)
-        for read in found:
+        here = ([table[part] for table in tables] for part in parts)
+        is_here = tables[0].device == self.clip.device
+        for read in here if is_here else carried(tables, parts, self.clip.device):
             yield shaped(kinds, read)
 
     def to_device(self, views: Views, sharers: int = 1) -> "FeatureCache":

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pfedmma_dist.clip.block import Block, Norm
 from pfedmma_dist.clip.embeddings import ImageEmbedding, TextEmbedding
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, Tokenizer
-from pfedmma_dist.clip.tower import Block, Norm, Tower
+from pfedmma_dist.clip.tower import Tower
 
 LARGEST_LOGARITHM = 20.0
 """Of the scale, far above any that training reaches, and far below what float32 overflows at."""

@@ -7,8 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.block import Block
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.tower import Block, Tower
+from pfedmma_dist.clip.tower import Tower
 
 Dense = Mapping[int, Mapping[str, Tensor]]
 """Block index -> what is added [W, W] to its maps to queries, keys, values and output: "q" "k" "v"

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pfedmma_dist.clip.block import Block, Norm
 from pfedmma_dist.clip.dims import Dims
 from pfedmma_dist.clip.embeddings import ImageEmbedding, TextEmbedding
 from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.prompted import Prompted, Prompts, unprompted
-from pfedmma_dist.clip.tower import Block, Branch, Norm, Tower
+from pfedmma_dist.clip.tower import Branch, Tower
 
 Tokenizer = Callable[[list[str]], Tensor]
 """Texts -> token ids [N, L] int64; a text too long for the model raises ValueError."""

@@ -12,12 +12,11 @@ row is taken up, what the client's number says of it (`deal`); once a round to `
 downloaded, and which parts are `resting`; at each training step to `draw` what is random, then for
 `classes`, what it does `see` of images, `logits`, a `penalty`, which sees the whole step, and a
 loss that its steps yield to (`against`); and behind the last to `pick` what is sent. Scores ask for
-`classes` once per client and class set, then to `see` images and for `logits`. A tuple of kinds as
-`images` hands `see` a tuple. A method with a part per class takes a third argument,
-`num_classes` of the training softmax; other classes (`text.is_trained` is false) have no such part
-and fall back to what all have, such as `text.plain`; `num_images` is how many training images the
-largest client has, `num_rounds` how many rounds the whole run. A method that takes no step
-`counts`: where it shares anything, it makes `statistics` of a client's images.
+`classes` once per client and class set, then to `see` images and for `logits`. A method with a part
+per class takes a third argument, `num_classes` of the training softmax; other classes
+(`text.is_trained` is false) have no such part and fall back to what all have, such as `text.plain`;
+`num_images` is how many training images the largest client has, `num_rounds` the run's rounds. A
+method that takes no step `counts`: where it shares anything, it makes `statistics` of its images.
 
 A whole toy method, one bias per class on top of the untouched CLIP, averaged by the server:
 

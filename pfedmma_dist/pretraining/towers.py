@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pfedmma_dist.clip.block import Block, Norm
 from pfedmma_dist.clip.freeze import OPENAI_MEAN, OPENAI_STD
 from pfedmma_dist.clip.load import untrained
-from pfedmma_dist.clip.tower import Block, Norm, Tower
+from pfedmma_dist.clip.tower import Tower
 
 TOKENS = "token_embedding.weight"
 EPS = 1e-5

@@ -15,10 +15,8 @@ COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E
 """Of Okabe and Ito, told apart by colour-blind readers, the pale yellow left out."""
 
 DASHES = ("-", (0, (6, 2)), (0, (1.2, 1.5)), (0, (6, 2, 1.2, 2)), (0, (3, 1.5)))
+"""Their number and that of the colours have no common divisor, so that each pair comes once."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
-
-MOST = len(COLOURS) * len(DASHES)
-"""Lines with a look of their own; the two counts have no common divisor."""
 
 LONGEST = 72
 """Characters of a title or a legend's line: of several names, or of what tells one apart."""

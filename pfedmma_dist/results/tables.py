@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.quantities.means import harmonic_mean
 from pfedmma_dist.quantities.sampled import interval_words, sample_words
-from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN, SCOPE_MEAN, harmonic_mean
+from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN, SCOPE_MEAN
 from pfedmma_dist.results.cells import SAMPLED, Cell, Column, Table
 from pfedmma_dist.results.columns import (
     chosen_columns,

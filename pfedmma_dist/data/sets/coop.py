@@ -135,9 +135,8 @@ def _ucf101(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return the middle frames of the videos that {train,test}list01.txt list."""
     lists = home / "ucfTrainTestlist"
 
-    def named(action: str) -> str:
-        action = action.replace("HandStand", "Handstand")  # the two spellings of one class
-        return "_".join(re.findall("[A-Z][^A-Z]*", action))
+    def named(action: str) -> str:  # one class has two spellings
+        return "_".join(re.findall("[A-Z][^A-Z]*", action.replace("HandStand", "Handstand")))
 
     def read(part: Part) -> list[Entry]:
         file = lists / f"{part.value}list01.txt"
