@@ -40,6 +40,9 @@ log = logging.getLogger(__name__)
 HELD_OUT = 5
 """One of so many images of a class is held out."""
 
+NAMED = 5
+"""Images, or folders, that a message names."""
+
 AT_ONCE = 64
 """Images that are scored together."""
 
@@ -121,7 +124,7 @@ def _task(home: Federation, folder: Path, seed: int) -> Task:
     store = Files(folder, tuple(paths))
     unreadable = store.inspect(np.arange(len(paths))).unreadable
     if unreadable:
-        told = listed([f"{store.name(row)}: {reason}" for row, reason in unreadable])
+        told = "; ".join(f"{store.name(row)}: {reason}" for row, reason in unreadable[:NAMED])
         raise ValueError(
             f"--finetune: {len(unreadable)} of {len(paths)} images cannot be read: {told}; mend or "
             "remove them"
@@ -164,7 +167,7 @@ def _class_set(home: Federation, folder: Path, found: list[str]) -> str:
         raise ValueError(
             f"--finetune: {len(strange[title])} of {len(found)} class folders of {folder} are none "
             f"of the {len(names)} classes that the run tells apart: "
-            f"{', '.join(map(quoted, strange[title][:5]))}{hint(clean(first), names)}; rename them "
+            f"{', '.join(map(quoted, strange[title][:NAMED]))}{hint(clean(first), names)}; rename them "
             f"as the run does ({', '.join(names[:3])}, ...), or move them away"
         )
     return title
