@@ -47,15 +47,14 @@ def main(argv: list[str] | None = None) -> int:
 def serve(asked: argparse.Namespace) -> int:
     """Serve a run until a signal."""
     try:
-        import python_multipart  # noqa: F401 (starlette asks for it with the first form)
-
         from pfedmma_dist.serving.server import Server, address_of, is_loopback, listen
         from pfedmma_dist.serving.web import Site
     except ModuleNotFoundError as error:
-        if error.name not in EXTRA:
+        name = (error.name or "").partition(".")[0]
+        if name not in EXTRA:
             raise
         raise ValueError(
-            f"serve: {error.name} is not installed; pip install 'pfedmma_dist[serve]', or "
+            f"serve: {name} is not installed; pip install 'pfedmma_dist[serve]', or "
             "starlette, uvicorn and python-multipart"
         ) from error
     with listen(asked.host, asked.port) as port:  # who has it is told before the model is loaded

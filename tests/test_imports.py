@@ -93,6 +93,7 @@ OUTSIDE = {
     "launch": "../launch/",
     "starlette": "serving/",
     "uvicorn": "serving/",
+    "python_multipart": "serving/",
 }
 """Packages that one file, or one folder, alone may import."""
 
