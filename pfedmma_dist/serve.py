@@ -16,7 +16,6 @@ Needs the extra [serve]. Ctrl-C, or SIGTERM, ends it; what is under way is finis
 
 import argparse
 import logging
-import sys
 
 from pfedmma_dist import glance
 
@@ -70,9 +69,8 @@ def serve(asked: argparse.Namespace) -> int:
                     "--host: whoever reaches %s may ask, without a password and unencrypted; "
                     "leave --host out for this machine alone", address_of(port),
                 )  # fmt: skip
-            sys.stdout.write(f"{site.title}: {address_of(port)} (Ctrl-C ends)\n")
-            sys.stdout.flush()
-            Server(site, [asked.host]).run([port])
+            line = f"{site.title}: {address_of(port)} (Ctrl-C ends)"
+            Server(site, [asked.host], lambda: print(line, flush=True)).run([port])
         finally:
             desk.close()
     log.info("ended")

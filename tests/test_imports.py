@@ -57,7 +57,8 @@ ROOMS = {
     "abroad": "build clip config data federation methods quantities run world",
     "cross": "abroad build config data federation methods quantities results run trained world",
     "controls": "build config federation quantities results run trained world",
-    "home": "adoption build clip config data divided federation methods reading run trained world",
+    "home": "adoption build clip config data divided federation methods reading rng run spelling "
+    "trained world",
     "measure": "build config run start world",
     "overview": "data quantities run",
     "serving": "data spelling",
@@ -77,7 +78,7 @@ WINGS = {
 
 COMMANDS = (
     "train", "evaluate", "membership", "plan", "cost", "prepare", "pretrain", "cache",
-    "classify", "serve",
+    "classify", "serve", "export",
 )  # fmt: skip
 """Where everything may meet; imported by nobody but launch."""
 
@@ -94,6 +95,10 @@ OUTSIDE = {
     "starlette": "serving/",
     "uvicorn": "serving/",
     "python_multipart": "serving/",
+    "peft": "home/",
+    "transformers": "home/",
+    "onnx": "home/",
+    "onnxruntime": "home/",
 }
 """Packages that one file, or one folder, alone may import."""
 

@@ -144,6 +144,13 @@ def from_tag(model: str, pretrained: str, quick: bool) -> nn.Module:
         ) from error
 
 
+def published(folder: Path) -> nn.Module:
+    """Return the module that open_clip makes by itself of a folder in its own format."""
+    import open_clip
+
+    return open_clip.create_model(f"{names.FOLDER}{folder}").eval()
+
+
 def plain_models() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield open_clip's models and their configurations."""
     import open_clip

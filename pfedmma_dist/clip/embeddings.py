@@ -27,7 +27,7 @@ class ImageEmbedding:
         weight = self.patch_weight
         patches = F.conv2d(pixels.to(weight.dtype), weight, stride=weight.shape[-1])
         patches = patches.flatten(2).transpose(1, 2).to(self.position.dtype)
-        first = self.class_token.expand(len(patches), 1, -1)
+        first = self.class_token.expand(patches.shape[0], 1, -1)  # len would fix it in a trace
         return torch.cat([first, patches], dim=1) + self.position
 
     def normed(self, tokens: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ def freeze(
     that is no plain ViT is kept as a module.
     """
     dims = measure(module)
-    visual, text = module.visual, _text_tower(module)
+    visual, text = module.visual, text_tower(module)
     wide = torch.promote_types(dtype, torch.float32)
 
     def narrow(x: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ def freeze(
             blocks[0].attn.num_heads,
             norm(final),
             None if projection is None else broad(projection),
-            quick_gelu=_is_quick_gelu(blocks[0].mlp.gelu),
+            quick_gelu=is_quick_gelu(blocks[0].mlp.gelu),
             dtype=dtype,
         )
 
@@ -92,7 +93,7 @@ def measure(module: nn.Module) -> Dims:
 
     Raises ValueError where the text tower is no causal transformer pooled at EOT.
     """
-    visual, text = module.visual, _text_tower(module)
+    visual, text = module.visual, text_tower(module)
     reason = _why_not_plain_text(text)
     if reason:
         raise ValueError(f"clip.model: its text tower {reason}; choose an OpenAI-style CLIP")
@@ -138,7 +139,7 @@ def _why_not_plain_blocks(transformer: nn.Module) -> str:
         if not isinstance(block.ls_1, nn.Identity) or not isinstance(block.ls_2, nn.Identity):
             return "has layer scale"
         if (
-            not _is_quick_gelu(block.mlp.gelu)
+            not is_quick_gelu(block.mlp.gelu)
             and getattr(block.mlp.gelu, "approximate", "") != "none"
         ):
             return "has an activation other than GELU and QuickGELU"
@@ -165,11 +166,12 @@ def _why_not_plain_text(text: nn.Module) -> str:
     return _why_not_plain_blocks(text.transformer)
 
 
-def _is_quick_gelu(activation: nn.Module) -> bool:
+def is_quick_gelu(activation: nn.Module) -> bool:
+    """Say whether a module is QuickGELU."""
     return type(activation).__name__ == "QuickGELU"
 
 
-def _text_tower(module: nn.Module) -> nn.Module:
+def text_tower(module: nn.Module) -> Any:
     """Return the text tower, which is part of the module itself in open_clip's CLIP class."""
     return getattr(module, "text", module)
 

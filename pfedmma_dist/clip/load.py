@@ -69,6 +69,15 @@ def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
     Raises ValueError for an unknown model, tag or file, for weights that do not fit the model, and
     for a text tower that is no causal transformer pooled at EOT.
     """
+    module, words = opened(cfg, seed)
+    dtype = getattr(torch, cfg.dtype.stored)
+    with within_room(device, "the weights", lambda: [weights(module, dtype)]):
+        return freeze(module, words, device, dtype, plain=cfg.cache is CacheMode.off)
+
+
+def opened(cfg: ClipConfig, seed: int) -> tuple[nn.Module, Tokenizer]:
+    """Return the module of open_clip with the weights of a configuration, float32 on the CPU, and
+    its tokenizer. ValueError as of `load`."""
     skeleton = _skeleton(cfg.model)
     measured = measure(skeleton)  # refuses a text tower before its weights are fetched
     _need_memory(cfg.model, skeleton)
@@ -85,10 +94,7 @@ def load(cfg: ClipConfig, seed: int, device: torch.device) -> FrozenCLIP:
     if names.is_folder(cfg.model):
         module.visual.preprocess_cfg = read_scaling(catalogue.description(cfg.model))
         _warn_of_scaling("model", cfg.model, module.visual.preprocess_cfg)
-    module.eval().requires_grad_(False)
-    dtype = getattr(torch, cfg.dtype.stored)
-    with within_room(device, "the weights", lambda: [weights(module, dtype)]):
-        return freeze(module, words, device, dtype, plain=cfg.cache is CacheMode.off)
+    return module.eval().requires_grad_(False), words
 
 
 def _file(cfg: ClipConfig, *, fetch: bool = True) -> Path | None:

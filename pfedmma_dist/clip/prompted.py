@@ -32,5 +32,5 @@ class Prompts:
         if block not in self.vectors:
             return x
         vectors, behind = self.vectors[block], self.place + self.vectors[block].shape[1]
-        each = vectors[:, None].expand(-1, len(x) // len(vectors), -1, -1).flatten(0, 1)
+        each = vectors[:, None].expand(-1, x.shape[0] // len(vectors), -1, -1).flatten(0, 1)
         return torch.cat([x[:, : self.place], each.to(x.dtype), x[:, behind:]], dim=1)

@@ -82,13 +82,13 @@ class Trained:
 
     def has_trained(self, client: int) -> bool:
         """Say whether a client took part in a round; else it holds what all began with."""
-        known = self.federation.clients.have_trained(np.array([self._checked(client)]))
+        known = self.federation.clients.have_trained(np.array([self.checked(client)]))
         return bool(known[0])
 
     def classes_of(self, client: int) -> list[str]:
         """Return the classes that a client trains on; none where only the images would tell, and
         these are not there."""
-        own = self._dealt.get(self._checked(client)) if self._dealt else None
+        own = self._dealt.get(self.checked(client)) if self._dealt else None
         return own or []
 
     def client(self, client: int, *, among: str | Sequence[str] | None = None) -> Head:
@@ -96,7 +96,7 @@ class Trained:
 
         among: a class set of the run, or names of any classes, in place of those it trained on.
         """
-        start = own_start(self.federation, self._checked(client))
+        start = own_start(self.federation, self.checked(client))
         examiner = Examiner(self.federation)
         if examiner.tunes and client in self.federation.seen:
             start = examiner.start(np.array([client]))
@@ -144,7 +144,7 @@ class Trained:
             return federation.texts[among]
         return named_text(federation.clip, among, federation.cfg.data.template)
 
-    def _checked(self, client: int) -> int:
+    def checked(self, client: int) -> int:
         """Return the number of a client of the run."""
         if not 0 <= client < self.num_clients:
             raise ValueError(

@@ -95,6 +95,11 @@ class PFedMMA(Method):
                     specs.append(ParamSpec(f"{name}.bias", shape[:1], zeros, **common))
         return specs
 
+    def adapted(self, level: int) -> int:
+        """Return the block of the image tower beside which the adapter of a level stands."""
+        assert self.images.start is not None
+        return self.images.start + level
+
     def classes(self, params: dict[str, Tensor], prepared: Any, text: ClassText) -> Tensor:
         """Run the template prompts with this client's text adapters: [G, C, D]."""
         num_clients = len(params["mix.0"])
