@@ -16,7 +16,6 @@ Needs the extra [serve]. Ctrl-C, or SIGTERM, ends it; what is under way is finis
 
 import argparse
 import logging
-import sys
 
 from pfedmma_dist import glance
 
@@ -47,15 +46,14 @@ def main(argv: list[str] | None = None) -> int:
 def serve(asked: argparse.Namespace) -> int:
     """Serve a run until a signal."""
     try:
-        import python_multipart  # noqa: F401 (starlette asks for it with the first form)
-
         from pfedmma_dist.serving.server import Server, address_of, is_loopback, listen
         from pfedmma_dist.serving.web import Site
     except ModuleNotFoundError as error:
-        if error.name not in EXTRA:
+        name = (error.name or "").partition(".")[0]
+        if name not in EXTRA:
             raise
         raise ValueError(
-            f"serve: {error.name} is not installed; pip install 'pfedmma_dist[serve]', or "
+            f"serve: {name} is not installed; pip install 'pfedmma_dist[serve]', or "
             "starlette, uvicorn and python-multipart"
         ) from error
     with listen(asked.host, asked.port) as port:  # who has it is told before the model is loaded
@@ -71,9 +69,8 @@ def serve(asked: argparse.Namespace) -> int:
                     "--host: whoever reaches %s may ask, without a password and unencrypted; "
                     "leave --host out for this machine alone", address_of(port),
                 )  # fmt: skip
-            sys.stdout.write(f"{site.title}: {address_of(port)} (Ctrl-C ends)\n")
-            sys.stdout.flush()
-            Server(site, [asked.host]).run([port])
+            line = f"{site.title}: {address_of(port)} (Ctrl-C ends)"
+            Server(site, [asked.host], lambda: print(line, flush=True)).run([port])
         finally:
             desk.close()
     log.info("ended")

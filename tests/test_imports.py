@@ -109,6 +109,7 @@ OUTSIDE = {
     "onnxruntime": "home/",
     "starlette": "serving/",
     "uvicorn": "serving/",
+    "python_multipart": "serving/",
 }
 """Packages that one file, or one folder, alone may import."""
 

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -33,9 +33,12 @@ class Server(uvicorn.Server):
     Unlike uvicorn's, it ends without the signal being raised again: to end so is no failure.
     """
 
-    def __init__(self, site: Site, names: list[str]) -> None:
-        """names: of this machine, beside its addresses."""
-        self.site = site
+    def __init__(
+        self, site: Site, names: list[str], ready: Callable[[], object] = lambda: None
+    ) -> None:
+        """names: of this machine, beside its addresses. ready: called once requests are taken, and
+        signals heard."""
+        self.site, self.ready = site, ready
         limits = site.limits
         super().__init__(
             uvicorn.Config(
@@ -67,6 +70,11 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin, and say so."""
+        await super().startup(sockets)
+        self.ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End: half-sent requests are refused, whole ones answered."""

@@ -1,12 +1,14 @@
 """Uploads: the images of a request, read within bounds of size and time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable
 
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Message, Scope
 
 from pfedmma_dist.serving.desk import Upload
 from pfedmma_dist.serving.limits import MB, Limits
@@ -17,7 +19,13 @@ FORM = "multipart/form-data"
 RAW = ("", "application/octet-stream")
 """Types of a body that may be an image, beside image/*; curl and programs leave it out."""
 
-Message = MutableMapping[str, Any]
+LAST = 512
+"""Bytes at the end of a body that hold the last boundary of a form."""
+
+FIELD = (
+    "form: {} is no file; give client and top in the address, as in /classify?client=7&top=5, and "
+    "each image as a file, with a file name"
+)
 
 
 async def uploads(request: Request, limits: Limits, closing: asyncio.Event) -> list[Upload]:
@@ -33,8 +41,8 @@ async def uploads(request: Request, limits: Limits, closing: asyncio.Event) -> l
             f"image/* or application/octet-stream, or several as {FORM}",
         )
     _check_length(request.headers.get("content-length", ""), limits)
-    bounded = Request(request.scope, _bounded(request.receive, limits))
-    reading = asyncio.ensure_future(_form(bounded, limits) if kind == FORM else _body(bounded))
+    bounded = _Bounded(request.receive, limits)
+    reading = asyncio.ensure_future(_read(bounded, request.scope, kind == FORM))
     ending = asyncio.ensure_future(closing.wait())
     try:
         await asyncio.wait(
@@ -71,42 +79,41 @@ def _too_large(limits: Limits) -> HTTPException:
     )
 
 
-def _bounded(
-    receive: Callable[[], Awaitable[Message]], limits: Limits
-) -> Callable[[], Awaitable[Message]]:
-    """Return what receives a body, and raises once there is too much of it."""
-    num_bytes = 0
+class _Bounded:
+    """Receives a body, raises once there is too much of it, and remembers its end."""
 
-    async def counted() -> Message:
-        nonlocal num_bytes
-        message = await receive()
-        num_bytes += len(message.get("body", b""))
-        if num_bytes > limits.body:
-            raise _too_large(limits)
+    def __init__(self, receive: Callable[[], Awaitable[Message]], limits: Limits) -> None:
+        self.receive, self.limits = receive, limits
+        self.num_bytes, self.end = 0, b""
+
+    async def __call__(self) -> Message:
+        """Return the next part."""
+        message = await self.receive()
+        part = message.get("body", b"")
+        self.num_bytes += len(part)
+        self.end = (self.end + part[-LAST:])[-LAST:]
+        if self.num_bytes > self.limits.body:
+            raise _too_large(self.limits)
         return message
 
-    return counted
 
-
-async def _body(request: Request) -> list[Upload]:
-    """Return the body as the only image."""
-    return [Upload("", await request.body())]
-
-
-async def _form(request: Request, limits: Limits) -> list[Upload]:
-    """Return the files of a form, under whatever names."""
-    async with request.form(max_files=limits.images + 1, max_fields=limits.images) as form:
-        found = []
-        for key, part in form.multi_items():
-            if not isinstance(part, UploadFile):
-                raise HTTPException(
-                    400,
-                    f"form: {quoted(key)} is no file; give client and top in the address, as in "
-                    "/classify?client=7&top=5, and each image as a file, with a file name",
-                )
-            found.append(Upload(part.filename or "", await part.read()))
-    if len(found) > limits.images:
-        raise HTTPException(
-            413, f"{limits.images} images are the most of one request; send the others in another"
-        )
+async def _read(bounded: _Bounded, scope: Scope, is_form: bool) -> list[Upload]:
+    """Return the files of a form, under whatever names, or the body as the only image."""
+    request = Request(scope, bounded)
+    if not is_form:
+        return [Upload("", await request.body())]
+    most, found = bounded.limits.images, []
+    try:
+        async with request.form(max_files=most + 1, max_fields=most) as form:
+            for key, part in form.multi_items():
+                if not isinstance(part, UploadFile):
+                    raise HTTPException(400, FIELD.format(quoted(key)))
+                found.append(Upload(part.filename or "", await part.read()))
+    except FormParserError as error:  # older versions of starlette let it pass
+        raise HTTPException(400, f"the body is no {FORM} ({error})") from error
+    _, options = parse_options_header(request.headers["content-type"])
+    if b"--%b--" % options[b"boundary"] not in bounded.end:  # the parser drops what is cut off
+        raise HTTPException(400, "the form is cut off before its end; nothing was classified")
+    if len(found) > most:
+        raise HTTPException(413, f"{most} images are the most of one request; send others after it")
     return found

@@ -131,7 +131,9 @@ def test_port_in_use_is_told_before_the_run_is_opened(capsys: pytest.CaptureFixt
 def test_missing_library_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "python_multipart", None)
+    for name in ("server", "web", "uploads"):
+        monkeypatch.delitem(sys.modules, f"pfedmma_dist.serving.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "python_multipart.exceptions", None)
     assert serve.main(["no-run"]) == 2
     assert "pip install 'pfedmma_dist[serve]'" in capsys.readouterr().err
 
