@@ -49,7 +49,7 @@ def points() -> dict[str, tuple[float, float, float]]:
                 columns = found.setdefault(row["method"], {})
                 columns[row["column"]] = (row["mean"], row["deviation"])
     return {
-        method: (float(of["up_bytes"][0]), *map(float, of["hm"]))
+        method: (float(of["up_bytes"][0]), float(of["hm"][0]), float(of["hm"][1]))
         for method, of in found.items()
         if ALONE not in method and of.get("hm", ("",))[0]
     }
