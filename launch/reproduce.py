@@ -85,6 +85,9 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {spelled(str(error))}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # while it looks; runs have a way of their own to stop
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return STOPPED
 
 
 def report(chosen: Selection, folder: Path, given: Sequence[str]) -> int:
