@@ -99,7 +99,7 @@ class _Bounded(H11Protocol):
         (or the connection) to its last."""
         return partial(cls, seconds=seconds + 1)  # the application has words for it, so comes first
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._wait()
