@@ -117,8 +117,8 @@ def _check_options(where: str, options: object) -> None:
     """Refuse an `Options` that is no dataclass, or has a key of no type or without a default."""
     if not (isinstance(options, type) and is_dataclass(options)):
         raise ValueError(
-            f"{where}.Options: {quoted(options)} is no dataclass; write one with "
-            "@dataclass(kw_only=True), with a field for each option, if there are any"
+            f"{where}.Options: {quoted(options)} is no dataclass; write a kw_only dataclass of its "
+            "options, each with a default, if there are any"
         )
     for item in fields(options):
         if item.default is MISSING and item.default_factory is MISSING:

@@ -101,7 +101,8 @@ class Session:
                 with self.at_work():
                     log.info("another rank has left the rounds: saved, and left here as well")
                 return
-        if not self.is_finished and not self.is_paused:
+        is_asked = self.stop.asked_at is not None  # maybe in the midst of the last scores
+        if is_asked or not (self.is_finished or self.is_paused):
             raise self._told()
 
     @property
@@ -147,6 +148,8 @@ class Session:
 
     def _told(self) -> BaseException:
         """Return the error of a run that was asked to stop and is saved."""
+        if self.is_finished:
+            return self.stop.error("stopped by a signal, once the run was finished")
         run = self.training.run
         assert run is not None
         return self.stop.error(

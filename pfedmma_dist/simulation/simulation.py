@@ -1,5 +1,6 @@
 """Simulation: a run as an object, for programs and notebooks."""
 
+import sys
 import weakref
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, nullcontext
@@ -215,7 +216,8 @@ class Simulation:
 
     def __del__(self) -> None:
         session = getattr(self, "_session", None)
-        if session is not None:  # a notebook's cell that runs again needs the folder
+        # A notebook's cell that runs again needs the folder; a process that ends leaves it anyway.
+        if session is not None and not sys.is_finalizing():
             session.close()
 
     def __repr__(self) -> str:

@@ -198,6 +198,24 @@ def test_ctrl_c_in_a_round_is_raised_once_all_is_saved(lab: Lab) -> None:
     assert outcome(lab.folder("pressed")) == outcome(lab.folder("command"))
 
 
+def test_ctrl_c_as_the_run_ends_is_not_lost(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with begun(lab, "late") as simulation:
+        for record in simulation.rounds():
+            if record.round == 3:
+                break
+        monkeypatch.setattr(pictures, "save", interrupt)
+        with pytest.raises(KeyboardInterrupt, match="once the run was finished"):
+            simulation.train()
+    assert simulation.is_finished
+
+
+def interrupt(figure: object, path: Path) -> None:
+    """Stand in for what saves a picture, and press Ctrl-C at the first."""
+    blank(figure, path)
+    pictures.save = blank
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_another_signal_ends_the_program_with_the_code_of_a_stopped_run(lab: Lab) -> None:
     with begun(lab, "ended") as simulation, pytest.raises(SystemExit) as raised:
         simulation.train(lambda record: os.kill(os.getpid(), signal.SIGTERM))
