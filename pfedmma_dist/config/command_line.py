@@ -13,14 +13,13 @@ from typing import Any, get_type_hints
 
 from omegaconf import OmegaConf
 
-from pfedmma_dist import plugins
 from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.help import listing, manual
 from pfedmma_dist.config.identity import flat, meaning, refuse_unread
 from pfedmma_dist.config.keys import Config, Dealing
 from pfedmma_dist.config.limits import COOP, check
 from pfedmma_dist.config.merge import Layer, Methods, Word, hint, origins, parsed, place, plain
-from pfedmma_dist.config.plugged import plugged
+from pfedmma_dist.config.plugged import announced, idle, plugged
 from pfedmma_dist.config.presets import find
 from pfedmma_dist.config.several import NAME, NAMES, check_names, read_as
 from pfedmma_dist.config.words import OVERRIDE, file_layer, word_layer
@@ -56,11 +55,11 @@ def parse(
             raise ValueError(_unknown_flag(flag))
     words = [word for word in argv if word not in flags]
     if "--help" in flags or "-h" in flags or "--list" in flags:
-        own = [word_layer(word) for word in words if word.startswith(f"{plugins.KEY}=")]
+        own = [word_layer(word) for word in words if word.startswith("plugins=")]
         known = plugged(own, methods, sources)
         is_list = flags.count("--list") == len(flags)
         text = listing(known.methods, known.sources) if is_list else manual(known.methods)
-        sys.stdout.write(text + (_announced() if is_list else ""))
+        sys.stdout.write(text + (announced() if is_list else ""))
         return None
     config = read(words, methods=methods, sources=sources)
     if flags:
@@ -107,13 +106,7 @@ def unread(words: Iterable[str], config: Config) -> dict[str, str]:
         for key, told in meanings.items()
         if not (told.refused or any(map(told.is_read, each)))
     }
-    idle = plugins.idle(config.plugins)
-    if idle:
-        found[plugins.KEY] = (
-            f"{plugins.KEY}: {', '.join(idle)} registers no method and no data set; decorate them "
-            "with register, or leave it out"
-        )
-    return found
+    return {**found, **idle(config.plugins)}
 
 
 def resolve_method(method: Mapping[str, Any], methods: Methods) -> tuple[str, Any]:
@@ -136,14 +129,6 @@ def from_yaml(
 ) -> Config:
     """Return the configuration in one file, for instance in a run folder."""
     return _configuration([file_layer(path)], methods, sources)
-
-
-def _announced() -> str:
-    """Return what installed packages announce by entry points, under a heading of its own."""
-    found = [line for key in ("method.name", NAME) for line in plugins.announcements(key)]
-    return "".join(
-        ["\nannounced by installed packages, imported once named\n", *found] * bool(found)
-    )
 
 
 def _configuration(layers: list[Layer], methods: Methods, sources: Sources) -> Config:

@@ -47,6 +47,22 @@ def plugged(
     return Known(found, known[METHOD], known[NAME])
 
 
+def announced() -> str:
+    """Return what installed packages announce by entry points, under a heading of its own."""
+    found = [line for key in (METHOD, NAME) for line in plugins.announcements(key)]
+    return "".join(
+        ["\nannounced by installed packages, imported once named\n", *found] * bool(found)
+    )
+
+
+def idle(words: Iterable[str]) -> dict[str, str]:
+    """Return a warning about plugins that have registered nothing, under their key."""
+    found = plugins.idle(words)
+    remedy = "decorate them with register, or leave it out"
+    told = f"{', '.join(found)} registers no method and no data set; {remedy}"
+    return {plugins.KEY: f"{plugins.KEY}: {told}"} if found else {}
+
+
 def _listed(layers: Iterable[Layer]) -> list[str]:
     """Return what the last layer that lists plugins lists."""
     own = [

@@ -26,7 +26,10 @@ def located(word: str) -> str:
     if is_path(word):
         path = Path(os.path.abspath(os.path.expanduser(word)))
         if path.suffix != ".py":
-            raise ValueError(f"{KEY}: {quoted(word)} is no Python file; give FILE.py, or a module")
+            meant = f"; did you mean {word}.py?" if os.path.isfile(f"{path}.py") else ""
+            raise ValueError(
+                f"{KEY}: {quoted(word)} is no Python file; give FILE.py, or a module{meant}"
+            )
         if not path.is_file():
             raise ValueError(
                 f"{KEY}: there is no file {path}; a path without / before it begins at the working "
