@@ -147,7 +147,7 @@ def _writer(asked: argparse.Namespace) -> Written:
     if asked.json:
         return lambda one, answer: _write_json(out or sys.stdout, one, asked.client, answer)
     if asked.csv:
-        print(",".join(COLUMNS), file=out or sys.stdout)
+        (out or sys.stdout).write(f"{','.join(COLUMNS)}\n")
         return lambda one, answer: _write_csv(out or sys.stdout, one, answer)
     console = Console(file=out, width=None if out is None else WIDTH, highlight=False)
     return lambda one, answer: console.print(_table(one.path, answer), "") if answer else None

@@ -16,6 +16,8 @@ Needs the extra [serve]. Ctrl-C, or SIGTERM, ends it; what is under way is finis
 
 import argparse
 import logging
+import sys
+from functools import partial
 
 from pfedmma_dist import glance
 
@@ -69,8 +71,8 @@ def serve(asked: argparse.Namespace) -> int:
                     "--host: whoever reaches %s may ask, without a password and unencrypted; "
                     "leave --host out for this machine alone", address_of(port),
                 )  # fmt: skip
-            line = f"{site.title}: {address_of(port)} (Ctrl-C ends)"
-            Server(site, [asked.host], lambda: print(line, flush=True)).run([port])
+            line = f"{site.title}: {address_of(port)} (Ctrl-C ends)\n"
+            Server(site, [asked.host], partial(_say, line)).run([port])
         finally:
             desk.close()
     log.info("ended")
@@ -82,6 +84,11 @@ def title_of(model: Trained) -> str:
     name, rounds = model.federation.cfg.method["name"], model.num_rounds
     words = f"{model.folder.path.resolve().name}: {name} on {model.federation.cfg.data.name}"
     return f"{words}, {model.num_clients:,} clients, {rounds:,} rounds"
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()
 
 
 def _port(word: str) -> int:
