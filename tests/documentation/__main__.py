@@ -1,6 +1,7 @@
 """Write what the pages take from the source; with --run, run the commands on them as well."""
 
 import argparse
+import resource
 import sys
 
 from tests.documentation.pages import ROOT
@@ -23,15 +24,23 @@ def main(argv: list[str] | None = None) -> int:
         for path in write():
             print(path.relative_to(ROOT))
         return 0
-    failed = 0
+    failed, before = 0, spent()
     for block, seconds, said in play(chosen.run, chosen.patience):
-        print(f"{'FAILED' if said else 'ran':6} {seconds:6.1f} s  {block.place:28} {words(block)}")
+        took = f"{seconds:6.1f} s, {spent() - before:5.1f} of CPU"
+        before = spent()
+        print(f"{'FAILED' if said else 'ran':6} {took}  {block.place:28} {words(block)}")
         if said:
             failed += 1
             print(said)
         sys.stdout.flush()
     print("all commands ran" if not failed else f"{failed} blocks failed")
     return 1 if failed else 0
+
+
+def spent() -> float:
+    """Return the CPU seconds of all commands that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 if __name__ == "__main__":
