@@ -14,6 +14,7 @@ from recorded import record, three
 from launch import reproduce
 from launch.openai import doubts
 from launch.plan import PlannedRun, read_sweep, write_plan
+from launch.report import SIGNATURE
 from launch.reproduce import held, main
 from launch.selection import Selection
 from pfedmma_dist.config.identity import flat
@@ -348,6 +349,8 @@ def test_second_start_runs_nothing_anew(
 
     monkeypatch.setattr(reproduce, "start_here", started)
     monkeypatch.setattr(reproduce, "fetch", lambda run: None)
+    monkeypatch.setattr(reproduce, "foretell", lambda due, folder: None)  # tried above
+    monkeypatch.setattr(reproduce, "page", lambda *told: SIGNATURE)  # and drawn above
     for _ in range(2):
         assert main(glyphs) == 0
     assert asked == [["PromptFL-seed1"], []]
