@@ -30,7 +30,7 @@ from pfedmma_dist.methods.prompts import spell
 from pfedmma_dist.params import Layout, ParamSpec, normal, torch_linear
 
 
-class Share(Enum):
+class PromptShare(Enum):
     """Which of its parts cross the network."""
 
     all = ("prompts", "maps")
@@ -53,7 +53,7 @@ class MaPLeOptions:
     tower: 9 of 12 (paper)."""
     start: int = 0
     """The first such block of both towers, counted from 0; 0 (paper)."""
-    share: Share = Share.all
+    share: PromptShare = PromptShare.all
     """`all` averages prompts and maps; `prompts` leaves each client its own maps; `none` trains
     each client's alone."""
 

@@ -31,7 +31,7 @@ from pfedmma_dist.methods.towers import top_blocks
 from pfedmma_dist.params import ParamSpec, kaiming_fan_out, zeros
 
 
-class Share(Enum):
+class AdapterShare(Enum):
     """Which adapter matrices cross the network."""
 
     shared = ("mix",)
@@ -53,7 +53,7 @@ class PFedMMAOptions:
     bias: bool = False
     """Biases in all three maps, as in the released code; without them the counts are the
     paper's."""
-    share: Share = Share.shared
+    share: AdapterShare = AdapterShare.shared
     """What is averaged: `shared` the projection (the method), `all` whole adapters (FedAvg of MMA),
     `none` nothing (local MMA), `up_down` all but the projection."""
 
