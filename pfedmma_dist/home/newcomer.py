@@ -167,8 +167,8 @@ def _class_set(home: Federation, folder: Path, found: list[str]) -> str:
         raise ValueError(
             f"--finetune: {len(strange[title])} of {len(found)} class folders of {folder} are none "
             f"of the {len(names)} classes that the run tells apart: "
-            f"{', '.join(map(quoted, strange[title][:NAMED]))}{hint(clean(first), names)}; rename them "
-            f"as the run does ({', '.join(names[:3])}, ...), or move them away"
+            f"{', '.join(map(quoted, strange[title][:NAMED]))}{hint(clean(first), names)}; rename "
+            f"them as the run does ({', '.join(names[:3])}, ...), or move them away"
         )
     return title
 
