@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from pfedmma_dist.config.identity import digest, flat
-from pfedmma_dist.home.forms import Form
+from pfedmma_dist.home.forms import TOLD, Form
 from pfedmma_dist.home.linear import largest_allowed
 from pfedmma_dist.home.taken import Taken, short
 from pfedmma_dist.methods import METHODS
@@ -24,7 +24,6 @@ from pfedmma_dist.reading import FORMAT
 from pfedmma_dist.run.files import write_json, write_text_atomically
 from pfedmma_dist.run.manifest import digest_of
 
-TOLD = "export.json"
 CHECK = "check.safetensors"
 """Images and our logits of them, for whoever wants to see on another machine that all is well."""
 

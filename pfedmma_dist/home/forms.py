@@ -19,6 +19,7 @@ from pfedmma_dist.home.merging import has_terms, merge_into
 from pfedmma_dist.home.taken import Taken, description
 from pfedmma_dist.run.files import write_json, write_text_atomically
 
+TOLD = "export.json"
 PERSONAL = "personal.safetensors"
 CODE = "personal_clip.py"
 TOWER = "image_tower.safetensors"

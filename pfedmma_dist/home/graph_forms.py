@@ -1,5 +1,6 @@
 """Graph forms: image to logits as one file, for torch.export or ONNX; every method can leave so."""
 
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -10,13 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pfedmma_dist.home.forms import Form
+from pfedmma_dist.home.forms import TOLD, Form
 from pfedmma_dist.home.head import Head
 from pfedmma_dist.home.taken import Taken
+
+log = logging.getLogger(__name__)
 
 PROGRAM = "personal.pt2"
 ONNX = "personal.onnx"
 IMAGES = "images"
+MOST = 4096
+"""Images that a graph takes at once."""
 
 NEEDS = (
     "--as onnx: {} is not installed; install it with `pip install pfedmma_dist[export]`, or write "
@@ -54,7 +59,7 @@ class Program(Form):
     def read_back(self, taken: Taken, folder: Path, images: Tensor) -> Tensor:
         """Load the program and run it."""
         program = torch.export.load(folder / PROGRAM).module()
-        return _asked(program, images, traced_alone(taken))
+        return _asked(program, folder, images)
 
     def usage(self, taken: Taken) -> list[str]:
         """Show how torch runs the program."""
@@ -99,7 +104,7 @@ class Onnx(Form):
             [found] = session.run(None, {IMAGES: part.numpy()})
             return torch.from_numpy(found)
 
-        return _asked(run, images, traced_alone(taken))
+        return _asked(run, folder, images)
 
     def usage(self, taken: Taken) -> list[str]:
         """Show how onnxruntime runs the graph."""
@@ -113,27 +118,42 @@ class Onnx(Form):
 
 
 def traced(taken: Taken) -> tuple[torch.export.ExportedProgram, int | None]:
-    """Return the head as a graph, and how many images it takes at once; None: any number."""
+    """Return the head as a graph, and how many images it takes at once; None: any number.
+
+    It is one where each image has class vectors of its own, and where a method counts its images
+    in Python, so that a trace holds their number fast.
+    """
     graph = _Graph(taken.head).eval()
-    alone = traced_alone(taken)
-    images = taken.images[:1] if alone else taken.images[:2]
-    shapes = None if alone else {IMAGES: {0: torch.export.Dim("batch", min=1, max=4096)}}
-    with torch.no_grad(), _quiet():
-        program = torch.export.export(graph, (images,), dynamic_shapes=shapes, strict=False)
-    return program, 1 if alone else None
+    batch = torch.export.Dim("batch", min=1, max=MOST)
+    with torch.no_grad(), _quiet(), _one_precision():
+        if taken.head.classes is not taken.head.text:
+            try:
+                shapes = {IMAGES: {0: batch}}
+                own = (taken.images[:2].clone(),)
+                return torch.export.export(graph, own, dynamic_shapes=shapes, strict=False), None
+            except torch._dynamo.exc.UserError:
+                log.info("traced for one image at a time: the method counts images in Python")
+        return torch.export.export(graph, (taken.images[:1].clone(),), strict=False), 1
 
 
-def traced_alone(taken: Taken) -> bool:
-    """Say whether a graph takes one image at a time: where each has class vectors of its own, what
-    is run at once follows from how many there are."""
-    return taken.head.classes is taken.head.text
-
-
-def _asked(model: Any, images: Tensor, alone: bool) -> Tensor:
+def _asked(model: Any, folder: Path, images: Tensor) -> Tensor:
     """Return the logits of images, one by one where a graph takes no more."""
+    batch = json.loads((folder / TOLD).read_text(encoding="utf-8"))["batch"]
     with torch.no_grad():
-        parts = images.split(1) if alone else [images]
-        return torch.cat([model(part) for part in parts])
+        return torch.cat([model(part) for part in images.split(batch or len(images))])
+
+
+@contextmanager
+def _one_precision() -> Iterator[None]:
+    """Let cuDNN have one precision for all it does: torch.export refuses to ask for two, and a
+    process that has trained has set that of convolutions alone."""
+    cudnn: Any = torch.backends.cudnn
+    before = cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision
+    cudnn.allow_tf32 = before[0] == "tf32"
+    try:
+        yield
+    finally:
+        cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = before
 
 
 def _needed(name: str) -> Any:

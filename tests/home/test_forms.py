@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pfedmma_dist.home.exporting import FORMS, best_form
-from pfedmma_dist.home.folder import CHECK, TOLD, export, need_room
+from pfedmma_dist.home.folder import CHECK, export, need_room
+from pfedmma_dist.home.forms import TOLD
 from pfedmma_dist.home.linear import linear_of
 from pfedmma_dist.home.trained import Trained
 
