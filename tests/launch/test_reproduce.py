@@ -228,6 +228,28 @@ def test_cannot_never_gets_a_verdict(tmp_path: Path) -> None:
         assert one.why.startswith("cannot: mispaired labels")
 
 
+def test_released_recipes_are_not_held_to_the_papers_costs() -> None:
+    found = reproduction(EXPECTED, [], as_published=True)
+    assert found.judged and not any(one.figure.data == "cost" for one in found.judged)
+
+
+def test_row_with_the_defects_on_explains_the_one_without(tmp_path: Path) -> None:
+    scores = {"pFedMMA": 86.0, "pFedMMA as is": 84.2}
+    runs = []
+    for name, hm in scores.items():
+        for data in SETS:
+            config = {"data.name": data, "released.momentum": name.endswith("as is")}
+            path = record(tmp_path / name / data, {**three(90, 90, 90), "hm": hm}, config=config)
+            runs.append(read_outcome(path, name))
+    found = reproduction(EXPECTED, runs, as_published=True)
+    [one, other] = [
+        each for each in found.judged
+        if (each.figure.method, each.figure.column) == ("pFedMMA", "hm")
+    ]  # fmt: skip
+    assert (one.verdict, other.verdict) == (Verdict.outside, Verdict.inside)
+    assert one.explained.startswith("the row 'pFedMMA as is' is inside; towards the paper's: rel")
+
+
 @pytest.mark.parametrize("name", experiments())
 def test_rows_of_the_files_are_rows_of_their_sweeps(name: str) -> None:
     expected = expectations(name)
