@@ -49,7 +49,8 @@ def read_jobs(folder: Path) -> list[Job]:
     for row in rows:
         if not row["ranks"].isdecimal():
             raise Unreadable(folder / JOBS, f"says that a run has {row['ranks']!r} ranks", REMEDY)
-    return [Job(**{**{n: row[n] for n in names}, "ranks": int(row["ranks"])}) for row in rows]
+    texts = [name for name in names if name != "ranks"]
+    return [Job(**{n: row[n] for n in texts}, ranks=int(row["ranks"])) for row in rows]
 
 
 def newest(jobs: Iterable[Job]) -> dict[str, Job]:

@@ -76,7 +76,7 @@ class PlannedRun:
     @property
     def name(self) -> str:
         """Return what the run is called within its sweep."""
-        return Path(self.config.run.folder).name
+        return self.folder.path.name
 
 
 def plan(file: str, words: Iterable[str]) -> list[PlannedRun]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pfedmma_dist.canary.look import Sight, look
 from pfedmma_dist.canary.published import SOURCE, ZERO_SHOT, Halves
@@ -88,8 +89,8 @@ def found(cfg: Config, asked: list[str]) -> list[Canary]:
             absent.append(name)
             print(f"absent   {name}: {spelled(str(error))}")
             continue
-        template = registry.SOURCES[name].template
-        there.append(Canary(name, images, template, _is_published(name, images, cfg)))
+        source: Any = registry.SOURCES[name]  # with a prompt of its own, as all of CoOp's have
+        there.append(Canary(name, images, source.template, _is_published(name, images, cfg)))
     if not there:
         raise ValueError(
             f"--canary: none of {', '.join(absent)} lies below {cfg.data.root}; "

@@ -107,6 +107,7 @@ class Workers:
 
     def _write_down(self, child: Child) -> None:
         """Add a run that was started to jobs.csv."""
+        assert child.process.pid is not None
         task, job = child.task, process(child.process.pid)
         log = str(child.log.absolute())
         add_jobs(self.folder, [Job(task.run, task.id, job, LOCAL, self.ranks, task.config, log)])

@@ -156,6 +156,7 @@ def task_abroad(home: Task, images: Images) -> Task:
     everything = ClassSet.of(CROSS, images, np.arange(len(images.class_names)))
     scopes = [Scope(CROSS, CROSS, images.test, full=True)]
     for domain, name in enumerate(images.domain_names):
+        assert images.domains is not None
         rows = images.test[images.domains[images.test] == domain]
         if len(rows):
             scopes.append(Scope(cross_scope(name), CROSS, rows, full=True))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def _pld(noise: float, rate: float, rounds: int, delta: float) -> float:
     )
 
 
-def _composed(accountant: object, noise: float, rate: float, rounds: int, delta: float) -> float:
+def _composed(accountant: Any, noise: float, rate: float, rounds: int, delta: float) -> float:
     from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
 
     event = GaussianDpEvent(noise)

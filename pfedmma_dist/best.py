@@ -73,7 +73,7 @@ class Best:
         federation, index, folder = self.federation, self.round, self.folder.best
         loaded = loading.load(
             folder, federation.world, federation.hosted, federation.layout.fingerprint(),
-            federation.cfg.federation.num_shards, check,
+            len(federation.shards), check,
             lambda found: federation.load(found.shards, found.server, found.round_index), index,
         )  # fmt: skip
         if loaded is None:

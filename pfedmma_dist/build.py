@@ -153,7 +153,8 @@ def attach_features(
 
     read = list(listed(federation.method.images))
     kinds = list(dict.fromkeys([FINAL, *read]))  # FINAL for zero-shot CLIP
-    in_train, in_test = fresh, fresh
+    in_train: cache.FeatureCache | None = None
+    in_test: cache.FeatureCache | None = None
     if testing:
         in_test = cached(host_test, kinds, "centre crop")
         if in_test.place != "disk":
@@ -164,12 +165,14 @@ def attach_features(
         drawn = f"augmented, seed {cfg.seed}, numpy {np.__version__}"
         of = "centre crop" if cfg.data.views == 1 else drawn
         in_train = cached(host_train, read, of)
-    if in_train is not fresh:  # the first to find room on a GPU: they are read oftener
+    if in_train is not None:  # the first to find room on a GPU: they are read oftener
         in_train = in_train.to_device(cache.join(train), world.sharers)
-    if in_test is not fresh:
+    if in_test is not None:
         in_test = in_test.to_device(cache.join(test), world.sharers)
-    federation.sources = Sources(train=in_train, test=in_test)
-    return [each for each in (in_test, in_train) if each is not fresh]
+    federation.sources = Sources(
+        train=fresh if in_train is None else in_train, test=fresh if in_test is None else in_test
+    )
+    return [each for each in (in_test, in_train) if each is not None]
 
 
 def zero_shot(federation: Federation) -> Scores:
@@ -198,7 +201,7 @@ def _refuse_blind_choice(federation: Federation) -> None:
     """Say so where a round is to be chosen by validation images, and no client that trains has
     one."""
     task, seen = federation.task, federation.seen
-    sizes = [scope.rows.sizes(seen).sum() for scope in task.scopes if scope.name == VAL]
+    sizes = [scope.apart.sizes(seen).sum() for scope in task.scopes if scope.name == VAL]
     if federation.cfg.evaluate.select is Select.best_val and not sum(sizes):
         raise ValueError(
             "evaluate.select: best_val needs validation images, and none of the "

@@ -50,7 +50,8 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
         return 1
     except Stopped as stopped:
         log.warning("%s", stopped)
-        world.say_leaving()
+        if world is not None:
+            world.say_leaving()
         return stopped.code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -87,7 +87,7 @@ def score_elsewhere(cfg: Config, folder: RunFolder, world: World, words: Sequenc
     if shared is not None:
         results.append(MethodResult.of(f"{cfg.method['name']}, shared part alone", summary(shared)))
     scored = _facts(pair, own, is_own)
-    facts = {
+    facts: dict[str, Any] = {
         "rounds": done,
         "select": cfg.evaluate.select.value,
         "config": flat(cfg),
@@ -139,7 +139,7 @@ def _read_by(asked: DataConfig, own: DataConfig | None, given: Sequence[str]) ->
 def _facts(pair: Abroad, own: DataConfig, is_own: bool) -> dict[str, Any]:
     """Return what is scored on what, for programs."""
     task, data = pair.there.task, pair.there.cfg.data
-    sizes = {scope.name: len(scope.rows) for scope in task.scopes}
+    sizes = {scope.name: len(scope.together) for scope in task.scopes}
     named = {name: sizes.get(cross_scope(name), 0) for name in task.images.domain_names}
     home: Federation = pair.home
     return {

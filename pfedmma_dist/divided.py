@@ -51,11 +51,12 @@ def refuse_several(cfg: Config) -> None:
     """Refuse what needs a single data set, before any is read."""
     refuse_domains(cfg.data)
     kind = METHODS[cfg.method["name"]]
-    if len(cfg.data.names or ()) > 1 and _has_class_parts(kind):
+    num_sets = len(cfg.data.names or ())
+    if num_sets > 1 and _has_class_parts(kind):
         known = ", ".join(name for name, other in METHODS.items() if not _has_class_parts(other))
         raise ValueError(
             f"method.name: {kind.name} has numbers of each class of one softmax, and clients of "
-            f"data.names tell {len(cfg.data.names)} different sets of classes apart; set one of "
+            f"data.names tell {num_sets} different sets of classes apart; set one of "
             f"{known}, or data.name"
         )
 

@@ -19,6 +19,7 @@ import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pfedmma_dist import glance
 
@@ -110,8 +111,8 @@ def evaluate(cfg: Config, folder: RunFolder, world: World, searches: bool = Fals
     ]
     rule = rule_of(cfg)
     if world.first:
-        path = folder.path / "evaluations" / f"{digest(cfg, METHODS)}.json"
-        facts = {"rounds": done, "select": rule, "config": flat(cfg)}
+        path = folder.evaluations / f"{digest(cfg, METHODS)}.json"
+        facts: dict[str, Any] = {"rounds": done, "select": rule, "config": flat(cfg)}
         facts |= {"search": asdict(choice)} if choice else {}
         sample = sample_of(federation)
         if sample is not None:
@@ -147,7 +148,9 @@ def _refuse_search(cfg: Config) -> None:
 
 def _searched(federation: Federation, progress: Progress) -> Choice:
     """Choose options on validation images, and let the federation score with them."""
-    tried, points = federation.method.grid, math.prod(map(len, federation.method.grid.values()))
+    assert isinstance(federation.method, Searched)
+    tried = federation.method.grid
+    points = math.prod(len(values) for values in tried.values())
     with progress.step(
         f"searching {points:,} points: clients", len(searched(federation))
     ) as advance:

@@ -51,6 +51,7 @@ class Foretold:
 
     def _words(self, when: str) -> str:
         found = self.found
+        assert found is not None
         ways = _ways(found)
         told = f"; {' and '.join(ways)}" if ways else ""
         return (

@@ -49,7 +49,8 @@ def loudness(cfg: Config, methods: dict[str, Method]) -> tuple[Table, str]:
     methods: by name, at the sizes of a CLIP.
     """
     own = cfg.privacy
-    sizes, accountant, epsilon = SIZES, Accountant.integer_rdp.value, EPSILON
+    sizes: tuple[Size, ...] = SIZES
+    accountant, epsilon = Accountant.integer_rdp.value, EPSILON
     if own.name is not Privacy.none:
         accountant, epsilon = own.accountant.value, own.target_epsilon or EPSILON
         if cfg.data.num_clients is not None:

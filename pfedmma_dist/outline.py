@@ -25,8 +25,8 @@ TOLD = {"name", "Options"}
 @cache
 def outlines() -> dict[str, type]:
     """Return METHODS in outline: name -> class with its docstring and its `Options`."""
-    listed = next(node.value for node in _tree(HOME).body if "ALL" in _bound(node))
-    kinds = [_value(HOME, name.id) for name in listed.elts]
+    listed: Any = next(node for node in _tree(HOME).body if "ALL" in _bound(node))
+    kinds = [_value(HOME, name.id) for name in listed.value.elts]
     return {kind.name: kind for kind in kinds}
 
 
@@ -39,9 +39,10 @@ def _value(module: str, name: str) -> Any:
         return _Inside(f"{module}.{name}") if is_module else getattr(builtins, name)
     if isinstance(node, ast.ImportFrom):
         [real] = [item.name for item in node.names if (item.asname or item.name) == name]
-        is_ours = node.module.startswith(PACKAGE) and not node.module.startswith(LIGHT)
+        home = node.module or ""
+        is_ours = home.startswith(PACKAGE) and not home.startswith(LIGHT)
         imported = importlib.import_module
-        return _value(node.module, real) if is_ours else getattr(imported(node.module), real)
+        return _value(home, real) if is_ours else getattr(imported(home), real)
     node = _told(node) if isinstance(node, ast.ClassDef) else node
     for inner in ast.walk(node):
         if isinstance(inner, ast.FunctionDef):

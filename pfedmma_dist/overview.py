@@ -30,6 +30,7 @@ def owner_table(images: Images) -> Table:
     """Count the images of natural clients."""
     table = _table(("of each client", *ENDS))
     for name, rows in images.parts.items():
+        assert images.owners is not None
         owned = np.bincount(images.owners[rows], minlength=len(images.owner_names))
         table.add_row(f"{name} images", *_ends(owned))
     return table
@@ -40,7 +41,7 @@ def client_table(task: Task, clients: ClientTable) -> Table:
     own: dict[str, np.ndarray] = {}
     for scope in task.scopes:
         if not scope.common:  # of several data sets there is one of each
-            own[scope.name] = own.get(scope.name, 0) + scope.rows.sizes()
+            own[scope.name] = own.get(scope.name, 0) + scope.apart.sizes()
     table = _table(("of each client", *ENDS))
     table.add_row("training images", *_ends(clients.sizes))
     table.add_row("own test images", *_ends(own[LOCAL]))
@@ -74,6 +75,7 @@ def _parts(images: Images) -> Iterator[tuple[str, np.ndarray]]:
     """Yield the name and the rows of every line of the image table."""
     yield from images.parts.items()
     for domain, name in enumerate(images.domain_names):
+        assert images.domains is not None
         for split, rows in images.parts.items():
             yield f"{escape(name)}, {split}", rows[images.domains[rows] == domain]
 

@@ -143,12 +143,10 @@ def _listed(cfg: Config, origin: Origin | None, steps: Steps | None) -> Images:
 
 def _compare(images: Images, origin: Origin, root: Path) -> None:
     """Say where the published split can be found, and whether the copy looks complete."""
-    published = origin.split is None or origin.split.there(root)
-    if not published:
-        log.info(
-            "%s, belongs at %s; see %s",
-            origin.split.what, root / origin.split.place, origin.split.source,
-        )  # fmt: skip
+    split = origin.split
+    published = split is None or split.there(root)
+    if split is not None and not published:
+        log.info("%s, belongs at %s; see %s", split.what, root / split.place, split.source)
     if origin.sizes is None:
         return
     wanted = np.array([origin.sizes.classes, origin.sizes.train, origin.sizes.test])

@@ -129,7 +129,7 @@ def check_format(path: Path, number: Any) -> int:
     return known
 
 
-def seal(body: Mapping[str, Any]) -> str:
+def seal(body: Any) -> str:
     """Return the sha256 of a JSON value, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 

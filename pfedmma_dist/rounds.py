@@ -231,7 +231,7 @@ class Rounds:
             self.world,
             federation.hosted,
             federation.layout.fingerprint(),
-            federation.cfg.federation.num_shards,
+            len(federation.shards),
             self.owner.check,
             self._accept,
         )
@@ -241,7 +241,7 @@ class Rounds:
 
     def _accept(self, loaded: loading.Loaded) -> None:
         """Take in a checkpoint; ValueError where it is another run's, or its best is lost."""
-        self.best.take_back(loaded.metrics)
+        self.best.take_back(loaded.metrics or "")
         self.unscored = RoundStats.of(loaded.meta["unscored"])
         self.federation.load(loaded.shards, loaded.server, loaded.round_index)
         self.done = self.saving.saved = loaded.round_index

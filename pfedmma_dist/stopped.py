@@ -10,6 +10,8 @@ class Stopped(SystemExit):
     A SystemExit, so that no library takes it for an error of its own.
     """
 
+    code: int
+
     def __init__(self, text: str) -> None:
         super().__init__(STOPPED)
         self.text = text

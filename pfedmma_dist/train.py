@@ -128,6 +128,7 @@ def _train(cfg: Config, folder: RunFolder, world: World, stop: StopSignal) -> in
         if world.first:
             draw_missing(folder, identity(cfg), to_yaml(cfg))
     if world.first:
+        assert finished is not None
         for path, what in result.altered(folder, finished).items():
             log.warning("%s %s; restore it from a copy if it is wanted", path, what)
         title = f"{cfg.method['name']} on {cfg.data.name}, seed {cfg.seed}"

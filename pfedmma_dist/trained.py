@@ -70,13 +70,12 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
 def take_state(federation: Federation, folder: RunFolder, check: loading.Check) -> int:
     """Give a federation the state of a run's newest checkpoint, or of its best round, and return
     the rounds that it has trained. Collective."""
-    cfg = federation.cfg
     loaded = loading.load(
         folder.checkpoints,
         federation.world,
         federation.hosted,
         federation.layout.fingerprint(),
-        cfg.federation.num_shards,
+        len(federation.shards),
         check,
         lambda found: federation.load(found.shards, found.server, found.round_index),
     )

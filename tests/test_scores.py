@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pfedmma_dist.quantities.fairness import gini, jain
+from pfedmma_dist.quantities.means import harmonic_mean
 from pfedmma_dist.quantities.quantity import heading
-from pfedmma_dist.quantities.scores import harmonic_mean, summary
+from pfedmma_dist.quantities.scores import summary
 
 
 def test_numbers_of_four_clients_by_hand() -> None:

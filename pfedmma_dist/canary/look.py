@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,7 @@ def encoded(
     for begin in range(0, len(rows), BATCH):
         part = rows[begin : begin + BATCH]
         read = features.rows(FINAL, (part, np.zeros_like(part)))
+        assert isinstance(read, Tensor)
         found.append(clip.encode_image(read, FINAL).cpu())
         advance(len(part))
     return torch.cat(found)
@@ -82,7 +83,7 @@ def accuracy(images: Tensor, vectors: Tensor, labels: Tensor) -> float:
     return 100 * float((images @ vectors.mT).argmax(dim=1).eq(labels).double().mean())
 
 
-def split_digest(images: Images, rows: Sequence[int]) -> str:
+def split_digest(images: Images, rows: np.ndarray) -> str:
     """Return a digest of the names of images and of their classes, wherever they lie."""
     digest = hashlib.sha256()
     for name, label in zip(images.store.labels(rows), images.labels[rows], strict=True):

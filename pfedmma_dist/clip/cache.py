@@ -87,11 +87,9 @@ class FeatureCache(Features):
         tables = [self.tables[kind] for kind in listed(kinds)]
         index = torch.from_numpy(self._find(join(list(steps)))).to(tables[0].device)
         parts = index.split([len(rows) for rows, _ in steps])
-        if tables[0].device == self.clip.device:
-            found = ([table[part] for table in tables] for part in parts)
-        else:
-            found = carried(tables, parts, self.clip.device)
-        for read in found:
+        here = ([table[part] for table in tables] for part in parts)
+        is_here = tables[0].device == self.clip.device
+        for read in here if is_here else carried(tables, parts, self.clip.device):
             yield shaped(kinds, read)
 
     def to_device(self, views: Views, sharers: int = 1) -> "FeatureCache":
@@ -192,7 +190,8 @@ def build(
 def join(groups: list[Views]) -> Views:
     """Return the views of all groups, one after another."""
     empty = np.empty(0, np.int64)  # a host may have no client
-    return tuple(np.concatenate([empty, *(group[part] for group in groups)]) for part in (0, 1))
+    rows, views = zip(*groups, strict=True) if groups else ((), ())
+    return np.concatenate([empty, *rows]), np.concatenate([empty, *views])
 
 
 def _fill(

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pfedmma_dist.clip.tower import Norm
+from pfedmma_dist.clip.block import Norm
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,14 @@ def _entry(path: Path, versions: Mapping[str, str]) -> Entry:
 
 def _entry_of(left: Path) -> Path:
     """Return the entry that a work folder or lock is about."""
-    return left.with_name(LEFT.fullmatch(left.name).group(1))
+    return left.with_name(_parts(left)[0])
+
+
+def _parts(left: Path) -> tuple[str, str]:
+    """Return the entry and the host that the name of a work folder or lock tells."""
+    found = LEFT.fullmatch(left.name)
+    assert found is not None
+    return found.group(1), found.group(2)
 
 
 def _is_dead(left: Path) -> bool:
@@ -139,7 +146,7 @@ def _is_dead(left: Path) -> bool:
 
 def _may_live_elsewhere(left: Path) -> bool:
     """Say whether a run of another host was at work here lately."""
-    if LEFT.fullmatch(left.name).group(2) == socket.gethostname():
+    if _parts(left)[1] == socket.gethostname():
         return False
     try:
         newest = max(item.lstat().st_mtime for item in (left, *left.glob("*")))

@@ -13,7 +13,10 @@ from pfedmma_dist.clip.recipe import Views
 class Pixels(Protocol):
     """Where normalised pixels come from; `data.pixels.PixelLoader` is one."""
 
-    made_by: str  # versions of all that can change a pixel
+    @property
+    def made_by(self) -> str:
+        """Return the versions of all that can change a pixel."""
+        ...
 
     def batch(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
         """Return [n, 3, H, H]."""

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +42,7 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], told: Told, source: obj
     Position embeddings of another image size or context length are resized, as open_clip does, with
     a warning. source: names the weights there. Raises Misfit.
     """
-    wanted = {name: x.shape for name, x in module.state_dict().items()}
+    wanted = {name: tuple(x.shape) for name, x in module.state_dict().items()}
     state = dict(state)
     if "text.token_embedding.weight" in wanted and POSITIONS in state:
         state = {f"text.{k}" if k.startswith(TEXT_SIDE) else k: x for k, x in state.items()}
@@ -89,7 +90,10 @@ def _need_names(wanted: Iterable[str], state: Mapping[str, Tensor]) -> None:
 
 
 def _resize(
-    module: nn.Module, wanted: Mapping[str, Tensor], state: dict[str, Tensor], source: object
+    module: nn.Module,
+    wanted: Mapping[str, tuple[int, ...]],
+    state: dict[str, Tensor],
+    source: object,
 ) -> None:
     """Resize position embeddings where the patches are of one size, and nothing else differs."""
     texts = f"text.{POSITIONS}" if f"text.{POSITIONS}" in wanted else POSITIONS
@@ -129,7 +133,7 @@ def _need_shapes(wanted: Mapping[str, tuple[int, ...]], state: Mapping[str, Tens
             )
 
 
-def _need_heads(module: nn.Module, told: Told) -> None:
+def _need_heads(module: Any, told: Told) -> None:
     """Refuse weights that were trained with another number of heads, which no shape shows."""
     if told.heads is None:
         return

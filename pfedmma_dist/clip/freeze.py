@@ -7,21 +7,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pfedmma_dist.clip.block import Block, Norm
 from pfedmma_dist.clip.embeddings import ImageEmbedding, TextEmbedding
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, Tokenizer
-from pfedmma_dist.clip.tower import Block, Norm, Tower
+from pfedmma_dist.clip.tower import Tower
 
 LARGEST_LOGARITHM = 20.0
 """Of the scale, far above any that training reaches, and far below what float32 overflows at."""
 
 Cast = Callable[[Tensor], Tensor]
 
+OpenClip = Any
+"""A module of open_clip: what hangs below it is of kinds that `nn.Module` does not tell."""
+
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 OPENAI_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def freeze(
-    module: nn.Module,
+    module: OpenClip,
     tokenizer: Tokenizer,
     device: torch.device,
     dtype: torch.dtype,
@@ -46,7 +50,7 @@ def freeze(
     def norm(layer: nn.LayerNorm) -> Norm:
         return Norm(broad(layer.weight), broad(layer.bias), layer.eps)
 
-    def tower(blocks: nn.ModuleList, final: nn.LayerNorm, projection: object) -> Tower:
+    def tower(blocks: OpenClip, final: nn.LayerNorm, projection: OpenClip) -> Tower:
         if isinstance(projection, nn.Linear):
             projection = projection.weight.t()
         return Tower(
@@ -88,7 +92,7 @@ def freeze(
     )
 
 
-def measure(module: nn.Module) -> Dims:
+def measure(module: OpenClip) -> Dims:
     """Return the sizes of an open_clip CLIP, which may be on the meta device.
 
     Raises ValueError where the text tower is no causal transformer pooled at EOT.
@@ -115,7 +119,7 @@ def measure(module: nn.Module) -> Dims:
     )
 
 
-def _block(block: nn.Module, narrow: Cast, norm: Callable[[nn.LayerNorm], Norm]) -> Block:
+def _block(block: OpenClip, narrow: Cast, norm: Callable[[nn.LayerNorm], Norm]) -> Block:
     attention, mlp = block.attn, block.mlp
     return Block(
         ln_1=norm(block.ln_1),
@@ -131,7 +135,7 @@ def _block(block: nn.Module, narrow: Cast, norm: Callable[[nn.LayerNorm], Norm])
     )
 
 
-def _why_not_plain_blocks(transformer: nn.Module) -> str:
+def _why_not_plain_blocks(transformer: OpenClip) -> str:
     """Return what sets these blocks apart from OpenAI's, or nothing."""
     for block in getattr(transformer, "resblocks", [None]):
         if not isinstance(getattr(block, "attn", None), nn.MultiheadAttention):
@@ -146,7 +150,7 @@ def _why_not_plain_blocks(transformer: nn.Module) -> str:
     return ""
 
 
-def _why_not_plain_image(visual: nn.Module) -> str:
+def _why_not_plain_image(visual: OpenClip) -> str:
     if not hasattr(visual, "class_embedding") or not hasattr(visual, "conv1"):
         return "is no Vision Transformer"
     if visual.attn_pool is not None or visual.pool_type != "tok":
@@ -154,7 +158,7 @@ def _why_not_plain_image(visual: nn.Module) -> str:
     return _why_not_plain_blocks(visual.transformer)
 
 
-def _why_not_plain_text(text: nn.Module) -> str:
+def _why_not_plain_text(text: OpenClip) -> str:
     if not hasattr(text, "token_embedding") or not hasattr(text, "positional_embedding"):
         return "is no CLIP text transformer"
     if getattr(text, "attn_mask", None) is None or getattr(text, "cls_emb", None) is not None:
@@ -166,21 +170,21 @@ def _why_not_plain_text(text: nn.Module) -> str:
     return _why_not_plain_blocks(text.transformer)
 
 
-def is_quick_gelu(activation: nn.Module) -> bool:
+def is_quick_gelu(activation: OpenClip) -> bool:
     """Say whether a module is QuickGELU."""
     return type(activation).__name__ == "QuickGELU"
 
 
-def text_tower(module: nn.Module) -> Any:
+def text_tower(module: OpenClip) -> OpenClip:
     """Return the text tower, which is part of the module itself in open_clip's CLIP class."""
     return getattr(module, "text", module)
 
 
-def _pool(text: nn.Module) -> str:
-    return getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "argmax")
+def _pool(text: OpenClip) -> str:
+    return str(getattr(text, "pool_type", None) or getattr(text, "text_pool_type", "argmax"))
 
 
-def _scale(module: nn.Module) -> float:
+def _scale(module: OpenClip) -> float:
     """Return what cosines are multiplied by: at most 100 in CLIP, whose logarithm is stored."""
     logarithm = module.logit_scale.item()
     if not abs(logarithm) <= LARGEST_LOGARITHM:
@@ -191,12 +195,12 @@ def _scale(module: nn.Module) -> float:
     return math.exp(logarithm)
 
 
-def _side(visual: nn.Module) -> int:
+def _side(visual: OpenClip) -> int:
     size = visual.image_size
     return size if isinstance(size, int) else size[0]
 
 
-def _statistic(visual: nn.Module, which: str) -> tuple[float, ...]:
+def _statistic(visual: OpenClip, which: str) -> tuple[float, ...]:
     """Return the channel means or deviations that the weights were trained with."""
     config = getattr(visual, "preprocess_cfg", {})
     default = OPENAI_MEAN if which == "mean" else OPENAI_STD

@@ -112,8 +112,9 @@ def told_beside(path: Path) -> Told:
         return unknown
     if not isinstance(config, dict) or config.get("model_type") != "clip":
         return unknown
-    towers = [config.get(f"{tower}_config") for tower in ("text", "vision")]
-    if not all(isinstance(tower, dict) for tower in towers):
+    found = (config.get(f"{tower}_config") for tower in ("text", "vision"))
+    towers = [tower for tower in found if isinstance(tower, dict)]
+    if len(towers) < 2:
         return unknown
     # What transformers leaves out is its default.
     acts = {tower.get("hidden_act", "quick_gelu") for tower in towers}

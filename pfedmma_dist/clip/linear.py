@@ -63,4 +63,5 @@ class _Frozen(torch.autograd.Function):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    assert PRODUCT is not None
     return PRODUCT(x, weight, bias, "none", [], "")

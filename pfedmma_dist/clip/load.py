@@ -83,6 +83,7 @@ def opened(cfg: ClipConfig, seed: int) -> tuple[nn.Module, Tokenizer]:
     _need_memory(cfg.model, skeleton)
     words = tokenizer(cfg.model)
     path = _file(cfg)
+    module: Any  # of open_clip, with attributes that its type does not tell
     if cfg.pretrained is None:
         module = untrained(cfg.model, seed)
     elif path is not None:
@@ -90,7 +91,7 @@ def opened(cfg: ClipConfig, seed: int) -> tuple[nn.Module, Tokenizer]:
         if stored is not None:
             words = restricted(words, stored, packaged.told(path))
     else:
-        module = _from_tag(cfg)
+        module = _from_tag(cfg, cfg.pretrained)
     if names.is_folder(cfg.model):
         module.visual.preprocess_cfg = read_scaling(catalogue.description(cfg.model))
         _warn_of_scaling("model", cfg.model, module.visual.preprocess_cfg)
@@ -186,14 +187,14 @@ def _from_file(cfg: ClipConfig, path: Path, measured: Dims) -> tuple[nn.Module, 
     return module, stored
 
 
-def _from_tag(cfg: ClipConfig) -> nn.Module:
+def _from_tag(cfg: ClipConfig, pretrained: str) -> nn.Module:
     """Return the module with weights that open_clip knows by a tag."""
-    told = catalogue.tag(cfg.model, cfg.pretrained)
+    told = catalogue.tag(cfg.model, pretrained)
     quick = bool(told.get("quick_gelu", False))
     _say_activation(cfg, quick)
-    _warn_of_scaling("pretrained", cfg.pretrained, told)
-    module = catalogue.from_tag(cfg.model, cfg.pretrained, quick)
-    need_finite(f"{cfg.model}/{cfg.pretrained}", module.state_dict())
+    _warn_of_scaling("pretrained", pretrained, told)
+    module = catalogue.from_tag(cfg.model, pretrained, quick)
+    need_finite(f"{cfg.model}/{pretrained}", module.state_dict())
     return module
 
 

@@ -108,10 +108,10 @@ def damage(folder: Path, manifest: Manifest, part: slice = slice(None)) -> str:
     written = [digest for content in manifest.files.values() for digest in content.sha256]
     chosen = blocks(manifest.sizes)[part]
     try:
-        found = [digest.hex() for digest in digests(folder, manifest.sizes, part)]
+        read = [digest.hex() for digest in digests(folder, manifest.sizes, part)]
     except OSError as error:
         return f"cannot be read ({error})"
-    compared = zip(chosen, written[part], found, strict=True)
+    compared = zip(chosen, written[part], read, strict=True)
     bad = [name for (name, _), before, now in compared if before != now]
     return f"has other bytes in {bad[0]} than were written" if bad else ""
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pfedmma_dist.clip.block import Block
 from pfedmma_dist.clip.model import FrozenCLIP
-from pfedmma_dist.clip.tower import Block, Tower
+from pfedmma_dist.clip.tower import Tower
 
 Dense = Mapping[int, Mapping[str, Tensor]]
 """Block index -> what is added [W, W] to its maps to queries, keys, values and output: "q" "k" "v"
@@ -18,7 +19,7 @@ Dense = Mapping[int, Mapping[str, Tensor]]
 def merged(clip: FrozenCLIP, image: Dense, text: Dense) -> FrozenCLIP:
     """Return the CLIP with these additions; it shares all other weights with the one given."""
     own = copy(clip)
-    own.image, own.text = _tower(clip.image, image), _tower(clip.text, text)
+    own.image, own.text = _tower(clip.vit()[0], image), _tower(clip.text, text)
     return own
 
 

@@ -8,29 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pfedmma_dist.clip.block import Block, Norm
+from pfedmma_dist.clip.dims import Dims
 from pfedmma_dist.clip.embeddings import ImageEmbedding, TextEmbedding
 from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.prompted import Prompted, Prompts, unprompted
-from pfedmma_dist.clip.tower import Block, Branch, Norm, Tower
+from pfedmma_dist.clip.tower import Branch, Tower
 
 Tokenizer = Callable[[list[str]], Tensor]
 """Texts -> token ids [N, L] int64; a text too long for the model raises ValueError."""
-
-
-@dataclass(frozen=True)
-class Dims:
-    """Sizes of a CLIP; enough to count parameters without weights."""
-
-    embed_dim: int  # D
-    image_size: int  # pixels
-    text_width: int
-    text_blocks: int
-    image_width: int | None = None  # None: the image tower is not a plain ViT
-    image_blocks: int | None = None
-    num_patches: int | None = None
-    why_no_image_tower: str = ""
-    """What keeps the image tower from being run by our own code; methods that train inside it
-    refuse such a model, the others read its final features."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +85,14 @@ class FrozenCLIP:
         if self.plain:
             return (3, self.dims.image_size, self.dims.image_size)
         if kind.patches:
-            return (self.dims.num_patches, self.dims.embed_dim)
+            return (self.dims.vit.num_patches, self.dims.embed_dim)
         if kind.start is None and not kind.tokens:
             return (self.dims.embed_dim,)
+        vit = self.dims.vit
         if kind.entry or kind.tokens:
-            return (self.dims.num_patches + 1, self.image.width)
-        rows = 1 if kind.start == self.image.depth - 1 else self.dims.num_patches + 1
-        return (2, rows, self.image.width)
+            return (vit.num_patches + 1, vit.width)
+        rows = 1 if kind.start == vit.blocks - 1 else vit.num_patches + 1
+        return (2, rows, vit.width)
 
     def weights(self) -> Iterator[Tensor]:
         """Yield the tensors of both towers."""
@@ -115,11 +102,16 @@ class FrozenCLIP:
         if self.image_module is not None:
             yield from self.image_module.parameters()
 
+    def vit(self) -> tuple[Tower, ImageEmbedding]:
+        """Return the image tower and its embedding; who asks has seen that it is a plain ViT."""
+        assert self.image is not None and self.embed_image is not None
+        return self.image, self.embed_image
+
     def image_hash(self) -> str:
         """Return a sha256 over the image side: weights, and how they are used."""
-        if self.image is None:
+        if self.image_module is not None:
             return _hash(repr(self.image_module), self.image_module.state_dict().values())
-        return _tower_hash(self.image, self.embed_image)
+        return _tower_hash(*self.vit())
 
     def text_hash(self) -> str:
         """Return a sha256 over the text side, and over the scale of the logits."""
@@ -135,32 +127,32 @@ class FrozenCLIP:
         if self.plain:
             return [pixels.flip(-1) if kind.mirrored else pixels for kind in kinds]
         if MIRRORED in kinds:
-            others = self.freeze(pixels, tuple(kind for kind in kinds if kind != MIRRORED))
-            [mirrored], others = self.freeze(pixels.flip(-1), (FINAL,)), iter(others)
+            [mirrored] = self.freeze(pixels.flip(-1), (FINAL,))
+            others = iter(self.freeze(pixels, tuple(kind for kind in kinds if kind != MIRRORED)))
             return [mirrored if kind == MIRRORED else next(others) for kind in kinds]
-        if self.image is None:
-            final = F.normalize(self.image_module(pixels.to(self.text.dtype)).to(self.wide), dim=-1)
-            return [final for _ in kinds]
-        tokens, done, found = self.embed_image.tokens(pixels), 0, {}
-        if TOKENS in kinds:
-            found[TOKENS] = tokens
-        x = self.embed_image.normed(tokens)
-        for kind in sorted((kind for kind in kinds if kind.start is not None), key=_start):
-            x, done = self.image.run(x, done, kind.start), kind.start
+        if self.image_module is not None:
+            return [self._whole(pixels) for _ in kinds]
+        tower, embed = self.vit()
+        tokens, done = embed.tokens(pixels), 0
+        found = {TOKENS: tokens} if TOKENS in kinds else {}
+        x = embed.normed(tokens)
+        inner = [(kind.start, kind) for kind in kinds if kind.start is not None]
+        for start, kind in sorted(inner, key=lambda pair: (pair[0], not pair[1].entry)):
+            x, done = tower.run(x, done, start), start
             if kind.entry:
                 found[kind] = x
                 continue
-            h, out = self.image.fork(x, kind.start)
+            h, out = tower.fork(x, start)
             rows = self.record_shape(kind)[1]
             found[kind] = torch.stack([h[:, :rows].to(out.dtype), out[:, :rows]], dim=1)
-            x, done = out, kind.start + 1
+            x, done = out, start + 1
         if PATCHES in kinds:
-            x, done = self.image.run(x, done, self.image.depth), self.image.depth
-            found[PATCHES] = self.image.head(x[:, 1:])
+            x, done = tower.run(x, done, tower.depth), tower.depth
+            found[PATCHES] = tower.head(x[:, 1:])
         if FINAL in kinds:
-            last = self.image.depth - 1
-            row = x[:, 0] if done > last else self.image.last_row(self.image.run(x, done, last))
-            found[FINAL] = self.image.head(row)
+            last = tower.depth - 1
+            row = x[:, 0] if done > last else tower.last_row(tower.run(x, done, last))
+            found[FINAL] = tower.head(row)
         return [found[kind] for kind in kinds]
 
     def encode_image(
@@ -178,37 +170,36 @@ class FrozenCLIP:
         """
         if self.plain:
             return self._encode_pixels(features, kind, branch, inside, prompts)
-        if kind.tokens:
-            entered = self.embed_image.normed(features.to(self.wide))
-            features, kind = entered, ImageFeatures(start=0, entry=True)
-        if kind.start is None:
+        start = 0 if kind.tokens else kind.start
+        if start is None:
             return features.to(self.wide)
-        tower = self.image
-        if kind.entry:
-            trained = {"inside": inside, "prompts": prompts}
-            x = tower.run(features.to(self.wide), kind.start, tower.depth - 1, **trained)
-            return tower.head(tower.last_row(x, **trained))
+        tower, embed = self.vit()
+        if kind.entry or kind.tokens:
+            x = features.to(self.wide)
+            x = embed.normed(x) if kind.tokens else x
+            x = tower.run(x, start, tower.depth - 1, inside=inside, prompts=prompts)
+            return tower.head(tower.last_row(x, inside=inside, prompts=prompts))
         x = features[:, 1].to(self.wide)
         if branch is not None:
-            x = x + branch(kind.start, features[:, 0].to(tower.dtype))
-        if kind.start == tower.depth - 1:
+            x = x + branch(start, features[:, 0].to(tower.dtype))
+        if start == tower.depth - 1:
             return tower.head(x[:, 0])
-        x = tower.run(x, kind.start + 1, tower.depth - 1, branch)
+        x = tower.run(x, start + 1, tower.depth - 1, branch)
         return tower.head(tower.last_row(x, branch))
 
     def image_tokens(self, features: Tensor) -> Tensor:
         """Return the tokens [N, T, W] of features of TOKENS [N, *record_shape]."""
-        return self.embed_image.tokens(features) if self.plain else features.to(self.wide)
+        return self.vit()[1].tokens(features) if self.plain else features.to(self.wide)
 
     def image_prompts(self, vectors: Mapping[int, Tensor]) -> Prompts:
         """Return prompts of the image tower, behind its other tokens: block -> [G, k, W].
 
         Those of block 0 stand before the norm in front of it, as every token there does.
         """
-        norm, vectors = self.embed_image.ln_pre, dict(vectors)
+        norm, vectors = self.vit()[1].ln_pre, dict(vectors)
         if 0 in vectors and norm is not None:
             vectors[0] = norm(vectors[0].to(self.wide))
-        return Prompts(self.dims.num_patches + 1, vectors)
+        return Prompts(self.dims.vit.num_patches + 1, vectors)
 
     def _encode_pixels(
         self,
@@ -218,13 +209,19 @@ class FrozenCLIP:
         inside: Inside,
         prompts: Prompted,
     ) -> Tensor:
-        if self.image is None:
-            features = self.image_module(pixels.to(self.text.dtype))
-            return F.normalize(features.to(self.wide), dim=-1)
-        start = 0 if kind.tokens else self.image.depth if kind.start is None else kind.start
-        x = self.image.run(self.embed_image(pixels), 0, start)
-        x = self.image.run(x, start, self.image.depth, branch, None, inside, prompts)
-        return self.image.head(x[:, 1:] if kind.patches else x[:, 0])
+        if self.image_module is not None:
+            return self._whole(pixels)
+        tower, embed = self.vit()
+        start = 0 if kind.tokens else tower.depth if kind.start is None else kind.start
+        x = tower.run(embed(pixels), 0, start)
+        x = tower.run(x, start, tower.depth, branch, None, inside, prompts)
+        return tower.head(x[:, 1:] if kind.patches else x[:, 0])
+
+    def _whole(self, pixels: Tensor) -> Tensor:
+        """Return the unit vectors [N, D] that a tower which is no plain ViT makes of pixels."""
+        assert self.image_module is not None
+        features = self.image_module(pixels.to(self.text.dtype))
+        return F.normalize(features.to(self.wide), dim=-1)
 
 
 def _tower_hash(tower: Tower, embed: ImageEmbedding | TextEmbedding, more: str = "") -> str:
@@ -237,7 +234,7 @@ def _hash(form: str, weights: Iterable[Tensor]) -> str:
     digest = hashlib.sha256(form.encode())
     for weight in weights:
         flat = weight.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy())
+        digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -248,8 +245,3 @@ def _tensors(part: object) -> Iterator[Tensor]:
     elif isinstance(part, list | Block | Norm | ImageEmbedding | TextEmbedding):
         for inner in part if isinstance(part, list) else vars(part).values():
             yield from _tensors(inner)
-
-
-def _start(kind: ImageFeatures) -> tuple[int, bool]:
-    """Sort by block, its entry before its fork."""
-    return kind.start, not kind.entry

@@ -13,7 +13,7 @@ WEIGHTS = {"mini-clip": {"glyphs": ASSETS / "mini_clip.safetensors"}}
 
 def find(model: str, pretrained: str | None) -> Path | None:
     """Return the local file that clip.pretrained means: of a packaged tag, or by its path."""
-    packaged = WEIGHTS.get(model, {}).get(pretrained)
+    packaged = WEIGHTS.get(model, {}).get(pretrained or "")
     if packaged is not None:
         _verify(packaged)
         return packaged

@@ -7,6 +7,7 @@ gave the same bits.
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,10 +79,11 @@ def file_name(kind: ImageFeatures) -> str:
 
 def arithmetic(dtype: torch.dtype, device: torch.device) -> str:
     """Say what products are computed in: TF32, where it is allowed, keeps 10 bits of float32."""
+    backends: Any = torch.backends  # whose types know no convolutions
     if device.type == "cuda":
-        products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+        products, convolutions = backends.cuda.matmul, backends.cudnn.conv
     else:
-        products, convolutions = torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv
+        products, convolutions = backends.mkldnn.matmul, backends.mkldnn.conv
     return f"{dtype}, matmul {products.fp32_precision}, conv {convolutions.fp32_precision}"
 
 

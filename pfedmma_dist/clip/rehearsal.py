@@ -8,7 +8,10 @@ import pickle
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
+
+PYTHON: Any = pickle._Unpickler
+"""Python's own unpickler, whose stack and instructions no type tells."""
 
 PARTS = 4
 """Pickles before the tensors of torch's old format; the last holds the names."""
@@ -31,7 +34,7 @@ def rehearse(path: Path) -> None:
             _read(file, PARTS)
 
 
-def _read(file: BinaryIO, count: int) -> None:
+def _read(file: IO[bytes], count: int) -> None:
     try:
         for _ in range(count):
             _Rehearsal(file, encoding="latin1").load()
@@ -57,10 +60,10 @@ class _Anything:
         pass
 
 
-class _Rehearsal(pickle._Unpickler):
+class _Rehearsal(PYTHON):
     """Python's unpickler, which builds lists, tuples and dicts alone."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)  # code of an instruction -> what does it
+    dispatch = dict(PYTHON.dispatch)  # code of an instruction -> what does it
 
     def find_class(self, module: str, name: str) -> type:
         """Return the stand-in for all classes and functions."""

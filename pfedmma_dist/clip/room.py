@@ -106,7 +106,7 @@ def block_bytes(clip: FrozenCLIP, kind: ImageFeatures) -> float:
         return 0
     # its input and output; queries, keys, values, their mix and the hidden units
     per_number = 2 * clip.wide.itemsize + 8 * clip.image.dtype.itemsize
-    return (clip.dims.num_patches + 1) * clip.image.width * per_number
+    return (clip.dims.vit.num_patches + 1) * clip.image.width * per_number
 
 
 def _in_dtype(dtype: torch.dtype, what: str, num_bytes: float) -> Need:

@@ -18,13 +18,13 @@ shortcuts are exact:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pfedmma_dist.clip.attention import attend, keeps_weights
+from pfedmma_dist.clip.block import Block, Norm
 from pfedmma_dist.clip.linear import linear
 from pfedmma_dist.clip.low_rank import Inside, LowRank, nothing_inside
 from pfedmma_dist.clip.prompted import Prompted, unprompted
@@ -34,34 +34,6 @@ Branch = Callable[[int, Tensor], Tensor]
 shape."""
 
 QUICK_GELU = 1.702
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A layer norm."""
-
-    weight: Tensor
-    bias: Tensor | None
-    eps: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
-
-
-@dataclass(frozen=True)
-class Block:
-    """The weights of one block, in open_clip's shapes."""
-
-    ln_1: Norm
-    qkv_weight: Tensor  # [3W, W]
-    qkv_bias: Tensor
-    out_weight: Tensor  # [W, W]
-    out_bias: Tensor
-    ln_2: Norm
-    fc_weight: Tensor  # [4W, W]
-    fc_bias: Tensor
-    proj_weight: Tensor  # [W, 4W]
-    proj_bias: Tensor
 
 
 class Tower:
@@ -81,7 +53,7 @@ class Tower:
         self.num_heads = num_heads
         self.final_norm = final_norm
         self.projection = projection
-        self.activation = _quick_gelu if quick_gelu else F.gelu
+        self.activation: Callable[[Tensor], Tensor] = _quick_gelu if quick_gelu else F.gelu
         self.dtype = dtype
 
     @property

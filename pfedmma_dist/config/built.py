@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from copy import copy, deepcopy
 from dataclasses import MISSING, fields, is_dataclass, make_dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pfedmma_dist.config.documents import Layer, place
-from pfedmma_dist.config.merge import Leaf, assign, assignments, leaves, members, plain
+from pfedmma_dist.config.merge import Leaf, assign, assignments, leaves, members, plain, remembered
 from pfedmma_dist.config.texts import refuse_odd_text
 from pfedmma_dist.spelling import shortened
 
@@ -61,22 +61,23 @@ def _typed(leaf: Leaf, value: Any, layer: Layer) -> Any:
     """Return a value as the leaf's type; ValueError where it is none of its."""
     if isinstance(value, SINGLE) and (leaf.kind in SINGLE or members(leaf.kind)):
         with suppress(ValueError):
-            return _remembered(leaf.key, leaf.annotation, type(value), value)
+            return _remembered(leaf.key, leaf.annotation, type(value).__name__, value)
     return _typed_alone(leaf, value, layer)
 
 
 def _typed_alone(leaf: Leaf, value: Any, layer: Layer) -> Any:
     slot = _slot(leaf.annotation)
     assign(slot, "value", leaf, value, layer)
-    return OmegaConf.to_object(slot).value
+    typed: Any = OmegaConf.to_object(slot)
+    return typed.value
 
 
 @lru_cache(maxsize=4096)
-def _remembered(key: str, annotation: Any, given: type, value: Any) -> Any:
+def _remembered(key: str, annotation: Any, given: str, value: Any) -> Any:
     """Return a single value as a leaf's type: the runs of a sweep say the same very often.
 
-    given: type of the value, as 1 and True are one key of a table. A refusal does not name its
-    layer.
+    given: name of the value's type, as 1 and True are one key of a table. A refusal does not name
+    its layer.
     """
     return _typed_alone(Leaf(key, annotation, None), value, Layer("", {}))
 
@@ -94,16 +95,17 @@ def _resolved(
     _refuse_many_references(config)
     for leaf in known.values():
         _resolve(config, leaf)
-    return OmegaConf.to_object(config), origin
+    tree: Any = OmegaConf.to_object(config)
+    return tree, origin
 
 
-@cache
+@remembered
 def _structured(schema: type) -> DictConfig:
     """Return the defaults of a schema as OmegaConf types them; a copy takes a fifth of the time."""
     return OmegaConf.structured(schema)
 
 
-@cache
+@remembered
 def _defaults(schema: type[T]) -> T:
     """Return a schema with its defaults, typed: whole numbers where a key holds any number."""
     usual = schema()
@@ -115,13 +117,13 @@ def _defaults(schema: type[T]) -> T:
     return _with(usual, whole)
 
 
-@cache
+@remembered
 def _slot(annotation: Any) -> DictConfig:
     """Return a tree of one leaf, `value`, which types what is assigned to it."""
     return OmegaConf.structured(make_dataclass("Slot", [("value", annotation)]))
 
 
-def _with(section: T, values: Mapping[str, Any], prefix: str = "") -> T:
+def _with(section: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
     """Return a dataclass tree like `section` with some of its leaves replaced, by dotted key."""
     found = {}
     for item in fields(section):

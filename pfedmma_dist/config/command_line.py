@@ -18,7 +18,7 @@ from pfedmma_dist.config.help import listing, manual
 from pfedmma_dist.config.identity import flat, meaning, refuse_unread
 from pfedmma_dist.config.keys import Config, Dealing
 from pfedmma_dist.config.limits import COOP, check
-from pfedmma_dist.config.merge import Layer, Word, hint, origins, parsed, place, plain
+from pfedmma_dist.config.merge import Layer, Methods, Word, hint, origins, parsed, place, plain
 from pfedmma_dist.config.presets import find
 from pfedmma_dist.config.several import NAME, NAMES, check_names, read_as
 from pfedmma_dist.config.words import OVERRIDE, file_layer, word_layer
@@ -40,7 +40,7 @@ EMBEDDED_METHOD = "configs/method/glyphs/{}.yaml"
 def parse(
     argv: list[str],
     *,
-    methods: Mapping[str, type],  # name -> class with an `Options` dataclass
+    methods: Methods,  # name -> class with an `Options` dataclass
     sources: Sources,
 ) -> Config | None:
     """Return the configuration of a command line; None where it asked for words and got them.
@@ -80,7 +80,7 @@ def with_default(argv: list[str]) -> list[str]:
 def read(
     words: Iterable[str],
     *,
-    methods: Mapping[str, type],
+    methods: Methods,
     sources: Sources,
     layer_of: Callable[[str], Layer] = word_layer,
 ) -> Config:
@@ -104,7 +104,7 @@ def unread(words: Iterable[str], config: Config) -> dict[str, str]:
     }
 
 
-def resolve_method(method: Mapping[str, Any], methods: Mapping[str, type]) -> tuple[str, Any]:
+def resolve_method(method: Mapping[str, Any], methods: Methods) -> tuple[str, Any]:
     """Return the name and the `Options` of a `method:` section."""
     values = dict(vars(_merge(None, [Layer("", {"method": dict(method)})], methods).method))
     name = values.pop("name")
@@ -119,14 +119,14 @@ def to_yaml(config: Config) -> str:
 def from_yaml(
     path: str | Path,
     *,
-    methods: Mapping[str, type],
+    methods: Methods,
     sources: Sources,
 ) -> Config:
     """Return the configuration in one file, for instance in a run folder."""
     return _configuration([file_layer(path)], methods, sources)
 
 
-def _configuration(layers: list[Layer], methods: Mapping[str, type], sources: Sources) -> Config:
+def _configuration(layers: list[Layer], methods: Methods, sources: Sources) -> Config:
     tree = _merge(Config, layers, methods)
     config = Config(
         **{item.name: getattr(tree, item.name) for item in fields(Config) if item.name != "method"},
@@ -163,7 +163,7 @@ def _own_template(name: str, sources: Sources) -> str:
     return template
 
 
-def _merge(schema: type | None, layers: list[Layer], methods: Mapping[str, type]) -> Any:
+def _merge(schema: type | None, layers: list[Layer], methods: Methods) -> Any:
     """Merge into `schema` (or into nothing else) with the options of one method as its `method`."""
     name = _method_name(layers, methods)
     return merged(_tree(schema, name, methods[name].Options), layers)
@@ -196,7 +196,7 @@ def _fields(schema: type) -> list[tuple[str, Any, Any]]:
     ]
 
 
-def _method_name(layers: Iterable[Layer], methods: Mapping[str, type]) -> str:
+def _method_name(layers: Iterable[Layer], methods: Methods) -> str:
     """Return the last name that the layers give, once it and all its options are known."""
     name = Config().method["name"]
     given: dict[str, str] = {}  # option -> where
@@ -222,7 +222,7 @@ def _method_name(layers: Iterable[Layer], methods: Mapping[str, type]) -> str:
     return name
 
 
-def _unknown_option(option: str, where: str, name: str, methods: Mapping[str, type]) -> str:
+def _unknown_option(option: str, where: str, name: str, methods: Methods) -> str:
     names = {other: [item.name for item in fields(methods[other].Options)] for other in methods}
     owners = [other for other in names if option in names[other]]
     elsewhere = f"; it is an option of {', '.join(owners)}" if owners else ""

@@ -94,7 +94,8 @@ def parsed(word: Word, key: str = "") -> Any:
     try:
         check_yaml(word)
         tree = OmegaConf.from_dotlist([f"value={word}"])
-        return OmegaConf.to_container(tree, resolve=False)["value"]
+        content: Any = OmegaConf.to_container(tree, resolve=False)
+        return content["value"]
     except Unbounded as error:
         raise ValueError(f"{key}: {quoted(str(word))} {error}".removeprefix(": ")) from error
     except (yaml.YAMLError, ValueError, RecursionError, OmegaConfBaseException):
@@ -116,6 +117,7 @@ def check_yaml(text: str) -> None:
     known: dict[str, tuple[int, int]] = {}  # anchor -> values, depth
     around: list[tuple[str | None, int, int]] = [(None, 0, 0)]  # anchor, values, depth so far
     for event in yaml.parse(text, yaml.SafeLoader):
+        assert event.start_mark is not None
         place = f"line {event.start_mark.line + 1}"
         if isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent):
             _check_tag(event.tag, place)
@@ -130,7 +132,7 @@ def check_yaml(text: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _, _ in around):
                 raise Unbounded(f"has *{event.anchor} within &{event.anchor} itself ({place})")
-            anchor, (values, depth) = None, known.get(event.anchor, (1, 1))
+            anchor, (values, depth) = None, known.get(event.anchor or "", (1, 1))
         else:
             continue
         if anchor is not None:

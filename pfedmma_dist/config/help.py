@@ -9,7 +9,7 @@ from typing import Any
 
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.meaning import MEANING, Meaning
-from pfedmma_dist.config.merge import Leaf, leaves, shown
+from pfedmma_dist.config.merge import Leaf, Methods, leaves, shown
 
 WIDTH = 96
 
@@ -42,7 +42,7 @@ examples
 """
 
 
-def manual(methods: Mapping[str, type]) -> str:
+def manual(methods: Methods) -> str:
     """Return every key with its default, its type and its docstring."""
     docs, known = field_docs(Config), leaves(Config)
     blocks = [USAGE]
@@ -51,8 +51,9 @@ def manual(methods: Mapping[str, type]) -> str:
             blocks.append(_heading("method", docs["method"]) + _methods(methods))
         elif is_dataclass(item.type):
             table = _deciders() if item.name == "data" else ""
-            entries = keys(item.type, item.name)
-            blocks.append(_heading(item.name, item.type.__doc__) + table + entries)
+            section: Any = item.type
+            entries = keys(section, item.name)
+            blocks.append(_heading(item.name, section.__doc__) + table + entries)
         else:
             blocks.append(
                 _heading("keys", Config.__doc__) + _entry(known[item.name], docs[item.name])
@@ -60,7 +61,7 @@ def manual(methods: Mapping[str, type]) -> str:
     return "\n".join(blocks)
 
 
-def listing(methods: Mapping[str, type], sources: Mapping[str, Callable[..., Any]]) -> str:
+def listing(methods: Methods, sources: Mapping[str, Callable[..., Any]]) -> str:
     """Return the names of methods and data sets, each with the first line of its docstring."""
     return "\n".join(
         f"{title} ({key})\n{_table(table)}"
@@ -97,7 +98,7 @@ def field_docs(schema: type) -> dict[str, str]:
     return docs
 
 
-def _methods(methods: Mapping[str, type]) -> str:
+def _methods(methods: Methods) -> str:
     """Return the name key and one entry per method, its options below it."""
     name = Leaf("method.name", str, Config().method["name"])
     text = _entry(name, f"One of {', '.join(methods)}; each has its own options, below.")

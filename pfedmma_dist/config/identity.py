@@ -14,7 +14,7 @@ from typing import Any
 
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.meaning import MEANING, Meaning
-from pfedmma_dist.config.merge import leaves, plain, shown
+from pfedmma_dist.config.merge import Methods, leaves, plain, shown
 
 METHOD = "method."
 """Beginning of the keys of the method: its name and the options of its own."""
@@ -32,7 +32,7 @@ def flat(config: Config) -> dict[str, Any]:
     return found
 
 
-def defaults(method: str, methods: Mapping[str, type]) -> dict[str, Any]:
+def defaults(method: str, methods: Methods) -> dict[str, Any]:
     """Return the defaults of all keys and of the options of a method."""
     options = leaves(methods[method].Options, METHOD)
     known = {key: leaf for key, leaf in leaves(Config).items() if key != "method"}
@@ -62,7 +62,7 @@ def identity(config: Config) -> dict[str, Any]:
     return {key: counted(key, x) for key, x in values.items() if meaning(key).decides(values)}
 
 
-def digest(config: Config, methods: Mapping[str, type]) -> str:
+def digest(config: Config, methods: Methods) -> str:
     """Return 8 hexadecimal digits; configurations that compute the same have the same.
 
     A null that leaves a choice to the program counts as null, whatever is chosen.
@@ -76,7 +76,7 @@ def digest(config: Config, methods: Mapping[str, type]) -> str:
     return _hash(departures)
 
 
-def digest_of_format_0(config: Config, methods: Mapping[str, type]) -> str | None:
+def digest_of_format_0(config: Config, methods: Methods) -> str | None:
     """Return the digest that runs of format 0 are called by; None for what they could not be.
 
     It was made of all keys but `run`, places and memory included.
@@ -107,7 +107,7 @@ def _since_format_0(schema: type, options: type) -> list[tuple[tuple[str, str], 
     return found
 
 
-def run_folder(config: Config, methods: Mapping[str, type]) -> Path:
+def run_folder(config: Config, methods: Methods) -> Path:
     """Return the folder of the run: the one asked for, or one named after the configuration.
 
     A run of format 0 that has begun under the name of its time keeps it.

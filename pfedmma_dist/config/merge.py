@@ -6,12 +6,22 @@ unknown name, and what kind of value a key wants.
 
 import math
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Protocol,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,6 +29,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pfedmma_dist.config.choices import REASONS
 from pfedmma_dist.config.documents import Layer, Word, as_written, parsed, place
 from pfedmma_dist.spelling import hint, quoted, shortened
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 EXAMPLES = {bool: "true", int: "1", float: "0.1", str: "name", list[str]: "[cat,dog]"}
@@ -104,8 +116,23 @@ def shown(value: Any) -> str:
     return str(plain(value))
 
 
-@cache
-def leaves(schema: type, prefix: str = "") -> Mapping[str, Leaf]:
+def remembered(function: F) -> F:
+    """Keep what a function returned, as `functools.cache` does, whose type takes no class."""
+    return cast(F, cache(function))
+
+
+class Optioned(Protocol):
+    """What has options of its own: a method."""
+
+    Options: ClassVar[type]
+
+
+Methods = Mapping[str, type[Optioned]]
+"""Methods by name."""
+
+
+@remembered
+def leaves(schema: Any, prefix: str = "") -> Mapping[str, Leaf]:
     """Return the leaves of a dataclass tree by dotted key, in the order of the source."""
     found: dict[str, Leaf] = {}
     hints = get_type_hints(schema)

@@ -1,6 +1,6 @@
 """Average: the weighted mean of what clients send, exact to the bit in any order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -90,7 +90,9 @@ class Average:
         return self.cost()
 
 
-def demand(state: dict[str, Tensor], wanted: dict[str, tuple[torch.dtype, Sequence[int]]]) -> None:
+def demand(
+    state: dict[str, Tensor], wanted: Mapping[str, tuple[torch.dtype, Sequence[int]]]
+) -> None:
     """Raise ValueError unless a server's state has these tensors, finite and no others."""
     found = {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in state.items()}
     if found != {name: (dtype, tuple(shape)) for name, (dtype, shape) in wanted.items()}:

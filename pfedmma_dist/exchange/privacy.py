@@ -158,7 +158,7 @@ class Clipping(Stage):
     def close(self, mean: Tensor, counts: Tensor, before: Tensor, round_index: int) -> Tensor:
         """Move C for the next round, by a noised count."""
         bound = self.bound
-        if not bound.is_adaptive:
+        if bound.quantile is None:
             return mean
         within, cohort = float(counts), bound.cohort(round_index)
         if bound.noise:

@@ -74,7 +74,7 @@ def trimmed_mean(rows: Tensor, weight: Tensor, trim: float) -> Tensor:
     """Return the mean of each coordinate [S] float64 without the lowest and the highest `trim` of
     its weight; of an upload at the edge as much stays as fits."""
     low = int(trim * int(weight.sum()))
-    return _by_column(rows, weight, lambda *sorted_: _between(*sorted_, low))
+    return _by_column(rows, weight, lambda values, weights: _between(values, weights, low))
 
 
 def _by_column(rows: Tensor, weight: Tensor, of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -21,7 +21,7 @@ class Sums:
 
     uniform = True
     staged = False
-    dropped = ()
+    dropped: tuple[int, ...] = ()
 
     def __init__(self, template: Tensor, num_sums: int, read: Callable[[Tensor], Tensor]) -> None:
         """template: shared part [S] float32 before anything is sent. num_sums: Q. read: sums [Q]

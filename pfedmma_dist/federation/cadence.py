@@ -68,7 +68,8 @@ def _passes(federation: "Federation", clients: np.ndarray) -> tuple[np.ndarray, 
     cfg, sizes, kinds = federation.cfg, federation.sizes, len(federation.method.dealt)
     examiner = Examiner(federation)
     scopes = [scope for scope in federation.task.scopes if not scope.full and not scope.own_classes]
-    of_each = sum(scope.rows.sizes(np.arange(federation.task.num_clients)) for scope in scopes)
+    everybody = np.arange(federation.task.num_clients)
+    of_each = np.sum([scope.apart.sizes(everybody) for scope in scopes], axis=0)
     of_all = len(rows_of(scopes, clients))
     if examiner.tunes:
         of_each = of_each + TRAINED * cfg.evaluate.finetune_epochs * sizes

@@ -56,6 +56,7 @@ class Clientele:
         self.scored = np.arange(task.num_clients)  # who is, on test images
         self.num_seen = int(self.sizes[self.seen].sum())  # training images of theirs
         self.steps = steps_per_epoch(self.sizes, cfg.federation) * cfg.federation.local_epochs
+        assert cfg.federation.num_shards is not None
         self.shards = assign_shards(self.steps, cfg.federation.num_shards)
         self.shard_of = np.empty(task.num_clients, np.int64)  # [K]
         for shard, members in enumerate(self.shards):
@@ -149,6 +150,7 @@ class Clientele:
     def cohorts(self, clients: np.ndarray) -> list[Cohort]:
         """Cut these clients, as far as they are hosted here, into cohorts."""
         size = self.cfg.federation.cohort_size
+        assert size is not None
         return [
             cohort
             for shard, own in zip(self.hosted, self.by_shard(clients, self.hosted), strict=True)

@@ -33,7 +33,8 @@ class ClientStore:
             self._shard_of[own] = shard
         self._has_row = np.zeros(most + 1, bool)
         self._slots: dict[int, dict[int, int]] = {shard: {} for shard in shards}
-        self._table, self._free = RowTable(template.numel()), []  # places that hold nobody's row
+        self._table = RowTable(template.numel())
+        self._free: list[int] = []  # places that hold nobody's row
         self._stamps: dict[int, dict[int, int]] = {shard: {} for shard in shards}
         self._pieces: dict[int, Sequence[Piece]] = dict.fromkeys(shards, ())
         self._time = 0

@@ -63,6 +63,7 @@ def steps_per_epoch(sizes: np.ndarray, cfg: FederationConfig) -> np.ndarray:
 
 def check_ranks(cfg: FederationConfig, num_ranks: int) -> None:
     """Refuse more ranks than there are shards to host."""
+    assert cfg.num_shards is not None
     if num_ranks > cfg.num_shards:
         raise ValueError(
             f"federation.num_shards: {cfg.num_shards} shards cannot be hosted by {num_ranks} "

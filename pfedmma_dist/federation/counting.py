@@ -1,6 +1,7 @@
 """Counting: what clients make of their own images, without gradients, and rounds of it alone."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def begun(
     """Return the rows with what their own images make of clients that have had no round yet."""
     theta = theta.clone()
     params = trainer.layout.views(theta)  # filling them fills the rows
-    for g in np.flatnonzero(~known):
+    for g in np.flatnonzero(~known).tolist():
         images, labels = map(torch.cat, zip(*_chunks(trainer, rows[g], view), strict=True))
         for name, values in trainer.method.begin(images, labels).items():
             params[name][g] = values
@@ -81,7 +82,8 @@ def begun(
 
 def _statistics(trainer: LocalTrainer, rows: np.ndarray, view: int) -> Tensor:
     """Return the exact sums [Q] int64 over a client's images."""
-    return sum(trainer.method.statistics(*chunk) for chunk in _chunks(trainer, rows, view))
+    chunks = _chunks(trainer, rows, view)
+    return reduce(torch.add, (trainer.method.statistics(*chunk) for chunk in chunks))
 
 
 def _chunks(trainer: LocalTrainer, rows: np.ndarray, view: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -92,5 +94,6 @@ def _chunks(trainer: LocalTrainer, rows: np.ndarray, view: int) -> Iterator[tupl
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         images = trainer.features.rows(kind, (part, np.full(len(part), view)))
+        assert isinstance(images, Tensor)
         final = encode(clip, images[None], kind)[0].cpu()
         yield final, torch.from_numpy(trainer.label_of(part))

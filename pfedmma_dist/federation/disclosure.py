@@ -108,7 +108,9 @@ def protection_line(facts: Mapping[str, Any]) -> str:
 def _counted(federation: "Federation", num_rounds: int) -> int:
     """Return the rounds that count against a client: all, or where noise is its own, those of the
     client that is in most of them."""
-    return _most_rounds(federation, num_rounds) if federation.protection.is_local else num_rounds
+    protection = federation.protection
+    is_local = protection is not None and protection.is_local
+    return _most_rounds(federation, num_rounds) if is_local else num_rounds
 
 
 def _most_rounds(federation: "Federation", num_rounds: int) -> int:

@@ -80,6 +80,7 @@ class Examiner:
     def classifier(self, method: Method, scopes: list[Scope]) -> Classifier:
         """Return what a method, or a reference that trains nothing, is scored by."""
         federation = self.federation
+        assert federation.sources is not None
         is_own = method is federation.method
         own = federation.layout if is_own else Layout(method.specs)
         return Classifier(
@@ -124,7 +125,7 @@ class Examiner:
         return less where a signal cuts it short."""
         federation, layout = self.federation, self.federation.layout
         epochs = federation.cfg.evaluate.unseen_epochs
-        starts = {UNSEEN[0]: self._downloaded}
+        starts: dict[str, Start] = {UNSEEN[0]: self._downloaded}
         if layout.num_private:
             starts[UNSEEN[1]] = self._tuned(epochs, rest=True)
         if layout.num_trained:

@@ -9,6 +9,7 @@ counted. Neighbours differ in whether an image is there or its place in the step
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class ImageGuard:
             weight = step.weight[:, only]
             one = replace(
                 step,
-                images=mapped(step.images, lambda x, only=only: x[:, only]),
+                images=mapped(step.images, itemgetter((slice(None), only))),
                 labels=step.labels[:, only],
                 weight=torch.ones_like(weight),  # padding is dropped below
             )

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.storage import GIB
 from pfedmma_dist.clip.text import ClassText
@@ -35,6 +34,7 @@ from pfedmma_dist.federation.released.momentum import handed
 from pfedmma_dist.federation.released.stale_text import StaleText
 from pfedmma_dist.federation.sending import send, tally_of
 from pfedmma_dist.federation.softmax import texts_of
+from pfedmma_dist.federation.sources import Sources
 from pfedmma_dist.federation.stages import uplink_of
 from pfedmma_dist.federation.tally import RoundStats, Tally, check_bounded
 from pfedmma_dist.federation.timing import clock_of
@@ -46,14 +46,6 @@ from pfedmma_dist.pieces import Parts
 from pfedmma_dist.world import World
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where training images and test images get their frozen features."""
-
-    train: Features
-    test: Features
 
 
 class Federation(Clientele):
@@ -247,7 +239,7 @@ class Federation(Clientele):
 
     def load(
         self,
-        shards: dict[int, Mapping[str, Tensor] | Parts],
+        shards: Mapping[int, Mapping[str, Tensor] | Parts],
         server: dict[str, Tensor],
         num_rounds: int,
     ) -> None:

@@ -84,7 +84,7 @@ def foresee(federation: "Federation") -> Foreseen | None:
     if work.passes <= UNTIMED:
         return None
     speed = _speed(federation, Examiner(federation).classifier(federation.method, scopes))
-    common = sum(len(scope.rows) for scope in scopes if scope.common)
+    common = sum(len(scope.together) for scope in scopes if scope.common)
     return Foreseen(work, common, speed, speed.seconds(work, federation.world.size))
 
 
@@ -125,7 +125,8 @@ def _speed(federation: "Federation", classifier: Classifier) -> Speed:
 
     def timed(batch_size: int) -> Speed:
         """Return the speed of the first two batches of this size."""
-        small, seen, group = replace(classifier, batch_size=batch_size), [], Group(client)
+        small, group = replace(classifier, batch_size=batch_size), Group(client)
+        seen: list[int] = []
         work = Count(small, group, held, small.fresh(1)).run(seen.append)
         marks = [time.perf_counter()]
         for _ in range(2):

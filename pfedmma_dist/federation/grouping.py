@@ -24,7 +24,7 @@ def sample_of(federation: "Federation") -> Sample | None:
     for scope in federation.task.scopes:
         if scope.name in sampled:  # of several data sets there is one of each
             count, total = images.get(scope.name, (0, 0))
-            own = len(scope.rows)
+            own = len(scope.together)
             images[scope.name] = (count + own, total + (scope.num_all or own))
             of_each = of_client.setdefault(scope.name, np.zeros(federation.task.num_clients, int))
             of_each[slice(None) if scope.clients is None else scope.clients] = own

@@ -56,6 +56,7 @@ def attack(federation: "Federation", num_rounds: int) -> Attack:
     never = np.intersect1d(federation.unseen, federation.scored)
     own = {client: task.train.rows(client) for client in np.union1d(trained, never)}
     test = {client: task.scope_of(LOCAL, client).rows_of(client) for client in trained}
+    assert federation.sources is not None
     falls = _fall(federation, federation.sources.train, own, view)
     others = _fall(federation, federation.sources.test, test, 0)
     pairs = [
@@ -107,7 +108,7 @@ def _fall(
     download = federation.exchange.download(np.zeros(1, np.int64), training=False)
     private = template[None, : federation.layout.num_private]
     now = torch.cat([private, download.shared.to(template.device)], dim=1)
-    falls = {}
+    falls: dict[int, np.ndarray] = {}
     for some in federation.task.by_set(np.array([*rows], np.int64)):
         own = {client: rows[client] for client in some.tolist()}
         text = federation.text_of(some) if own else federation.train_text

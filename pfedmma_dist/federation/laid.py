@@ -7,6 +7,7 @@ the next one is prepared: nothing inside a step may come from the host.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import methodcaller
 
 import numpy as np
 import torch
@@ -78,11 +79,13 @@ def lay(batches: Iterable[Batch], theta: Tensor, pace: Pace, sources: Sources) -
             own = torch.from_numpy(sources.columns_of(clients)).to(theta.device)
         read = sources.features.stream(sources.kinds, views)
         for batch, images, *numbers in zip(some, read, labels, weight, active, rates, strict=True):
-            shape = batch.rows.shape
-            numbers[-1] = numbers[-1][:, None]
+            each_label, each_weight, is_active, rate = numbers
             yield Laid(
-                mapped(images, lambda x, shape=shape: x.unflatten(0, shape)),
-                *numbers,
+                mapped(images, methodcaller("unflatten", 0, batch.rows.shape)),
+                each_label,
+                each_weight,
+                is_active,
+                rate[:, None],
                 own,
                 batch.keys,
                 int(batch.weight[batch.active].sum()),

@@ -114,6 +114,7 @@ def _class_bytes(federation: "Federation") -> float:
 
 def _always(federation: "Federation") -> list[Need]:
     """Return what takes memory all the time: weights, and features that stay on a GPU."""
+    assert federation.sources is not None
     caches = [federation.sources.train, federation.sources.test]
     stay = [each for each in caches if isinstance(each, FeatureCache) and each.place == "gpu"]
     if not stay:

@@ -17,11 +17,15 @@ from pfedmma_dist.config.learning import OptimConfig
 class Rule(Protocol):
     """How a gradient and a state become a step."""
 
-    l2: float
-    """Weight decay that belongs into the gradient, before the step."""
+    @property
+    def l2(self) -> float:
+        """Return the weight decay that belongs into the gradient, before the step."""
+        ...
 
-    tables: int
-    """Tables [G, N] that make up the state [G, tables N]."""
+    @property
+    def tables(self) -> int:
+        """Return how many tables [G, N] make up the state [G, tables N]."""
+        ...
 
     def step(self, theta: Tensor, grad: Tensor, state: Tensor, lr: Tensor) -> tuple[Tensor, Tensor]:
         """Return new (theta [G, N], state [G, tables N]); lr: [N] or [G, N]."""

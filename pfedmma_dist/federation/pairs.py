@@ -37,7 +37,7 @@ class Pairs:
         rows = [scope.rows_of_all(each) for each in ([clients] if alike else clients[:, None])]
         # of a common test set clients that are alike all have the same right
         common = np.array([*map(len, rows)], np.int64) if scope.common else None
-        sizes = scope.rows.sizes(clients) if common is None else common
+        sizes = scope.apart.sizes(clients) if common is None else common
         who = np.repeat(np.arange(len(sizes)), sizes)
         found = np.concatenate(list(map(np.searchsorted, wanted, rows)))
         order = np.argsort(found, kind="stable")
@@ -48,6 +48,7 @@ class Pairs:
     @cached_property
     def there(self) -> tuple[Tensor, ...]:
         """The pairs on the device, and the classes that are not a client's own."""
+        assert self.columns is not None
         pairs = placed([self.who, self.held, self.places], self.device)
         return *pairs, *placed([~self.columns], self.device)
 

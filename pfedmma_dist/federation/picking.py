@@ -33,7 +33,8 @@ def rearranged(
         return result
     places = torch.arange(layout.num_trained, device=start.device).repeat(len(start), 1)
     keys = [Key(cfg.seed, round_index, client, 0) for client in clients.tolist()]
-    method.pick(*map(layout.views, (start, result.theta, places)), keys)
+    before, after, permuted = map(layout.views, (start, result.theta, places))
+    method.pick(before, after, permuted, keys)
     num_kept, memory = federation.trainer.memories[0], result.memory.clone()
     for begin in range(0, num_kept, layout.num_trained):  # the optimiser's tables
         table = memory[:, begin : begin + layout.num_trained]

@@ -95,9 +95,9 @@ def read(path: Path) -> PlanFile:
             if not head:
                 head = _head(record)
             elif "image" in record:
-                own = _image(record, number, head)
-                _once(own.row in named, f"image {own.row}")
-                named[own.row] = own
+                image = _image(record, number, head)
+                _once(image.row in named, f"image {image.row}")
+                named[image.row] = image
             else:
                 own = _visit(record, number, head)
                 key = own.round_index, own.client
@@ -149,11 +149,11 @@ def _head(record: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _image(record: Mapping[str, Any], line: int, head: Mapping[str, int]) -> Named:
-    words = [record.get(key) for key in ("name", "class")]
-    for key, value in zip(("name", "class"), words, strict=True):
-        if not isinstance(value, str):
-            raise Unplanned(f"{key}: {quoted(value)} is no text")
-    return Named(line, _count(record, "image", head["images"]), *words)
+    for key in ("name", "class"):
+        if not isinstance(record.get(key), str):
+            raise Unplanned(f"{key}: {quoted(record.get(key))} is no text")
+    row = _count(record, "image", head["images"])
+    return Named(line, row, record["name"], record["class"])
 
 
 def _visit(record: Mapping[str, Any], line: int, head: Mapping[str, int]) -> Visit:

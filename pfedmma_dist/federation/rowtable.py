@@ -48,7 +48,7 @@ class RowTable:
             row.copy_(self.read(place))
             return
         assert 0 <= place < self.count
-        view, done = memoryview(row.numpy()).cast("B"), 0
+        view, done = row.numpy().data.cast("B"), 0
         while done < len(view):
             num = os.preadv(self.file.fileno(), [view[done:]], place * self.row_bytes + done)
             assert num, "a file that ends too early"
@@ -77,7 +77,8 @@ class RowTable:
                 blocks[place // self.per_block] = torch.empty(0)  # not both at once
 
     def _put(self, place: int, row: Tensor) -> None:
-        view, done = memoryview(row.contiguous().numpy()).cast("B"), 0
+        view, done = row.contiguous().numpy().data.cast("B"), 0
+        assert self.file is not None
         with self._room_in(self.folder):
             while done < len(view):
                 done += os.pwrite(self.file.fileno(), view[done:], place * self.row_bytes + done)

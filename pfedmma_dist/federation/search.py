@@ -97,6 +97,7 @@ def searched(federation: Federation) -> np.ndarray:
 
 def choose(federation: Federation, choice: Choice) -> None:
     """Let the method score with what was chosen."""
+    assert isinstance(federation.method, Searched)
     federation.method.options = replace(federation.method.options, **choice.values)
 
 
@@ -117,9 +118,11 @@ def _right(
 ) -> Tensor:
     """Return how many images of these rows a client [1] has right at each point [points] int64."""
     method, text = federation.method, federation.text_of(client)
+    assert isinstance(method, Searched)
     theta, extra = Examiner(federation).start(client)
     params, found = federation.layout.views(theta), []
     classes = method.classes(params, method.prepare(extra, text), text)
+    assert federation.sources is not None
     size = federation.cfg.evaluate.batch_size
     for part in np.split(rows, range(size, len(rows), size)):
         views = part, np.zeros(len(part), np.int64)
@@ -131,4 +134,4 @@ def _right(
             for logits in method.over(params, classes, images, text.clip, grid)
         ]
         found.append(torch.stack(hits))
-    return sum(found).cpu()
+    return torch.stack(found).sum(dim=0).cpu()

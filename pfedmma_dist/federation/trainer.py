@@ -43,7 +43,8 @@ class LocalResult:
     def of(self, places: np.ndarray) -> "LocalResult":
         """Return what is of some of the cohort alone; `num_samples` stays that of all."""
         rows = {name: x[places] for name, x in vars(self).items() if isinstance(x, Tensor)}
-        return replace(self, **rows)
+        changed: dict[str, Any] = rows
+        return replace(self, **changed)
 
 
 class LocalTrainer:
@@ -185,12 +186,13 @@ class LocalTrainer:
         laid = self._beside(theta, step)
         params, drawn = self.layout.views(theta), self.method.draw(prepared, laid.keys)
         classes = self.method.classes(params, drawn, self.text)
-        step = self._step(params, classes, laid)
-        loss = step.cross_entropy(step.logits)
-        penalty = self.method.penalty(params, classes, step)
+        seen = self._step(params, classes, laid)
+        loss = seen.cross_entropy(seen.logits)
+        penalty = self.method.penalty(params, classes, seen)
         loss = loss if penalty is None else loss + penalty
-        loss = sum((term(params, classes, step) for term in terms), loss)
-        return loss, self.method.against(params, classes, step)
+        for term in terms:
+            loss = loss + term(params, classes, seen)
+        return loss, self.method.against(params, classes, seen)
 
     def _beside(self, theta: Tensor, step: Laid | Batch) -> Laid:
         """Return a step that lies beside the rows."""
@@ -229,7 +231,7 @@ class LocalTrainer:
     ) -> LocalResult:
         """Let the corrections close the round, and gather what it leaves behind."""
         # how far a constant gradient of 1 would have brought each shared number
-        travelled = -gauge.theta * walk.lr_scale[self.layout.num_private :]
+        travelled = -gauge.theta * self.layout.spread("lr_scale")[self.layout.num_private :]
         closed = running.close(walk.theta, travelled)
         states = [one.state for one in (walk, *running.walks)] if self.optim.keep_state else [kept]
         return LocalResult(

@@ -33,10 +33,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pfedmma_dist.clip.kinds import Read
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.exchange import Exchange
+from pfedmma_dist.exchange.average import Average
 from pfedmma_dist.exchange.picking import nearness, picked, refuse_moves
 from pfedmma_dist.exchange.server import Server
 from pfedmma_dist.methods.fedmgp_options import WORDS, FedMGPOptions
@@ -71,7 +71,7 @@ class FedMGP(PromptedImages):
         specs = []
         for tower, shape, std in (
             ("text", (options.num_context, dims.text_width), 0.01 if self.words else 0.02),
-            ("image", (options.num_tokens, dims.image_width), 0.02),
+            ("image", (options.num_tokens, dims.vit.width), 0.02),
         ):
             specs.append(
                 ParamSpec(f"pair.{tower}", of_group.shape, lambda *_: of_group, lr_scale=0.0)
@@ -97,6 +97,7 @@ class FedMGP(PromptedImages):
         if layout.num_shared:
             refuse_moves(server)
         made = super().exchange(layout, template, seed, server)
+        assert isinstance(made, Average)
         made.goes_on = self.goes_on
         return made
 
@@ -117,9 +118,7 @@ class FedMGP(PromptedImages):
         prompts = beside(prompts, params["pair.image"], params["pair.text"])
         return {self.options.start: prompts.flatten(0, 1)}
 
-    def see(
-        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
-    ) -> Tensor:
+    def see(self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP) -> Tensor:
         """Run the images with each group's tokens: unit vectors [G, N, B, D]."""
         each = images.repeat_interleave(self.options.num_groups, dim=0)
         seen = super().see(params, classes, each, clip)
@@ -147,8 +146,8 @@ class FedMGP(PromptedImages):
             each = zip(self.prompts(after, tower), before[f"{tower}.common"], keys, strict=True)
             drawn = [self.drawn(*client) for client in each]
             kept = [sorted({*range(self.options.num_groups)} - {*sent}) for sent in drawn]
-            order = [first + last for first, last in zip(kept, drawn, strict=True)]
-            order = torch.tensor(order, device=places[f"pair.{tower}"].device)  # [G, N]
+            ordered = [first + last for first, last in zip(kept, drawn, strict=True)]
+            order = torch.tensor(ordered, device=places[f"pair.{tower}"].device)  # [G, N]
             moved = torch.take_along_dim(self.prompts(places, tower), order[..., None, None], dim=1)
             for part, at in zip(
                 self.parts, moved.split([*self.parts.values()], dim=1), strict=True

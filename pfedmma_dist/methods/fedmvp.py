@@ -75,8 +75,8 @@ class FedMVP(Method):
 
     def __init__(self, options: FedMVPOptions, dims: Dims) -> None:
         need_vit(f"{self.name} trains inside", dims)
-        check_heads(options.heads, dims.image_width)
-        self.options, width = options, dims.image_width
+        check_heads(options.heads, dims.vit.width)
+        self.options, width = options, dims.vit.width
         file = options.attributes
         self.attributes = None if file is None else read_attributes(Path(file).expanduser())
         self.block, rank = block(width, width), options.rank
@@ -100,7 +100,8 @@ class FedMVP(Method):
 
     def resting(self, prepared: Any, round_index: int) -> dict[str, Tensor]:
         """Let the terms rest at first, and the block later."""
-        later = bool(self.terms) and round_index >= self.options.low_rank_from
+        begins = self.options.low_rank_from
+        later = bool(self.terms) and begins is not None and round_index >= begins
         rests, all_of_them = self.block if later else self.terms, torch.ones(1, dtype=torch.bool)
         return {spec.name: all_of_them for spec in rests}
 
@@ -140,7 +141,7 @@ class FedMVP(Method):
         clip: FrozenCLIP,
     ) -> Tensor:
         """Return the tokens [G, B, k, W] that the patches of images make."""
-        num_images, num_patches = images[0].shape[1], clip.dims.num_patches
+        num_images, num_patches = images[0].shape[1], clip.dims.vit.num_patches
         tokens = clip.image_tokens(images[0].flatten(0, 1))[:, 1:]
         patches = tokens.unflatten(0, (-1, num_images)).flatten(1, 2)  # [G, B M, W]
         asked = normed(params, "norm_asked", self._shifted(params, "query", patches))

@@ -11,10 +11,11 @@ that an image's logits depend on the others. Here a problem stops for itself.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from pfedmma_dist.clip.kinds import Kinds
 from pfedmma_dist.clip.model import PATCHES, Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.meaning import key
@@ -50,9 +51,9 @@ class FedOTP(Method):
     """FedOTP: a common and an own prompt, matched with the patches by optimal transport."""
 
     name = "fedotp"
-    Options = FedOTPOptions
+    Options: ClassVar[type] = FedOTPOptions
     first_round_all = True
-    images = PATCHES
+    images: Kinds = PATCHES
 
     def __init__(self, options: FedOTPOptions, dims: Dims) -> None:
         need_vit(f"{self.name} reads the patch tokens of", dims)

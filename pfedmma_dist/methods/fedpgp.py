@@ -37,7 +37,7 @@ class Anchor(Enum):
     photo = "photo"
 
 
-class Share(Enum):
+class ContextShare(Enum):
     """Which parts of the prompt cross the network."""
 
     sigma = ("sigma",)
@@ -60,7 +60,7 @@ class FedPGPOptions:
     anchor: Anchor = Anchor.placeholder
     """Prompt of z_0: `placeholder`, "X X ... X name." with n times X (released code), or `photo`,
     the one of data.template, by default "a photo of a name." (the paper's text)."""
-    share: Share = Share.sigma
+    share: ContextShare = ContextShare.sigma
     """What is averaged: `sigma` the global prompt (the method), `all` U and V too (FedAvg), `none`
     nothing (local prompts)."""
 

@@ -90,7 +90,8 @@ class FedSB(InsideAttention):
         """Return the factors A and B."""
         if self.options.init is Init.random:
             return drawn(self.specs, seed)
-        found, rank = {}, self.options.rank
+        found: dict[str, Tensor] = {}
+        rank = self.options.rank
         for place, _ in self.places():
             tower, block, letter = self.located(place)
             left, right = singular(attention_maps(getattr(clip, tower).blocks[block])[letter])

@@ -80,7 +80,7 @@ class ClassMeans(Method):
 
     name = "class_means"
     Options: ClassVar[type] = ClassMeansOptions
-    neutral = ("weight",)
+    neutral: tuple[str, ...] = ("weight",)
     counts = True
     most_images = 2**22
 
@@ -150,7 +150,7 @@ class GDA(ClassMeans):
 
     name = "gda"
     Options: ClassVar[type] = GDAOptions
-    neutral = ("weight", "bias", "prior")
+    neutral: tuple[str, ...] = ("weight", "bias", "prior")
 
     def __init__(self, options: GDAOptions, dims: Dims, num_classes: int = 50) -> None:
         super().__init__(options, dims, num_classes)

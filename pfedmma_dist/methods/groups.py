@@ -34,4 +34,6 @@ def beside(prompts: Tensor, own: Tensor, wanted: Tensor) -> Tensor:
     theirs [G, N]. Where rows were mixed, the least number goes with the least."""
     order = torch.empty_like(wanted, dtype=torch.int64)
     order.scatter_(1, wanted.argsort(dim=1, stable=True), own.argsort(dim=1, stable=True))
-    return torch.take_along_dim(prompts, order[(..., *[None] * (prompts.dim() - 2))], dim=1)
+    return torch.take_along_dim(
+        prompts, order.reshape(*order.shape, *[1] * (prompts.dim() - 2)), dim=1
+    )

@@ -51,10 +51,10 @@ class InsideAttention(Method):
 
     def __init__(self, blocks: int, projections: str, dims: Dims) -> None:
         """blocks: of the top of both towers. projections: letters of q, k, v and o."""
-        image_start, self.text_start = top_blocks(self.name, blocks, dims)
-        self.images = ImageFeatures(start=image_start, entry=True)
+        self.image_start, self.text_start = top_blocks(self.name, blocks, dims)
+        self.images = ImageFeatures(start=self.image_start, entry=True)
         self.blocks, self.projections = blocks, projections
-        self.widths = dict(zip(TOWERS, (dims.image_width, dims.text_width), strict=True))
+        self.widths = dict(zip(TOWERS, (dims.vit.width, dims.text_width), strict=True))
 
     def places(self) -> Iterator[tuple[str, int]]:
         """Yield (place of a term, width of its matrix); level 0 is the lowest block."""
@@ -66,7 +66,7 @@ class InsideAttention(Method):
     def located(self, place: str) -> tuple[str, int, str]:
         """Return (tower, index of the block, letter) of a place."""
         level, tower, letter = place.split(".")
-        start = self.text_start if tower == "text" else self.images.start
+        start = self.text_start if tower == "text" else self.image_start
         return tower, start + int(level), letter
 
     @abstractmethod
@@ -104,7 +104,7 @@ class InsideAttention(Method):
         self, params: dict[str, Tensor], images: Tensor, clip: FrozenCLIP, held: Held
     ) -> Tensor:
         """Run the images with this client's terms in the image tower: [G, B, D]."""
-        inside = self._inside(params, "image", self.images.start, clip.text.dtype, held)
+        inside = self._inside(params, "image", self.image_start, clip.text.dtype, held)
         return encode(held.clip or clip, images, self.images, inside=inside)
 
     def _inside(

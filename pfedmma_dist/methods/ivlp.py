@@ -64,7 +64,7 @@ class IVLP(PromptedImages):
         self.options = options
         sizes = {
             "text": (options.text_depth, dims.text_blocks, options.num_context, dims.text_width),
-            "image": (options.image_depth, dims.image_blocks, options.num_tokens, dims.image_width),
+            "image": (options.image_depth, dims.vit.blocks, options.num_tokens, dims.vit.width),
         }
         self.blocks, specs = {}, []
         for tower, (depth, num_blocks, *shape) in sizes.items():

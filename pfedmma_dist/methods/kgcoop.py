@@ -11,6 +11,7 @@ net and an adapter that never run.
 """
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -47,9 +48,10 @@ class KgCoOp(OnePrompt):
     """KgCoOp: a learned text context, drawn to the hand-written one and averaged by FedAvg."""
 
     name = "kgcoop"
-    Options = KgCoOpOptions
+    Options: ClassVar[type] = KgCoOpOptions
 
-    def __init__(self, options: KgCoOpOptions, dims: Dims) -> None:
+    def __init__(self, options: Any, dims: Dims) -> None:
+        """options: with `weight`, and those of the prompt."""
         super().__init__(options, dims, options.ctx_init)
 
     def penalty(self, params: dict[str, Tensor], classes: Tensor, step: Step) -> Tensor:

@@ -48,7 +48,7 @@ class LoRA(InsideAttention):
 
     name = "lora"
     Options = LoRAOptions
-    neutral = ("B",)
+    neutral: tuple[str, ...] = ("B",)
 
     def __init__(self, options: LoRAOptions, dims: Dims) -> None:
         super().__init__(options.blocks, options.projections, dims)

@@ -9,7 +9,7 @@ from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.methods.method import at_least_one
 
 
-class Share(Enum):
+class FactorShare(Enum):
     """Which of the two matrices cross the network."""
 
     all = ("A", "B")
@@ -54,7 +54,7 @@ class LoRAOptions:
     projections: str = "qv"
     """Which matrices of the attention have a term: letters of q, k, v and o (queries, keys, values,
     output); q and v (LoRA), q, k and v (CLIP-LoRA)."""
-    share: Share = Share.all
+    share: FactorShare = FactorShare.all
     """What is averaged: `all` that is trained (FedIT), `A` (FedSA-LoRA), `none` nothing (local
     LoRA)."""
     train: Train = key(Train.both, since=1)
@@ -66,7 +66,7 @@ class LoRAOptions:
     """What stands in place of W: `added`, W + s B A; `decomposed`, m (W + s B A) / |W + s B A|,
     with a trained length m for each output (DoRA)."""
     dropout: float = key(0.0, since=1)
-    """Share of a term's inputs that a step of training does without; 0.25 (CLIP-LoRA)."""
+    """FactorShare of a term's inputs that a step of training does without; 0.25 (CLIP-LoRA)."""
     merge: Merge = key(Merge.none, since=1)
     """What a round makes of A and B: `none`, their means; `residual`, and what their product lacks
     of the mean product is added to the frozen matrices (FedEx-LoRA); `product`, all of the mean
@@ -75,7 +75,7 @@ class LoRAOptions:
 
     def __post_init__(self) -> None:
         at_least_one(self, "blocks", "rank")
-        if self.train is not Train.both and self.share is Share.A:
+        if self.train is not Train.both and self.share is FactorShare.A:
             raise ValueError(
                 f"method.share: A is averaged, and with method.train={self.train.value} it is "
                 f"{'never trained' if self.train is Train.B else 'so in every other round alone'}; "
@@ -110,7 +110,7 @@ class LoRAOptions:
     @property
     def _is_whole(self) -> bool:
         """Whether A and B are both trained and averaged."""
-        return (self.train, self.share) == (Train.both, Share.all)
+        return (self.train, self.share) == (Train.both, FactorShare.all)
 
     def _check_ranks(self) -> None:
         """Refuse ranks of clients that are none, or that fit nothing else."""

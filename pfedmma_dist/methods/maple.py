@@ -30,7 +30,7 @@ from pfedmma_dist.methods.prompts import spell
 from pfedmma_dist.params import Layout, ParamSpec, normal, torch_linear
 
 
-class Share(Enum):
+class PromptShare(Enum):
     """Which of its parts cross the network."""
 
     all = ("prompts", "maps")
@@ -53,7 +53,7 @@ class MaPLeOptions:
     tower: 9 of 12 (paper)."""
     start: int = 0
     """The first such block of both towers, counted from 0; 0 (paper)."""
-    share: Share = Share.all
+    share: PromptShare = PromptShare.all
     """`all` averages prompts and maps; `prompts` leaves each client its own maps; `none` trains
     each client's alone."""
 
@@ -71,9 +71,9 @@ class MaPLe(PromptedImages):
     def __init__(self, options: MaPLeOptions, dims: Dims) -> None:
         super().__init__(options.start, dims)
         self.options = options
-        smaller = min(dims.image_blocks, dims.text_blocks)
+        smaller = min(dims.vit.blocks, dims.text_blocks)
         self.blocks = prompted_blocks(options.start, options.depth, smaller, "method.depth")
-        prompt, out, into = options.num_context, dims.image_width, dims.text_width
+        prompt, out, into = options.num_context, dims.vit.width, dims.text_width
         shared, draw, specs = options.share.value, torch_linear(into), []
         for block in self.blocks:
             specs += [

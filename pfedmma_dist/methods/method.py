@@ -12,12 +12,11 @@ row is taken up, what the client's number says of it (`deal`); once a round to `
 downloaded, and which parts are `resting`; at each training step to `draw` what is random, then for
 `classes`, what it does `see` of images, `logits`, a `penalty`, which sees the whole step, and a
 loss that its steps yield to (`against`); and behind the last to `pick` what is sent. Scores ask for
-`classes` once per client and class set, then to `see` images and for `logits`. A tuple of kinds as
-`images` hands `see` a tuple. A method with a part per class takes a third argument,
-`num_classes` of the training softmax; other classes (`text.is_trained` is false) have no such part
-and fall back to what all have, such as `text.plain`; `num_images` is how many training images the
-largest client has, `num_rounds` how many rounds the whole run. A method that takes no step
-`counts`: where it shares anything, it makes `statistics` of a client's images.
+`classes` once per client and class set, then to `see` images and for `logits`. A method with a part
+per class takes a third argument, `num_classes` of the training softmax; other classes
+(`text.is_trained` is false) have no such part and fall back to what all have, such as `text.plain`;
+`num_images` is how many training images the largest client has, `num_rounds` the run's rounds. A
+method that takes no step `counts`: where it shares anything, it makes `statistics` of its images.
 
 A whole toy method, one bias per class on top of the untouched CLIP, averaged by the server:
 
@@ -79,7 +78,7 @@ class Method:
     """kw_only dataclass of the method's own configuration keys."""
     first_round_all: ClassVar[bool] = False
     """Whether the published protocol trains every client in round 0, whatever the fraction."""
-    neutral: ClassVar[tuple[str, ...]] = ()
+    neutral: tuple[str, ...] = ()
     """First words of the names of parameters at whose zero the method is zero-shot CLIP, whatever
     the others are; none where what it trains stands in place of something of CLIP's."""
     specs: tuple[ParamSpec, ...] = ()
@@ -161,7 +160,7 @@ class Method:
         """
         raise TypeError(f"{type(self).__name__} does not say how classes look")
 
-    def see(self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP) -> Any:
+    def see(self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP) -> Any:
         """Return what `logits` and `penalty` make of image features [G, B, *record_shape], where
         both need it: it is made once a step. Unless a method says otherwise, the features."""
         return images
@@ -173,7 +172,7 @@ class Method:
         return cosine_logits(encode(clip, images, self.images), classes, clip.scale)
 
     def representation(
-        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
+        self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP
     ) -> Tensor:
         """Return what training moves, as vectors to compare: [G, B, n, D] of each image, or
         [G, 1, n, D] where images do not matter. Where it is left out, no MOON."""
@@ -239,14 +238,15 @@ def at_least_one(options: Any, *names: str) -> None:
 
 def encode(
     clip: FrozenCLIP,
-    images: Tensor,
-    kind: ImageFeatures,
+    images: Read,
+    kind: Kinds,
     branch: Branch | None = None,
     inside: Inside = nothing_inside,
     prompts: Prompted = unprompted,
 ) -> Tensor:
     """Map image features [G, B, *record_shape] to unit vectors [G, B, D], or, where these are of
-    patches, [G, B, M, D]."""
+    patches, [G, B, M, D]. Where a method reads several kinds, each is encoded alone."""
+    assert isinstance(images, Tensor) and isinstance(kind, ImageFeatures), kind
     encoded = clip.encode_image(images.flatten(0, 1), kind, branch, inside, prompts)
     return encoded.unflatten(0, images.shape[:2])
 

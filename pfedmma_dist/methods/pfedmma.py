@@ -17,6 +17,7 @@ true one; the same is had by multiplying the parameters' gradients by 1 / alpha
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ from pfedmma_dist.methods.towers import top_blocks
 from pfedmma_dist.params import ParamSpec, kaiming_fan_out, zeros
 
 
-class Share(Enum):
+class AdapterShare(Enum):
     """Which adapter matrices cross the network."""
 
     shared = ("mix",)
@@ -52,7 +53,7 @@ class PFedMMAOptions:
     bias: bool = False
     """Biases in all three maps, as in the released code; without them the counts are the
     paper's."""
-    share: Share = Share.shared
+    share: AdapterShare = AdapterShare.shared
     """What is averaged: `shared` the projection (the method), `all` whole adapters (FedAvg of MMA),
     `none` nothing (local MMA), `up_down` all but the projection."""
 
@@ -72,13 +73,13 @@ class PFedMMA(Method):
 
     def __init__(self, options: PFedMMAOptions, dims: Dims) -> None:
         self.options = options
-        image_start, self.text_start = top_blocks(self.name, options.blocks, dims)
-        self.images = ImageFeatures(start=image_start)
+        self.image_start, self.text_start = top_blocks(self.name, options.blocks, dims)
+        self.images = ImageFeatures(start=self.image_start)
         self.specs = tuple(self._specs(dims))
 
     def _specs(self, dims: Dims) -> list[ParamSpec]:
         rank, specs = self.options.rank, []
-        widths = {"image": dims.image_width, "text": dims.text_width}
+        widths = {"image": dims.vit.width, "text": dims.text_width}
         for level in range(self.options.blocks):  # 0 is the lowest adapted block
             shapes = {f"mix.{level}": (rank, rank)}
             for tower, width in widths.items():
@@ -86,13 +87,11 @@ class PFedMMA(Method):
                 shapes[f"up.{level}.{tower}"] = (width, rank)
             for name, shape in shapes.items():
                 part = name.partition(".")[0]
-                common = {
-                    "shared": part in self.options.share.value,
-                    "grad_scale": 1.0 / self.options.alpha,
-                }
-                specs.append(ParamSpec(name, shape, kaiming_fan_out, **common))
+                shared, scale = part in self.options.share.value, 1.0 / self.options.alpha
+                spec = partial(ParamSpec, shared=shared, grad_scale=scale)
+                specs.append(spec(name, shape, kaiming_fan_out))
                 if self.options.bias:
-                    specs.append(ParamSpec(f"{name}.bias", shape[:1], zeros, **common))
+                    specs.append(spec(f"{name}.bias", shape[:1], zeros))
         return specs
 
     def adapted(self, level: int) -> int:
@@ -120,7 +119,7 @@ class PFedMMA(Method):
 
     def _encoded(self, params: dict[str, Tensor], images: Tensor, clip: FrozenCLIP) -> Tensor:
         """Run the images with this client's image adapters: [G, B, D]."""
-        branch = self._branch(params, "image", self.images.start, clip.text.dtype)
+        branch = self._branch(params, "image", self.image_start, clip.text.dtype)
         return encode(clip, images, self.images, branch)
 
     def _branch(

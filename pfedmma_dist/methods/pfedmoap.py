@@ -104,7 +104,7 @@ class PFedMoAP(Method):
                 "set method.heads or method.gate_width"
             )
         self.stride = dims.embed_dim // width
-        shapes = {f"gate.{name}": (width, width) for name in GATE}
+        shapes: dict[str, tuple[int, ...]] = {f"gate.{name}": (width, width) for name in GATE}
         shapes |= {f"gate.{name}.bias": (width,) for name in GATE}
         context = (options.num_context, dims.text_width)
         self.specs = (

@@ -3,7 +3,7 @@
     logits_c = scale * <x, t_c> + alpha * sum over keys k of class c of exp(-beta (1 - <x, k>))
 
 t_c are the unit class vectors of a context of n vectors that all clients learn and FedAvg averages
-(PromptFL); the keys are a client's own training images (methods/cache.py), filled before its first
+(PromptFL); the keys are a client's own training images (own_images.py), filled before its first
 round and not trained: an attention without parameters. At n = 16 and width 512 a client trains,
 sends and receives 8,192 numbers. Other classes than the trained ones have the prompt alone.
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods import cache
+from pfedmma_dist.methods import own_images
 from pfedmma_dist.methods.method import at_least_one
 from pfedmma_dist.methods.prompts import context
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterOptions
@@ -48,7 +48,7 @@ class PFedPrompt(TipAdapter):
         self, options: PFedPromptOptions, dims: Dims, num_classes: int = 50, num_images: int = 80
     ) -> None:
         super().__init__(options, dims, num_classes, num_images)
-        own = cache.parts(num_images, dims.embed_dim, trained=False)
+        own = own_images.parts(num_images, dims.embed_dim, trained=False)
         self.specs = (context(None, options.num_context, dims.text_width, shared=True), *own)
 
     def classes(

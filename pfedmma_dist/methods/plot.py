@@ -22,7 +22,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pfedmma_dist.clip.kinds import Read
 from pfedmma_dist.clip.model import FINAL, PATCHES, Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.meaning import key
@@ -94,11 +93,11 @@ class PLOT(FedOTP):
         return F.normalize(both, dim=-1)
 
     def logits(
-        self, params: dict[str, Tensor], classes: Tensor, images: Read, clip: FrozenCLIP
+        self, params: dict[str, Tensor], classes: Tensor, images: Any, clip: FrozenCLIP
     ) -> Tensor:
         """Transport the patches to the prompts, and where pooled add the whole image: [G, B, C]."""
         if not self.pooled:
             return super().logits(params, classes, images, clip)
-        patches, whole = (encode(clip, *pair) for pair in zip(images, self.images, strict=True))
+        patches, whole = encode(clip, images[0], PATCHES), encode(clip, images[1], FINAL)
         matched = transported(classes[:, :-1], patches, clip.scale, self.options)
         return matched + cosine_logits(whole, classes[:, -1], clip.scale)

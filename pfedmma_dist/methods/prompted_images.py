@@ -5,7 +5,6 @@ from typing import Any
 
 from torch import Tensor
 
-from pfedmma_dist.clip.kinds import Read
 from pfedmma_dist.clip.model import Dims, FrozenCLIP, ImageFeatures
 from pfedmma_dist.methods.method import Method, cosine_logits, encode
 from pfedmma_dist.methods.towers import need_vit
@@ -25,23 +24,22 @@ class PromptedImages(Method):
     def __init__(self, start: int, dims: Dims) -> None:
         """start: the first block whose input has prompts, of each tower that has any."""
         need_vit(f"{self.name} trains inside", dims)
-        fewest = min(dims.image_blocks, dims.text_blocks)
+        fewest = min(dims.vit.blocks, dims.text_blocks)
         if not 0 <= start < fewest:
             raise ValueError(
                 f"method.start: {start}; set 0 to {fewest - 1}, a block of both towers"
             )
-        self.images = ImageFeatures(start=start, entry=True)
+        self.prompted = ImageFeatures(start=start, entry=True)
+        self.images = self.prompted
 
     @abstractmethod
     def image_vectors(self, params: dict[str, Tensor], classes: Any) -> dict[int, Tensor]:
         """Return the tokens of the image tower: block -> [G, k, W]."""
 
-    def see(
-        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
-    ) -> Tensor:
+    def see(self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP) -> Any:
         """Run the images with this client's tokens: unit vectors [G, B, D]."""
         prompts = clip.image_prompts(self.image_vectors(params, classes))
-        return encode(clip, images, self.images, prompts=prompts)
+        return encode(clip, images, self.prompted, prompts=prompts)
 
     def logits(
         self, params: dict[str, Tensor], classes: Any, images: Tensor, clip: FrozenCLIP
@@ -50,7 +48,7 @@ class PromptedImages(Method):
         return cosine_logits(images, classes, clip.scale)
 
     def representation(
-        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
+        self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP
     ) -> Tensor:
         """Return the image vectors [G, B, 1, D]."""
         return self.see(params, classes, images, clip)[:, :, None]

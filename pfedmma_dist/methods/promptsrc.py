@@ -26,7 +26,6 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from pfedmma_dist.clip.kinds import Read
 from pfedmma_dist.clip.model import FINAL, Dims, FrozenCLIP
 from pfedmma_dist.clip.templates import spelled_out
 from pfedmma_dist.clip.text import ClassText
@@ -92,7 +91,7 @@ class PromptSRC(IVLP):
 
     def __init__(self, options: PromptSRCOptions, dims: Dims, num_rounds: int = 100) -> None:
         super().__init__(options, dims)
-        self.prompted, self.num_rounds = self.images, num_rounds
+        self.own, self.num_rounds = options, num_rounds
         self.images = (self.prompted, FINAL)
         self.templates = spelled_out(options.templates or ["promptsrc60"])
 
@@ -100,9 +99,9 @@ class PromptSRC(IVLP):
         self, layout: Layout, template: Tensor, seed: int, server: Server | None = None
     ) -> Exchange:
         """Return the mean of what clients send, and for scoring its own mean over the rounds."""
-        if self.options.deviation is None:
+        if self.own.deviation is None:
             return super().exchange(layout, template, seed, server)
-        bell = Bell(self.num_rounds, self.options.centre, self.options.deviation)
+        bell = Bell(self.num_rounds, self.own.centre, self.own.deviation)
         kind = WindowedOpen if server is not None and server.sees_uploads else Windowed
         return kind(template[layout.num_private :], bell, server)
 
@@ -112,7 +111,7 @@ class PromptSRC(IVLP):
             self._taught(text)
 
     def see(
-        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
+        self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP
     ) -> tuple[Tensor, Tensor]:
         """Return unit vectors [G, B, D] of the images with this client's tokens, and without."""
         entry, final = images
@@ -126,14 +125,14 @@ class PromptSRC(IVLP):
         return cosine_logits(images[0], classes, clip.scale)
 
     def representation(
-        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP
+        self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP
     ) -> Tensor:
         """Return the image vectors with tokens [G, B, 1, D]."""
         return self.see(params, classes, images, clip)[0][:, :, None]
 
     def penalty(self, params: dict[str, Tensor], classes: Tensor, step: Step) -> Tensor:
         """Return the weighted distances [G] to what the untouched CLIP says."""
-        own, (seen, final), taught = self.options, step.seen, self._taught(step.text)
+        own, (seen, final), taught = self.own, step.seen, self._taught(step.text)
         of_text = (classes - taught).abs().mean(dim=(1, 2))
         of_image = step.mean((seen - final).abs().mean(dim=2))
         zero_shot = among(step.own, cosine_logits(final, taught, step.text.clip.scale))

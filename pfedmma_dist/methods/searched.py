@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from pfedmma_dist.clip.kinds import Read
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.methods.method import Method
 
@@ -17,9 +16,11 @@ class Searched(Method):
     """A method of which some options reach scores without being trained with."""
 
     grid: ClassVar[Grid] = {}
+    options: Any
+    """Its options; what is chosen takes their place."""
 
     def over(
-        self, params: dict[str, Tensor], classes: Any, images: Read, clip: FrozenCLIP, grid: Grid
+        self, params: dict[str, Tensor], classes: Any, images: Any, clip: FrozenCLIP, grid: Grid
     ) -> Iterator[Tensor]:
         """Yield at each point of the grid the logits [G, B, C] that `logits` returns there, bit for
         bit."""

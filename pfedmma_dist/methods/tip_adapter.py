@@ -3,13 +3,13 @@
     logits_c = scale * <x, z_c> + alpha * sum over keys k of class c of exp(-beta (1 - <x, k>))
 
 with z_c the template's class vectors and as keys the unit vectors of the client's N training images
-(methods/cache.py), filled before its first round. Tip-Adapter trains nothing; Tip-Adapter-F trains
+(own_images.py), filled before its first round. Tip-Adapter trains nothing; Tip-Adapter-F trains
 the keys, N D numbers: 40,960 for 80 images at D = 512. Nothing is sent. On classes that nobody
 trains on zero-shot stands alone.
 
 alpha and beta are chosen on validation images, never on test images: train with data.validation
 above 0, then `python -m pfedmma_dist.evaluate RUN --search`, which tries the 200 x 20 values of
-`cache.GRID`. The published code takes the mean of ten augmented views of an image as its
+`own_images.GRID`. The published code takes the mean of ten augmented views of an image as its
 key, where we take one view, its centre crop (with data.views=V the first of them); it writes 100 in
 place of CLIP's scale; and its Tip-Adapter-F keeps the epoch that is best on test images, which is
 not done here.
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip.model import Dims, FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
-from pfedmma_dist.methods import cache
+from pfedmma_dist.methods import own_images
 from pfedmma_dist.methods.method import cosine_logits, encode
 from pfedmma_dist.methods.searched import Grid, Searched
 
@@ -40,7 +40,7 @@ class TipAdapterOptions:
     from (released configurations), then `evaluate RUN --search` on validation images."""
 
     def __post_init__(self) -> None:
-        cache.check(self.alpha, self.beta)
+        own_images.check(self.alpha, self.beta)
 
 
 class TipAdapter(Searched):
@@ -48,8 +48,8 @@ class TipAdapter(Searched):
 
     name = "tip_adapter"
     Options: ClassVar[type] = TipAdapterOptions
-    neutral = ("values",)
-    grid: ClassVar[Grid] = cache.GRID
+    neutral: tuple[str, ...] = ("values",)
+    grid: ClassVar[Grid] = own_images.GRID
     counts = True
 
     def __init__(
@@ -57,11 +57,11 @@ class TipAdapter(Searched):
     ) -> None:
         """num_images: of the client that has the most."""
         self.options, self.num_classes, self.num_images = options, num_classes, num_images
-        self.specs = cache.parts(num_images, dims.embed_dim, trained=not self.counts)
+        self.specs = own_images.parts(num_images, dims.embed_dim, trained=not self.counts)
 
     def begin(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Return the cache of a client with these images."""
-        return cache.filled(images, labels, self.num_images)
+        return own_images.filled(images, labels, self.num_images)
 
     def classes(
         self, params: dict[str, Tensor], prepared: Any, text: ClassText
@@ -94,7 +94,7 @@ class TipAdapter(Searched):
         final = encode(clip, images, self.images)
         logits = cosine_logits(final, vectors, clip.scale)
         for beta in grid["beta"]:
-            found = cache.votes(params, final, beta, self.num_classes) if voting else None
+            found = own_images.votes(params, final, beta, self.num_classes) if voting else None
             for alpha in grid["alpha"]:
                 yield logits if found is None else logits + alpha * found
 

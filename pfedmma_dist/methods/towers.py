@@ -15,7 +15,8 @@ def need_vit(claim: str, dims: Dims) -> None:
 def top_blocks(name: str, num_blocks: int, dims: Dims) -> tuple[int, int]:
     """Return where the top blocks, in which a method trains, begin in (image, text) tower."""
     need_vit(f"{name} trains inside", dims)
-    depth = min(dims.image_blocks, dims.text_blocks)
+    image_blocks = dims.vit.blocks
+    depth = min(image_blocks, dims.text_blocks)
     if num_blocks > depth:
         raise ValueError(f"method.blocks: {num_blocks}; the smaller tower has {depth}")
-    return dims.image_blocks - num_blocks, dims.text_blocks - num_blocks
+    return image_blocks - num_blocks, dims.text_blocks - num_blocks

@@ -51,8 +51,8 @@ class VPT(PromptedImages):
     def __init__(self, options: VPTOptions, dims: Dims) -> None:
         super().__init__(options.start, dims)
         self.options = options
-        blocks = prompted_blocks(options.start, options.depth, dims.image_blocks, "method.depth")
-        shape, shared = (options.num_tokens, dims.image_width), options.share is Share.all
+        blocks = prompted_blocks(options.start, options.depth, dims.vit.blocks, "method.depth")
+        shape, shared = (options.num_tokens, dims.vit.width), options.share is Share.all
         self.specs = tuple(
             ParamSpec(f"image.{block}", shape, normal(0.02), shared=shared) for block in blocks
         )

@@ -94,6 +94,7 @@ def _paint(recipe: Recipe, start: int, model: Path, waiting: "Queue[Batch]") -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to answer
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
+    assert parent is not None
     waiting.cancel_join_thread()
     tokenize = words_of(model)[1]
     for step in range(start, recipe.steps):

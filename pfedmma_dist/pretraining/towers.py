@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pfedmma_dist.clip.block import Block, Norm
 from pfedmma_dist.clip.freeze import OPENAI_MEAN, OPENAI_STD
 from pfedmma_dist.clip.load import untrained
-from pfedmma_dist.clip.tower import Block, Norm, Tower
+from pfedmma_dist.clip.tower import Tower
 
 TOKENS = "token_embedding.weight"
 EPS = 1e-5
@@ -75,7 +76,8 @@ class Towers:
 
     def _tower(self, side: str, num_heads: int, final: str, projection: str) -> Tower:
         """Return a tower through which gradients reach the weights."""
-        stem, blocks = f"{side}transformer.resblocks.", []
+        stem = f"{side}transformer.resblocks."
+        blocks: list[Block] = []
         while f"{stem}{len(blocks)}.ln_1.weight" in self.weights:
             blocks.append(self._block(f"{stem}{len(blocks)}."))
         tower = Tower(

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum, Flag, auto
 
+import numpy as np
+
 from pfedmma_dist.quantities.units import UNITS
 
 NAME = re.compile(r"\{([Nn])ame\}")
@@ -56,6 +58,11 @@ class Quantity:
         """Look a new entry over: the reports would stumble over it one by one."""
         assert self.unit in UNITS, f"{self.key}: a unit {self.unit} is not in UNITS"
         assert (self.make is None) == (self.source is Source.RESULT), self.key
+
+    def made(self, *arrays: np.ndarray) -> float:
+        """Return the number that is made of these, one of each of `of`."""
+        assert self.make is not None, self.key
+        return self.make(*arrays)
 
     @property
     def label(self) -> str:

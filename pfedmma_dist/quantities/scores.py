@@ -9,7 +9,13 @@ from itertools import groupby
 import numpy as np
 
 from pfedmma_dist.quantities.attacked import ATTACKED, ATTACKERS, BACKDOOR
-from pfedmma_dist.quantities.fairness import ascending, deviation, gini, jain, worst_decile
+from pfedmma_dist.quantities.fairness import deviation, gini, jain, worst_decile
+from pfedmma_dist.quantities.means import (
+    harmonic_mean_in_domain,
+    harmonic_mean_of_means,
+    mean,
+    mean_in_domain,
+)
 from pfedmma_dist.quantities.quantity import Place, Quantity, Source, heading
 
 LOCAL = "local"
@@ -36,33 +42,6 @@ NAMED = (LOCAL, OWN, VAL, *UNSEEN, ATTACKERS, BACKDOOR)
 """Scopes that have entries of their own."""
 
 HEADLINE = Place.TABLES | Place.STATUS | Place.RUN_FIGURE
-
-
-def mean(values: np.ndarray) -> float:
-    """Return the mean over the clients that were scored."""
-    return float(ascending(values).mean())
-
-
-def mean_in_domain(values: np.ndarray) -> float:
-    """Return the mean over a domain's clients that were scored."""
-    return float(np.nanmean(values))
-
-
-def harmonic_mean(values: Iterable[float]) -> float:
-    """Return n / (1/v1 + ... + 1/vn), zero where a value is zero."""
-    numbers = list(values)
-    return 0.0 if 0.0 in numbers else len(numbers) / sum(1.0 / number for number in numbers)
-
-
-def harmonic_mean_of_means(*scopes: np.ndarray) -> float:
-    """Return the harmonic mean of the scopes' means, not the mean of clients' harmonic means."""
-    return harmonic_mean(map(mean, scopes))
-
-
-def harmonic_mean_in_domain(*scopes: np.ndarray) -> float:
-    """Return the harmonic mean of the scopes' means over a domain's clients."""
-    return harmonic_mean(map(mean_in_domain, scopes))
-
 
 LOCAL_MEAN = Quantity(
     key=f"{LOCAL}_mean", unit="percent", heading="Local", of=(LOCAL,), make=mean,
@@ -277,5 +256,5 @@ def summary(
         if quantity.domain:
             arrays = [array[domains[quantity.domain]] for array in arrays]
         if not any(np.isnan(array).all() for array in arrays):
-            result[quantity.key] = quantity.make(*arrays)
+            result[quantity.key] = quantity.made(*arrays)
     return result

@@ -24,6 +24,12 @@ class Column:
     is_ranked: bool = True  # the highest is the best
 
     @property
+    def measured(self) -> Quantity:
+        """Return the quantity whose numbers stand there, in a column that has one."""
+        assert self.quantity is not None, self.key
+        return self.quantity
+
+    @property
     def label(self) -> str:
         """Return the words beside an axis of figures."""
         return self.quantity.label if self.quantity else self.title

@@ -69,12 +69,12 @@ def side_by_side(
     found = []
     left = {"of one run alone": 0, "scored in one run alone": 0, "scored in neither run": 0}
     for client in sorted({*here, *there}):
-        scores = here.get(client), there.get(client)
+        ours, theirs = here.get(client), there.get(client)
         if client not in here or client not in there:
             left["of one run alone"] += 1
-        elif None not in scores:
-            found.append(scores)
-        elif scores == (None, None):
+        elif ours is not None and theirs is not None:
+            found.append((ours, theirs))
+        elif ours is theirs is None:
             left["scored in neither run"] += 1
         else:
             left["scored in one run alone"] += 1

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def numbers(run: Outcome, quantities: Iterable[Quantity]) -> dict[str, float]:
         elif quantity.source is Source.RESULT:
             value = run.final.get(quantity.key)
         elif set(quantity.of) <= rounds.keys():
-            value = quantity.make(*(rounds[name] for name in quantity.of))
+            value = quantity.made(*(rounds[name] for name in quantity.of))
         else:
             value = None
         if value is not None and not np.isnan(value):
@@ -85,12 +86,12 @@ def numbers(run: Outcome, quantities: Iterable[Quantity]) -> dict[str, float]:
     return found
 
 
-def line_cells(line: Line, columns: Sequence[Column], **config: object) -> list[Cell]:
+def line_cells(line: Line, columns: Sequence[Column], **config: Any) -> list[Cell]:
     """Return the cells of a line below columns of quantities, over the seeds that have them.
 
     config: only of runs with those values of keys.
     """
-    quantities, runs = [column.quantity for column in columns], line.seeds(**config)
+    quantities, runs = [column.measured for column in columns], line.seeds(**config)
     found = {seed: numbers(run, quantities) for seed, run in runs.items()}
     is_told = any(run.result is not None for run in runs.values())
     cells = []
@@ -105,11 +106,11 @@ def taking_part(run: Outcome, metrics: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return how many clients train in each of the rounds [R] of a run's metrics.csv; where each is
     drawn by itself, on average."""
     if all(quantity.column in metrics for quantity in TRAINING_THERE):
-        return sum(metrics[quantity.column] for quantity in TRAINING_THERE)
+        return np.sum([metrics[quantity.column] for quantity in TRAINING_THERE], axis=0)
     rounds = metrics["round"]
     num_clients = int(run.config.get(CLIENTS, 1))
     share = float(run.config.get(FRACTION, 1.0))
-    later = max(int(share * num_clients), 1)
+    later: float = max(int(share * num_clients), 1)
     if run.config.get(SAMPLING) == Sampling.poisson.value:
         later = share * num_clients
     all_first = bool(run.config.get(FIRST_ROUND_ALL))

@@ -14,7 +14,7 @@ from pfedmma_dist.run.labels import label
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-REFERENCE = {
+REFERENCE: dict[str, Any] = {
     "color": "white", "marker": "X", "markersize": 12, "markeredgecolor": "black",
     "linestyle": "none",
 }  # fmt: skip
@@ -83,7 +83,7 @@ def radar(
     from matplotlib.ticker import MaxNLocator
 
     figure = new_figure(6.4, 6.0)
-    axes = figure.subplots(subplot_kw={"projection": "polar"})
+    axes: Any = figure.subplots(subplot_kw={"projection": "polar"})  # which turn, as others do not
     angles = np.linspace(0.0, 2.0 * np.pi, len(names), endpoint=False)
     for name, (row, means) in rows.items():
         dashed = {"color": "black", "linewidth": 0.9, "dashes": (10, 5)}

@@ -165,7 +165,7 @@ def _row(name: str, should: str, cells: list[Cell], is_impossible: bool = False)
 
 
 def _scores(run: Outcome, columns: list[Column]) -> list[Cell]:
-    found = numbers(run, [column.quantity for column in columns])
+    found = numbers(run, [column.measured for column in columns])
     return [Cell.of(_one(found.get(column.key)), 1) for column in columns]
 
 

@@ -62,7 +62,8 @@ def over_rounds(
         x = found.rounds + 1
         axes.plot(x, found.mean, label=legend_label(name), markevery=_some(len(x)), **style.line)
         _band(axes, x, found, style)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        locator: Any = axes.xaxis.get_major_locator()  # of a kind that takes these
+        locator.set_params(integer=True, min_n_ticks=1)
 
     return panelled(title, panels, look, _where_any(draw, quantity), "rounds trained", quantity)
 

@@ -86,7 +86,8 @@ def compare(
     pairs = paired(one, other)
     called = data_names([*one.runs, *other.runs])
     found: list[Comparison] = []
-    left, damaged = list(pairs.left), []
+    left = list(pairs.left)
+    damaged: list[str] = []
     for task in dict.fromkeys(task for task, _ in pairs.found):
         own = {data: here for (of, data), here in pairs.found.items() if of == task}
         runs = [run for here in own.values() for pair in here for run in (pair.one, pair.other)]
@@ -112,7 +113,7 @@ Values = dict[str, tuple[float | None, float | None]]
 
 
 def _numbers(pair: Pair, columns: Sequence[Column]) -> Values:
-    quantities = [column.quantity for column in columns]
+    quantities = [column.measured for column in columns]
     one, other = (numbers(run, quantities) for run in (pair.one, pair.other))
     return {
         quantity.key: (one.get(quantity.key), other.get(quantity.key)) for quantity in quantities
@@ -126,7 +127,7 @@ def _over_runs(
     found = []
     for column in columns:
         own = [value[column.key] for value in values]
-        whole = [value for value in own if None not in value]
+        whole = [(a, b) for a, b in own if a is not None and b is not None]
         if len(whole) < len(own):
             lack = len(own) - len(whole)
             pairs = f"{lack:,} of {plural(len(own), 'pair')}"
@@ -189,7 +190,8 @@ def _over_clients(
     found: list[Difference] = []
     lacking: dict[tuple[str, int], list[str]] = {}  # what, of how many -> scopes
     for scope in dict.fromkeys(s for clients in both for one in clients for s in one.scores):
-        there, missing = [], Counter()
+        there: list[list[tuple[float, float]]] = []
+        missing: Counter[str] = Counter()
         for one, other in both:
             values, lack = side_by_side(one, other, scope)
             missing.update(lack)
@@ -198,7 +200,7 @@ def _over_clients(
             lacking.setdefault(place, []).append(titled(scope))
         if there:
             runs, num = (len(there), len(pairs)), sum(map(len, there))
-            means = [tuple(fmean(side) for side in zip(*values, strict=True)) for values in there]
+            means = [(fmean(a for a, _ in own), fmean(b for _, b in own)) for own in there]
             name = scope, titled(scope), "percent"
             found.append(Difference.of(name, CLIENT_MEANS, means, runs, num))
             found.append(Difference.of(name, CLIENTS, [v for own in there for v in own], runs, num))

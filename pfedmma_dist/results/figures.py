@@ -78,18 +78,20 @@ def _curves(
     for quantity in over_rounds_quantities():
         found = [line for line in trained if curve(line, quantity)]
         panels, look, reason = _arranged(found, styles)
-        single = found and all(len(curve(line, quantity).rounds) == 1 for line in found)
+        curves = [each for line in found if (each := curve(line, quantity))]
+        single = curves and all(len(each.rounds) == 1 for each in curves)
         reason = reason or ("only one round was scored; see evaluate.every" if single else "")
         kind = "accuracy" if quantity is LOCAL_MEAN else quantity.key
         draw = partial(over_rounds, words, panels, look, quantity)
         yield Picture(f"{kind}_over_rounds-{end}", None if reason else draw, reason)
-    found = [line for line in trained if curve(line)]
+    usual = [(line, each) for line in trained if (each := curve(line))]
+    found = [line for line, _ in usual]
     panels, look, reason = _arranged(found, styles)
-    if not reason and not any(curve(line).sent[-1] for line in found):
+    if not reason and not any(each.sent[-1] for _, each in usual):
         reason = "nothing was sent"
     draw = partial(over_bytes, words, panels, look)
     yield Picture(f"bytes_to_accuracy-{end}", None if reason else draw, reason)
-    timed = [line for line in found if not np.isnan(curve(line).clock).any()]
+    timed = [line for line, each in usual if not np.isnan(each.clock).any()]
     if timed:  # what ran without a clock has no place in it
         panels, look, reason = _arranged(timed, styles)
         draw = partial(over_seconds, words, panels, look)

@@ -63,7 +63,8 @@ def _sets(runs: Sequence[Outcome], known: Mapping[Any, Mapping[Set, Evaluation]]
                     there = known[run.path].items()
                     means = {called[to]: one.mean(place) for to, one in there}
                     values[seed] = {name: x for name, x in means.items() if x is not None}
-                    untouched.add(seed, {called[to]: one.mean(REFERENCE) for to, one in there})
+                    beside = {called[to]: one.mean(REFERENCE) for to, one in there}
+                    untouched.add(seed, {to: x for to, x in beside.items() if x is not None})
                 if own and (place == OWN or any(values.values())):
                     source = frozenset({called[data]})
                     rows.append(Trained((line.label, words), source, values, len(own)))

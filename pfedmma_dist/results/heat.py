@@ -13,6 +13,7 @@ from pfedmma_dist.run.labels import label
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 ACROSS = 3
 """Panels beside each other."""
@@ -96,7 +97,7 @@ def _gains(
     return gains
 
 
-def _panel(axes: "Axes", percent: np.ndarray, gains: np.ndarray, span: float) -> object:
+def _panel(axes: "Axes", percent: np.ndarray, gains: np.ndarray, span: float) -> "AxesImage":
     shown = axes.imshow(gains, vmin=-span, vmax=span, cmap="RdBu", aspect="auto")
     for place, value in np.ndenumerate(percent):
         if not np.isnan(value):

@@ -59,7 +59,7 @@ def _one_set(words: str, runs: Sequence[Outcome]) -> Table:
     for line in lines(runs, [HELD_OUT]):
         rows.append(Apart(line.label, line.is_reference))
         for domain in domains:
-            for seed, run in line.seeds(**{HELD_OUT: domain}).items():
+            for seed, run in line.seeds(None, **{HELD_OUT: domain}).items():
                 rows[-1].add(domain, seed, run)
                 untouched.add(domain, seed, run.reference)
     if untouched.targets and not any(row.is_reference for row in rows):

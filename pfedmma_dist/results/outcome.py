@@ -122,7 +122,8 @@ def _config(
     """Return what is known of the configuration of a run, whose result may say all of it."""
     if finished is not None and "configuration" in finished:
         return {**point, **finished["configuration"]}
-    told = {key: finished[name] for name, key in FACTS.items() if name in (finished or {})}
+    said = finished or {}
+    told = {key: said[name] for name, key in FACTS.items() if name in said}
     saved = _flat(read_yaml(folder.config)) if known and folder.config.is_file() else {}
     return {**told, **point, **saved}
 

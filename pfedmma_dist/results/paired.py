@@ -97,9 +97,9 @@ def paired(one: Side, other: Side) -> Pairs:
                 _append(lacking, f"of {side.name} that {whose.name} lacks", said)
             elif run is not None and run.result is None:
                 _append(lacking, f"of {side.name} without a result, and so its partner", said)
-        both = here.get(place), there.get(place)
-        if None not in both and None not in (both[0].result, both[1].result):
-            found.setdefault((task, data), []).append(Pair(tuple(where), words, *both))
+        ours, theirs = here.get(place), there.get(place)
+        if ours and theirs and None not in (ours.result, theirs.result):
+            found.setdefault((task, data), []).append(Pair(tuple(where), words, ours, theirs))
     for side, again in ((one, doubles), (other, other_doubles)):
         for said in again:
             _append(lacking, f"of {side.name} beside another of the same place", said)

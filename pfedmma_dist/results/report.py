@@ -147,7 +147,7 @@ def _environments(finished: list[Outcome]) -> Iterator[str]:
         else:
             yield paragraph(f"{counted(count, 'run')} whose environment is not known.")
     weights = dict.fromkeys(
-        json.dumps(run.result["weights"]) for run in finished if run.result.get("weights")
+        json.dumps(weights) for run in finished if (weights := (run.result or {}).get("weights"))
     )
     for text in weights:
         yield facts("Weights (sha256 of each tower)", json.loads(text))
@@ -165,7 +165,8 @@ def _files(finished: list[Outcome]) -> Iterator[str]:
     """Yield the hashes of the files of each run."""
     lines: list[Sequence[str]] = []
     for run in finished:
-        files = {**run.result.get("files", {}), "result.json (its seal)": run.result.get("sha256")}
+        result = run.result or {}
+        files = {**result.get("files", {}), "result.json (its seal)": result.get("sha256")}
         lines += [(run.path.name, name, digest) for name, digest in files.items() if digest]
     if lines:
         yield grid("sha256, as the runs left them", ["Run", "File", "sha256"], lines)

@@ -1,6 +1,6 @@
 """How lines are told apart in figures: by colour, dashes and marker, each of them enough alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,8 @@ COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E
 """Of Okabe and Ito, told apart by colour-blind readers, the pale yellow left out."""
 
 DASHES = ("-", (0, (6, 2)), (0, (1.2, 1.5)), (0, (6, 2, 1.2, 2)), (0, (3, 1.5)))
+"""Their number and that of the colours have no common divisor, so that each pair comes once."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*")
-
-MOST = len(COLOURS) * len(DASHES)
-"""Lines with a look of their own; the two counts have no common divisor."""
 
 LONGEST = 72
 """Characters of a title or a legend's line: of several names, or of what tells one apart."""
@@ -87,7 +85,8 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
         if path.exists() and SIGNATURE.encode() not in path.read_bytes():
             raise ValueError(f"{path} was not made here and is left alone; give another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    for path, metadata in zip(paths, ({"Software": SIGNATURE}, SVG_METADATA), strict=True):
+    told: tuple[Mapping[str, str | None], ...] = ({"Software": SIGNATURE}, SVG_METADATA)
+    for path, metadata in zip(paths, told, strict=True):
         drawing.save(figure, path, metadata)
     return paths
 

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pfedmma_dist.config.merge import shown
+from pfedmma_dist.quantities.means import harmonic_mean
 from pfedmma_dist.quantities.sampled import interval_words, sample_words
-from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN, SCOPE_MEAN, harmonic_mean
+from pfedmma_dist.quantities.scores import HM, LOCAL_MEAN, SCOPE_MEAN
 from pfedmma_dist.results.cells import SAMPLED, Cell, Column, Table
 from pfedmma_dist.results.columns import (
     chosen_columns,
@@ -121,14 +122,14 @@ def with_reference(runs: list[Outcome]) -> list[Outcome]:
     found = []
     for task in dict.fromkeys(run.task for run in runs):
         own = [run for run in runs if run.task == task]
-        rows = [run.reference for run in own]
-        name = next((row.name for row in rows if row is not None), None)
+        beside = [run.reference for run in own]
+        name = next((row.name for row in beside if row is not None), None)
         known = {run.name for run in own if run.name == name or _is_plain(run)}
         if name is None or known:
             continue
         rows = [
             row or replace(run, row=name, result=None, is_reference=True)
-            for run, row in zip(own, rows, strict=True)
+            for run, row in zip(own, beside, strict=True)
         ]
         told = (*TOLD_OTHERWISE, *telling(own))
         short = [_with_keys(row, told) for row in rows]
@@ -175,7 +176,7 @@ def _average(
 ) -> Table:
     """Return the table of means over data sets, of the seeds that have run on all of them."""
     columns = asked or score_columns(runs)
-    quantities = [column.quantity for column in columns]
+    quantities = [column.measured for column in columns]
 
     def cells(line: Line) -> list[Cell]:
         on_each = [line.seeds(data) for data in sets]
@@ -190,14 +191,12 @@ def _average(
             if line.lacks(quantity) or (is_told and not is_there):
                 own.append(Cell())
                 continue
-            scores = {
-                seed: [found.get(seed, {}).get(quantity.key) for found in known] for seed in seeds
-            }
-            whole = {
-                seed: sum(values) / len(sets)
-                for seed, values in scores.items()
-                if None not in values
-            }
+            whole = {}
+            for seed in seeds:
+                own_sets = [found.get(seed, {}) for found in known]
+                scores = [one[quantity.key] for one in own_sets if quantity.key in one]
+                if len(scores) == len(sets):
+                    whole[seed] = sum(scores) / len(sets)
             own.append(Cell.of(whole, len(seeds)))
         return own if asked else [*own, _of_means(columns, own)]
 
@@ -210,9 +209,10 @@ def _of_means(columns: list[Column], cells: list[Cell]) -> Cell:
     """Return the harmonic mean of the mean accuracies in a row; of each seed, for pairs."""
     means = {column.key: cell for column, cell in zip(columns, cells, strict=True)}
     three = [means.get(key, Cell()) for key in THREE]
-    if any(cell.mean is None for cell in three):
+    known = [cell.mean for cell in three if cell.mean is not None]
+    if len(known) < len(three):
         return Cell(planned=max(cell.planned for cell in cells))
-    mean = harmonic_mean(cell.mean for cell in three)
+    mean = harmonic_mean(known)
     by_seed = {
         seed: harmonic_mean(cell.values[seed] for cell in three)
         for seed in three[0].values
@@ -223,7 +223,7 @@ def _of_means(columns: list[Column], cells: list[Cell]) -> Cell:
 
 def _one_set(words: str, runs: list[Outcome], columns: list[Column]) -> Table:
     """Return the columns on one data set; of a label shift a column for each concentration."""
-    domains = any(column.quantity.domain for column in columns)
+    domains = any(column.measured.domain for column in columns)
     betas = sorted({run.config[BETA] for run in runs if BETA in run.config}, key=number_or_text)
     if BETA not in telling(runs) or domains:
         return table(words, lines(runs), columns, lambda line: line_cells(line, columns))

@@ -58,7 +58,7 @@ class Board:
 
     def end_session(self) -> None:
         """Say that the run has finished."""
-        self._add(lambda writer: writer.file_writer.add_summary(self.session_end))
+        self._add(lambda writer: _events(writer).add_summary(self.session_end))
         self.flush()
 
     def flush(self) -> None:
@@ -94,7 +94,12 @@ class Board:
             for key, value in config.items()
         }
         _, session_start, self.session_end = hparams(values, {})
-        writer.file_writer.add_summary(session_start)
+        _events(writer).add_summary(session_start)
+
+
+def _events(writer: "SummaryWriter") -> Any:
+    """Return the file that a writer adds to; SummaryWriter says that it may have none."""
+    return writer.file_writer
 
 
 def _put_before(folder: Path, now: int) -> None:

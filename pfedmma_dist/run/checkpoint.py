@@ -79,7 +79,9 @@ def save(
             "Make room or mend the permissions, then start the same command again to go on"
         ) from error
     for shard, (new, linked) in pieces.items():
-        published(shards[shard], new, linked, final)
+        state = shards[shard]
+        assert isinstance(state, Changing)
+        published(state, new, linked, final)
     if world.first and keep is not None:
         _prune(folder, round_index, keep)
     world.barrier()

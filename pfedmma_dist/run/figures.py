@@ -5,7 +5,7 @@ Those of accuracies over rounds follow from the quantities that say they belong 
 
 from collections.abc import Iterable, Mapping
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -193,4 +193,5 @@ def _finish(axes: "Axes", x: str, y: str) -> None:
 
 
 def _whole_numbers(axis: "Axis") -> None:
-    axis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    locator: Any = axis.get_major_locator()  # of a kind that takes these
+    locator.set_params(integer=True, min_n_ticks=1)

@@ -25,8 +25,8 @@ EVENTS = "events.out.tfevents."
 """Beginning of the names of TensorBoard's files."""
 
 
-LOCK_TEXT = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
-"""How a lock file is read and put back, whatever it says."""
+LOSSLESS = "surrogateescape"
+"""What lets a lock file be read and put back, whatever it says."""
 
 ATTEMPTS = 100
 """To lock a folder that other starts, which come to nothing, take away at the same time."""
@@ -75,7 +75,9 @@ class RunFolder:
         for _ in range(ATTEMPTS):
             self._make()
             try:
-                file = open(self.lock_file, "a+", **LOCK_TEXT)  # noqa: SIM115 (while we hold it)
+                file = open(  # noqa: SIM115 (while we hold it)
+                    self.lock_file, "a+", encoding="utf-8", errors=LOSSLESS, newline=""
+                )
             except FileNotFoundError:  # another start has just taken the folder back
                 continue
             self._refuse_second(file)
@@ -172,6 +174,7 @@ class RunFolder:
 
     def _remove_files(self) -> None:
         """Remove the files and folders of this start, the lock last, and while it is held."""
+        assert self._lock is not None
         self._lock.seek(0)
         if self._lock.read() != _process():  # where there are no locks, another may be in
             return

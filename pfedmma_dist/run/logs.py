@@ -100,6 +100,7 @@ class _LogFile(logging.FileHandler):
 
     def begin(self) -> None:
         """Open the file and write what has waited."""
+        assert self.lock is not None
         with self.lock:
             records, self.waiting = self.waiting or [], None
             if self.stream is None:
@@ -132,7 +133,7 @@ def _spell(record: logging.LogRecord) -> bool:
 def _tell_of_thread(end: threading.ExceptHookArgs) -> None:
     """Log how a thread ended: in one line where its disk is full, as TensorBoard's may be."""
     mendable = isinstance(end.exc_value, OSError)
-    trace = None if mendable else (end.exc_type, end.exc_value, end.exc_traceback)
+    trace = None if mendable else end.exc_value
     level = logging.WARNING if mendable else logging.ERROR
     log.log(level, "a helper thread stopped: %s", end.exc_value, exc_info=trace)
 

@@ -103,6 +103,7 @@ def draw_missing(folder: RunFolder, config: Mapping[str, Any], config_text: str)
 def _recorded(folder: RunFolder) -> dict[str, Callable[[], "Figure"]]:
     """Return the pictures of a finished run by what its files hold."""
     result = read(folder)
+    assert result is not None
     try:
         rows = read_rows(folder.clients, ("client",), REMEDY)
     except FileNotFoundError as error:

@@ -123,11 +123,12 @@ class Progress:
     @contextmanager
     def _bar(self, description: str, total: int) -> Iterator[Advance]:
         """Show one more bar while the block lasts."""
-        if self.bars is None:
+        bars = self.bars
+        if bars is None:
             yield lambda count: None
             return
-        task = self.bars.add_task(description, total=total, note="")
+        task = bars.add_task(description, total=total, note="")
         try:
-            yield lambda count: self.bars.advance(task, count)
+            yield lambda count: bars.advance(task, count)
         finally:
-            self.bars.remove_task(task)
+            bars.remove_task(task)

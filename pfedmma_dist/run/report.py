@@ -4,7 +4,7 @@ What can be done without comes last and is left out with a warning where it fail
 than the first every call does nothing, so callers need no branches.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,7 @@ class Report:
         if not self.first:
             return
         num_clients = len(self.clients.sizes)
-        table: dict[str, Sequence[object]] = {"client": range(num_clients)}
+        table: dict[str, Iterable[Any]] = {"client": range(num_clients)}
         if self.clients.domains:
             domain_of = np.empty(num_clients, object)
             for name, clients in self.clients.domains.items():
@@ -162,17 +162,18 @@ class Report:
     def _add_dropped(self, record: RoundRecord) -> None:
         """Add whom the server left out of a round to dropped.csv."""
         row = {"round": record.round_index, **record.dropped}
-        if len(row) > 1 and self.dropped is None:
+        if len(row) == 1:
+            return
+        if self.dropped is None:
             self.dropped = MetricsFile(self.folder.dropped, record.round_index, row)
-        if len(row) > 1:
-            self.dropped.append(row)
+        self.dropped.append(row)
 
     def _add_scalars(self, numbers: Mapping[str, Number], step: int) -> None:
         """Add what stands in the columns of metrics.csv to TensorBoard."""
         told = {
-            tag: numbers[column]
+            tag: number
             for column, tag in self.columns.items()
-            if tag and numbers.get(column) is not None
+            if tag and (number := numbers.get(column)) is not None
         }
         self.board.scalars(told, step)
 

@@ -93,12 +93,18 @@ def facts(
         return {index: x for index, x in scored.items() if not math.isnan(x)}
 
     local, val = of_rounds(LOCAL_MEAN), of_rounds(VAL_MEAN)
-    found = {"rule": rule, "round": reported, "rounds_scored": len(local), "last": known(rounds)}
+    found: dict[str, Any] = {
+        "rule": rule,
+        "round": reported,
+        "rounds_scored": len(local),
+        "last": known(rounds),
+    }
     if rounds not in local or len(local) < min(2, rounds):
         return found  # of the rounds before the last nothing is known
-    if val:
-        found["best_val"] = known(best(val))
+    if (chosen := best(val)) is not None:
+        found["best_val"] = known(chosen)
     tested = best(local)
+    assert tested is not None
     gains = {
         f"gain_over_{name}": local[tested] - local[found[name]["round"]]
         for name in CHOICES
@@ -128,7 +134,7 @@ def lines(selection: Mapping[str, Any]) -> Sequence[str]:
 
     if "best_val" in selection:
         told.append(f"validation   best {score('best_val', VAL_MEAN)}")
-    gain = f"+{shown(peeking(selection))} to what is reported"
-    if rule == "best_test":
-        gain = f"+{shown(selection['best_test']['gain_over_last'])} over the last round"
+    over = "last" if rule == "best_test" else rule
+    gain = f"+{shown(selection['best_test'][f'gain_over_{over}'])}"
+    gain += " over the last round" if rule == "best_test" else " to what is reported"
     return [*told, f"peeking      {score('best_test', LOCAL_MEAN)}, chosen on test images: {gain}"]

@@ -156,7 +156,7 @@ def _stream(
         for *_, chunks in tensors:
             for chunk in chunks:
                 if chunk.numel():
-                    put(memoryview(chunk.contiguous().numpy()).cast("B"))
+                    put(chunk.contiguous().numpy().data.cast("B"))
         file.flush()
         os.fsync(file.fileno())
     assert written == 8 + len(words) + end

@@ -1,5 +1,6 @@
 """The tensors of a checkpoint's files, written through and read back as its manifest says."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from pfedmma_dist.run.manifest import METRICS, Manifest, digest_of, shard_file
 from pfedmma_dist.run.shards import TABLE, parts, pieces_of
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor]) -> Tensor:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Tensor:
     """Write one safetensors file through to the disk; return its entry [ENTRY] int64."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(plain, path)

@@ -58,7 +58,7 @@ def listen(port: int) -> socket.socket:
         what = {
             errno.EADDRINUSE: "is in use by another run or program",
             errno.EACCES: "is reserved for the system",
-        }.get(error.errno, f"cannot be listened at ({reason(error)})")
+        }.get(error.errno or 0, f"cannot be listened at ({reason(error)})")
         raise ValueError(
             f"MASTER_PORT: {port} {what} on host {socket.gethostname()}, where rank 0 is; set "
             "another one from 1024 to 32767, the same for all ranks"

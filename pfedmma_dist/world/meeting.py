@@ -53,7 +53,7 @@ def _meet(place: Place) -> tuple[dist.Store, Roster]:
             vigil,
             lambda: f"torchrun's store at {_where(place)}, where something listens, to answer",
         )
-        store = dist.PrefixStore(_fresh_name(whole, place, vigil), whole)
+        store: dist.Store = dist.PrefixStore(_fresh_name(whole, place, vigil), whole)
     else:
         keeper = 0
         store = _own_store(place, vigil)
@@ -137,6 +137,7 @@ def _take_seat(store: dist.Store, place: Place) -> None:
 
     Two starts at one port are such a start: the second's rank 1 finds the first's rank 0.
     """
+    assert place.launcher is not None
     size = store.compare_set("size", "", str(place.size)).decode()
     if size != str(place.size):
         raise ValueError(

@@ -223,7 +223,7 @@ def numbers(ranks: list[int]) -> str:
             rows[-1].append(rank)
         else:
             rows.append([rank])
-    words = []
+    words: list[str] = []
     for row in rows:
         words += [f"{row[0]} to {row[-1]}"] if len(row) > 2 else map(str, row)
     words = words[:NAMED] + ([f"{len(words) - NAMED} more"] if len(words) > NAMED else [])

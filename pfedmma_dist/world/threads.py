@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -53,8 +54,9 @@ def allow_tf32(allowed: bool) -> None:
     torch's own default allows it for convolutions, of which the first of the image tower is one.
     """
     precision = "tf32" if allowed else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = precision
-    torch.backends.cudnn.conv.fp32_precision = precision
+    backends: Any = torch.backends  # whose types know no convolutions
+    backends.cuda.matmul.fp32_precision = precision
+    backends.cudnn.conv.fp32_precision = precision
 
 
 def make_deterministic() -> None:
@@ -66,4 +68,5 @@ def make_deterministic() -> None:
             f"on a GPU vary; unset it, or set it to {' or '.join(DETERMINISTIC)}"
         )
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
+    deterministic: Any = torch.utils.deterministic  # a module with a property, unknown to its type
+    deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time

@@ -96,6 +96,7 @@ class World:
         What is summed are integers in host memory, once a round. NCCL would copy them to the GPU
         and back, refuse ranks that share one, and wait for a rank that has died.
         """
+        assert self.roster is not None
         kind = self.device.type
         if store.compare_set("device", "", kind).decode() != kind:
             raise ValueError(
@@ -199,6 +200,7 @@ class World:
 
     def _all_reduce(self, x: Tensor) -> None:
         """Sum `x` over all ranks in place; meanwhile signals are heard and missing ranks named."""
+        assert self.roster is not None
         self.roster.come()
         self.broken = True  # until it is done
         try:
@@ -218,6 +220,7 @@ class World:
     def _end_without(self, error: RuntimeError) -> NoReturn:
         """Raise what it means that a sum has failed: a rank was asked to stop, or is lost."""
         self.asked_to_stop()
+        assert self.roster is not None
         self.roster.tell()
         time.sleep(ALL_TOLD_SECONDS)
         watch = Watch(self.roster)

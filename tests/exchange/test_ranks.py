@@ -12,7 +12,7 @@ from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig, ServerCo
 from pfedmma_dist.exchange.ranks import DealtRanks
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.lora import LoRA
-from pfedmma_dist.methods.lora_options import LoRAOptions, Share, Train
+from pfedmma_dist.methods.lora_options import FactorShare, LoRAOptions, Train
 from pfedmma_dist.methods.merging import RULES, Merge
 from pfedmma_dist.methods.singular import nearest_factors
 from pfedmma_dist.params import Layout
@@ -131,7 +131,10 @@ def test_cost_table_has_the_mean_rank() -> None:
         ({"ranks": [4, 0]}, r"method\.ranks: \[4, 0\]; write some of 1 and more"),
         ({"ranks": [1, 4], "rank": 2}, r"method\.rank: 2, and .* set method\.rank=4"),
         ({"ranks": [1, 4], "train": Train.B}, r"method\.ranks: \[1, 4\], ranks of clients are"),
-        ({"ranks": [1, 4], "share": Share.none}, r"method\.ranks: \[1, 4\], ranks of clients are"),
+        (
+            {"ranks": [1, 4], "share": FactorShare.none},
+            r"method\.ranks: \[1, 4\], ranks of clients are",
+        ),
         ({"ranks": [1, 4], "merge": Merge.residual}, r"method\.merge: residual adds up with means"),
         ({"rank": 513, "merge": Merge.svd}, r"method\.rank: 513; the narrower tower has width 512"),
     ],

@@ -18,7 +18,7 @@ from pfedmma_dist.federation.probes import (
     why_not_swapped,
 )
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions, Share
+from pfedmma_dist.methods.pfedmma import AdapterShare, PFedMMA, PFedMMAOptions
 from pfedmma_dist.methods.promptfl import PromptFL
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
@@ -124,7 +124,7 @@ def test_shared_part_at_its_start_changes_nothing_else_in_a_first_step() -> None
 
 def test_what_shares_nothing_has_nothing_to_rest() -> None:
     with pytest.raises(ValueError, match=r"^control\.shared: .* set control\.shared=trained"):
-        resting(PFedMMAOptions(blocks=2, rank=4, share=Share.none))
+        resting(PFedMMAOptions(blocks=2, rank=4, share=AdapterShare.none))
 
 
 def test_rest_has_the_last_word_on_what_comes_next() -> None:

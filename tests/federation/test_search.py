@@ -10,7 +10,7 @@ from tiny import on_ranks, tiny_federation, validated
 
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.search import choose, search
-from pfedmma_dist.methods import METHODS, cache
+from pfedmma_dist.methods import METHODS, own_images
 from pfedmma_dist.methods.searched import Searched
 from pfedmma_dist.world import World
 
@@ -77,6 +77,7 @@ def test_no_other_image_is_read() -> None:
 
 
 def test_grid_has_as_many_points_as_the_released_one() -> None:
-    assert sorted(map(len, cache.GRID.values())) == [20, 200]
-    assert all(min(values) > 0 and list(values) == sorted(values) for values in cache.GRID.values())
-    assert math.isclose(cache.GRID["alpha"][-1], 3) and math.isclose(cache.GRID["beta"][-1], 5.5)
+    grid = own_images.GRID
+    assert sorted(map(len, grid.values())) == [20, 200]
+    assert all(min(values) > 0 and list(values) == sorted(values) for values in grid.values())
+    assert math.isclose(grid["alpha"][-1], 3) and math.isclose(grid["beta"][-1], 5.5)

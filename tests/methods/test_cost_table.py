@@ -13,8 +13,8 @@ from pfedmma_dist.methods.fedclip import FedCLIP
 from pfedmma_dist.methods.fedmgp import FedMGP
 from pfedmma_dist.methods.fedmvp import FedMVP
 from pfedmma_dist.methods.fedotp import FedOTP
+from pfedmma_dist.methods.fedpgp import ContextShare as PersonalPart
 from pfedmma_dist.methods.fedpgp import FedPGP
-from pfedmma_dist.methods.fedpgp import Share as PersonalPart
 from pfedmma_dist.methods.fedpha import FedPHA
 from pfedmma_dist.methods.fedsb import FedSB, Init
 from pfedmma_dist.methods.fedtpg import FedTPG
@@ -22,14 +22,14 @@ from pfedmma_dist.methods.ivlp import IVLP
 from pfedmma_dist.methods.kgcoop import KgCoOp
 from pfedmma_dist.methods.linear_probe import LinearProbe
 from pfedmma_dist.methods.lora import LoRA
+from pfedmma_dist.methods.lora_options import FactorShare as Matrices
 from pfedmma_dist.methods.lora_options import Form, Train
-from pfedmma_dist.methods.lora_options import Share as Matrices
 from pfedmma_dist.methods.maple import MaPLe
-from pfedmma_dist.methods.maple import Share as Parts
+from pfedmma_dist.methods.maple import PromptShare as Parts
 from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.methods.method import Method
+from pfedmma_dist.methods.pfedmma import AdapterShare as Adapters
 from pfedmma_dist.methods.pfedmma import PFedMMA, PFedMMAOptions
-from pfedmma_dist.methods.pfedmma import Share as Adapters
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
 from pfedmma_dist.methods.pfedprompt import PFedPrompt
 from pfedmma_dist.methods.plot import PLOT

@@ -19,7 +19,7 @@ from pfedmma_dist.clip.tower import Tower
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.methods.dropout import Dropout
 from pfedmma_dist.methods.lora import LoRA
-from pfedmma_dist.methods.lora_options import LoRAOptions, Share, Train
+from pfedmma_dist.methods.lora_options import FactorShare, LoRAOptions, Train
 from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.params import Layout
 from pfedmma_dist.rng import Key
@@ -143,7 +143,7 @@ def test_a_starts_as_torch_starts_a_linear_layer() -> None:
 
 @pytest.mark.parametrize(("share", "parts"), [("all", "AB"), ("A", "A"), ("none", "")])
 def test_shared_are_the_matrices_that_are_named(share: str, parts: str) -> None:
-    method = LoRA(LoRAOptions(share=Share[share]), dims("ViT-B-16"))
+    method = LoRA(LoRAOptions(share=FactorShare[share]), dims("ViT-B-16"))
     assert {spec.name[0] for spec in method.specs if spec.shared} == set(parts)
     assert {spec.name[0] for spec in method.specs} == {"A", "B"}
 
@@ -183,13 +183,13 @@ def test_frozen_a_is_drawn_from_the_seed_and_neither_decays_nor_is_stored() -> N
 
 def test_a_that_is_averaged_cannot_be_frozen() -> None:
     with pytest.raises(ValueError, match=r"method\.share: A is averaged, and with method.train=B"):
-        LoRAOptions(share=Share.A, train=Train.B)
+        LoRAOptions(share=FactorShare.A, train=Train.B)
 
 
 def test_a_that_is_averaged_cannot_take_turns_with_b_and_merging_needs_both() -> None:
     with pytest.raises(ValueError, match=r"method\.share: A is averaged, and with .* every other"):
-        LoRAOptions(share=Share.A, train=Train.alternate)
-    for one in ({"train": Train.B}, {"share": Share.none}):
+        LoRAOptions(share=FactorShare.A, train=Train.alternate)
+    for one in ({"train": Train.B}, {"share": FactorShare.none}):
         with pytest.raises(ValueError, match=r"^method\.merge: residual is about A and B that are"):
             LoRAOptions(merge=Merge.residual, **one)
 

@@ -8,7 +8,7 @@ from setting import LABELS, STEPS, Setting
 from tiny import NUM_BASE, SIZES, tiny_federation
 
 from pfedmma_dist.config.learning import OptimConfig
-from pfedmma_dist.methods import cache
+from pfedmma_dist.methods import own_images
 from pfedmma_dist.methods.pfedprompt import PFedPrompt, PFedPromptOptions
 
 OPTIM = OptimConfig(lr=0.1)
@@ -19,7 +19,7 @@ def test_logits_are_promptfls_and_the_votes() -> None:
     params = ours.layout.views(ours.theta)
     rows, context = STEPS[0].rows, params["context"].flatten(1)
     images = ours.features.rows(ours.method.images, (rows.reshape(-1), None))
-    votes = cache.votes(params, images.unflatten(0, rows.shape), 5.5, NUM_BASE)
+    votes = own_images.votes(params, images.unflatten(0, rows.shape), 5.5, NUM_BASE)
     assert (votes[..., : LABELS.max() + 1] > 0).any()
     expected = prompt.logits(context, rows) + 3.0 * votes
     near(ours.name, SECOND, "logits", ours.logits(ours.theta, rows), expected, atol=1e-12)

@@ -12,7 +12,7 @@ from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import ImageFeatures
 from pfedmma_dist.methods import METHODS
-from pfedmma_dist.methods.maple import MaPLe, MaPLeOptions, Share
+from pfedmma_dist.methods.maple import MaPLe, MaPLeOptions, PromptShare
 from pfedmma_dist.params import Layout
 
 FROM = [
@@ -134,7 +134,7 @@ def test_maps_above_the_first_start_as_copies_of_one_draw(start: int) -> None:
 
 
 def test_maple_that_shares_prompts_leaves_each_client_its_maps() -> None:
-    method = MaPLe(MaPLeOptions(share=Share.prompts), dims("ViT-B-16"))
+    method = MaPLe(MaPLeOptions(share=PromptShare.prompts), dims("ViT-B-16"))
     private = {
         spec.name.partition(".")[0] for spec in Layout(method.specs).specs if not spec.shared
     }

@@ -9,7 +9,7 @@ from setting import STEPS, Setting
 from tiny import SIZES, same_state, tiny_federation
 
 from pfedmma_dist.config.learning import OptimConfig
-from pfedmma_dist.methods import cache
+from pfedmma_dist.methods import own_images
 from pfedmma_dist.methods.tip_adapter import TipAdapter, TipAdapterF, TipAdapterOptions
 
 EVERYBODY = np.arange(len(SIZES))
@@ -25,9 +25,10 @@ def test_votes_are_those_of_a_loop_over_keys() -> None:
     images, keys = (torch.from_numpy(rng.standard_normal(shape)) for shape in ((1, 3, 4), (5, 4)))
     labels = [2, 0, 2, 1, 2]
     params = {
-        name: values[None] for name, values in cache.filled(keys, torch.tensor(labels), 7).items()
+        name: values[None]
+        for name, values in own_images.filled(keys, torch.tensor(labels), 7).items()
     }
-    found = cache.votes(params, images, 1.5, 4)[0]
+    found = own_images.votes(params, images, 1.5, 4)[0]
     expected = torch.zeros(3, 4, dtype=torch.float64)
     for b, image in enumerate(images[0]):
         for key, label in zip(keys, labels, strict=True):

@@ -15,7 +15,7 @@ from pfedmma_dist.results.curves import curve
 from pfedmma_dist.results.figures import Picture, pictures
 from pfedmma_dist.results.lines import lines
 from pfedmma_dist.results.outcome import Outcome
-from pfedmma_dist.results.style import COLOURS, MOST, looks, save
+from pfedmma_dist.results.style import COLOURS, DASHES, looks, save
 from pfedmma_dist.run.drawing import new_figure
 
 if TYPE_CHECKING:
@@ -190,9 +190,10 @@ def test_each_panel_has_its_own_reference(tmp_path: Path) -> None:
 
 
 def test_lines_differ_without_their_colour() -> None:
-    found = looks(map(str, range(MOST))).values()
-    assert len({(str(look.dashes), look.marker) for look in found}) == MOST
-    assert len({(look.colour, str(look.dashes)) for look in found}) == MOST
+    most = len(COLOURS) * len(DASHES)
+    found = looks(map(str, range(most))).values()
+    assert len({(str(look.dashes), look.marker) for look in found}) == most
+    assert len({(look.colour, str(look.dashes)) for look in found}) == most
 
 
 def test_colours_differ_in_grey_from_paper() -> None:

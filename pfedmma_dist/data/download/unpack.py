@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pfedmma_dist.spelling import quoted, shortened
 
@@ -67,7 +68,7 @@ def _unzip(path: Path, folder: Path) -> None:
 
 
 def _untar(path: Path, folder: Path) -> None:
-    safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    safely: Any = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
     with tarfile.open(path) as archive:
         for member in archive:
             _need_room(member.size, folder)

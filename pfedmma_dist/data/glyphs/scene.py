@@ -61,8 +61,8 @@ class Chance:
     def of(cls, words: Array) -> "Chance":
         """Turn random words [N, NUM_WORDS] uint64 into numbers."""
         uniform = (words[:, :NUM_DRAWS] >> np.uint64(40)).astype(np.float32) / np.float32(2**24)
-        rest = words[:, NUM_DRAWS:].astype("<u8").view(np.uint8)
-        rest = rest.astype(np.float32) / np.float32(127.5) - np.float32(1)
+        octets = words[:, NUM_DRAWS:].astype("<u8").view(np.uint8)
+        rest = octets.astype(np.float32) / np.float32(127.5) - np.float32(1)
         cut = NUM_LATTICES * LATTICE**2
         return cls(
             uniform,

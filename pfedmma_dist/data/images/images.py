@@ -60,8 +60,8 @@ class Store(Protocol):
 class Scaling:
     """What normalises pixels, in place of CLIP's own numbers."""
 
-    mean: tuple[float, float, float]  # of values in 0..1
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]  # of values in 0..1, for each channel
+    std: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +105,7 @@ class Images:
 
     def identity(self, rows: np.ndarray) -> str:
         """Return a hex digest of the content of these inspected rows, in their order."""
+        assert self.content is not None
         return hashlib.sha256(np.ascontiguousarray(self.content[rows]).tobytes()).hexdigest()
 
 

@@ -137,7 +137,8 @@ class PixelLoader:
         """Write a span. In numpy, since torch would start threads of its own in each thread."""
         assert (views >= 0).all()
         opened = self.images.store.open(rows)
-        pixels = np.stack([self._view(*each) for each in zip(opened, rows, views, strict=True)])
+        seen = (self._view(*each) for each in zip(opened, rows, views, strict=True))
+        pixels = np.stack([np.asarray(image) for image in seen])
         _normalise(pixels, out, self.mean, self.std)
 
     def _view(self, image: Image.Image, row: int, view: int) -> Image.Image:

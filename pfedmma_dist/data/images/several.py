@@ -76,9 +76,9 @@ class Stores:
         for which, store in enumerate(self.stores):
             begin, end = self._begin(which), int(self.ends[which])
             parts = (images.train, images.test, images.val)
-            rows = [own[(own >= begin) & (own < end)] - begin for own in parts]
+            train, test, val = (own[(own >= begin) & (own < end)] - begin for own in parts)
             labels = images.labels[begin:end]
-            found.append(Images(store, labels, images.class_names, *rows[:2], val=rows[2]))
+            found.append(Images(store, labels, images.class_names, train, test, val=val))
         return found
 
     def _begin(self, which: int) -> int:

@@ -7,6 +7,7 @@ code's arrays. Where that code would draw for ever, these raise.
 
 import random
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -92,13 +93,13 @@ def classes(deck: Deck, rules: Rules) -> tuple[np.ndarray, np.ndarray]:
     drawn = [stream.uniform(*SHARES, slots) for _ in range(num_classes)]
     shares = [(own / own.sum()).tolist() for own in drawn]
     owned: list[tuple[int, int, float]] = []  # client, class, share of the class
-    for client in np.repeat(np.arange(rules.num_clients), each):
+    for client in np.repeat(np.arange(rules.num_clients), each).tolist():
         open_slots = np.array([len(own) for own in shares])
         label = int(stream.choice(np.flatnonzero(open_slots == open_slots.max())))
         owned.append((client, label, shares[label].pop()))
     dealt = np.full(len(deck.train), NOBODY), np.full(len(deck.test), NOBODY)
     for labels, clients in zip((deck.train, deck.test), dealt, strict=True):
-        places = by_label(labels, num_classes)
+        places: list[Any] = by_label(labels, num_classes)  # arrays: shuffle takes them, untyped
         for own in places:
             shuffler.shuffle(own)
         start = [0] * num_classes

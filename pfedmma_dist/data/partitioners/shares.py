@@ -84,7 +84,7 @@ def repair(
     donors = [(-int(sizes[client]), int(client)) for client in np.flatnonzero(sizes > least)]
     heapq.heapify(donors)
     piles: dict[int, dict[int, list[int]]] = {}  # donor -> label -> images left
-    for client in short:
+    for client in short.tolist():
         held = Counter(trained.rows(client).tolist())
         for _ in range(least - int(sizes[client])):
             size, donor = heapq.heappop(donors)

@@ -23,6 +23,7 @@ from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.matlab import load_labels
 from pfedmma_dist.data.sets.paths import slashed
 from pfedmma_dist.data.sets.presence import check_paths
+from pfedmma_dist.data.sets.prompt import prompted
 from pfedmma_dist.data.sets.split import COOP_SHARES, TRAINVAL_SHARES, draw, read_split
 from pfedmma_dist.data.sets.tables import encoding_of
 from pfedmma_dist.reading import from_json
@@ -64,6 +65,7 @@ def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
     """Return the source of one of the sets. It carries the set's prompt as `template`."""
     kind = SETS[name]
 
+    @prompted(kind.template, fixed_shots=kind.fixed_shots)
     def read(cfg: DataConfig, seed: int, splits: Path) -> Images:
         root = Path(cfg.root).expanduser()
         refuse_misplaced(root, kind.homes, kind.is_home, name, kind.images)
@@ -84,7 +86,6 @@ def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
         return to_images(entries, home / kind.images, found.source, cfg, found.names, left=left)
 
     read.__doc__ = f"Read {kind.title} in CoOp's layout."
-    read.template, read.fixed_shots = kind.template, kind.fixed_shots
     return read
 
 
@@ -134,9 +135,8 @@ def _ucf101(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
     """Return the middle frames of the videos that {train,test}list01.txt list."""
     lists = home / "ucfTrainTestlist"
 
-    def named(action: str) -> str:
-        action = action.replace("HandStand", "Handstand")  # the two spellings of one class
-        return "_".join(re.findall("[A-Z][^A-Z]*", action))
+    def named(action: str) -> str:  # one class has two spellings
+        return "_".join(re.findall("[A-Z][^A-Z]*", action.replace("HandStand", "Handstand")))
 
     def read(part: Part) -> list[Entry]:
         file = lists / f"{part.value}list01.txt"
@@ -172,7 +172,7 @@ def _flowers(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:
         strata[number].append(Entry(path, titles[number], Part.train, file=labels))
     found = check_paths([e for own in strata.values() for e in own], home / kind.images, labels)
     own = [list(group) for _, group in groupby(found, key=lambda entry: entry.name)]
-    return Unsplit(list(map(titles.get, strata)), own, COOP_SHARES, [], labels)
+    return Unsplit([titles[number] for number in strata], own, COOP_SHARES, [], labels)
 
 
 def _aircraft(kind: CoopSet, home: Path, layout: str, nested: bool) -> Unsplit:

@@ -13,8 +13,10 @@ WORDS = {
 }
 """Names of a part, in lower case; `part_of` knows how they are dressed up."""
 
-DRESS = ("", "set", "sets", "split", "data", "dataset", "folder", "dir")
-DRESS += ("image", "images", "img", "imgs", "picture", "pictures", "photos")
+DRESS = (
+    *("", "set", "sets", "split", "data", "dataset", "folder", "dir"),
+    *("image", "images", "img", "imgs", "picture", "pictures", "photos"),
+)
 """What people put before or after such a word: train_set, test-images, img_train."""
 
 HINTS = {

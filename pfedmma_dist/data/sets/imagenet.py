@@ -11,13 +11,18 @@ from pfedmma_dist.data.sets.halves import parts_of
 from pfedmma_dist.data.sets.layout import half_folders
 from pfedmma_dist.data.sets.listing import to_images
 from pfedmma_dist.data.sets.own import halves
+from pfedmma_dist.data.sets.prompt import prompted
 from pfedmma_dist.data.sets.tables import encoding_of
+
+TEMPLATE = "a photo of a {}."
+"""CoOp's zero-shot prompt."""
 
 TWINS = {"n04008634": "projectile", "n04355933": "sunglass"}
 """CLIP's list calls two pairs of classes alike, `missile` and `sunglasses`. Nothing can tell these
 apart, so one of each pair goes by its name in WordNet."""
 
 
+@prompted(TEMPLATE)
 def imagenet(cfg: DataConfig, seed: int, splits: Path) -> Images:
     """Read ImageNet in CoOp's layout (1,000 classes), named by CoOp's classnames.txt."""
     data = Path(cfg.root).expanduser()
@@ -33,9 +38,6 @@ def imagenet(cfg: DataConfig, seed: int, splits: Path) -> Images:
             raise ValueError(f"data.root: {file} has no name for {name}, a folder of {root}")
     left = {f"{name}/": BESIDE for name in folders(root) if name not in (train, test)}
     return to_images(entries, root, root, cfg, published=titles, left=left)
-
-
-imagenet.template = "a photo of a {}."  # CoOp's zero-shot prompt
 
 
 def _halves(root: Path) -> tuple[str, str]:
@@ -64,5 +66,7 @@ def titles_of(file: Path) -> dict[str, str]:
             raise ValueError(f"data.root: {file}, line {number}: {line!r} has no name")
         titles[folder] = title
     names = list(titles.values())
-    better = {key: name for key, name in TWINS.items() if names.count(titles.get(key)) > 1}
+    better = {
+        key: name for key, name in TWINS.items() if key in titles and names.count(titles[key]) > 1
+    }
     return {**titles, **better}

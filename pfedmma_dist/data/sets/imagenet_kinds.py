@@ -11,8 +11,9 @@ from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets.entry import Part
 from pfedmma_dist.data.sets.folders import class_entries, class_folders, refuse_misplaced
-from pfedmma_dist.data.sets.imagenet import imagenet, titles_of
+from pfedmma_dist.data.sets.imagenet import TEMPLATE, titles_of
 from pfedmma_dist.data.sets.listing import to_images
+from pfedmma_dist.data.sets.prompt import prompted
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
     """Return the source of one of them, whose classes have ImageNet's names, in its order."""
     kind = KINDS[name]
 
+    @prompted(TEMPLATE)
     def read(cfg: DataConfig, seed: int, splits: Path) -> Images:
         data = Path(cfg.root).expanduser()
         refuse_misplaced(
@@ -53,5 +55,4 @@ def reader(name: str) -> Callable[[DataConfig, int, Path], Images]:
         entries = [one._replace(name=class_of[one.name]) for own in found for one in own]
         return to_images(entries, root, root, cfg, published=titles, tested_only=True)
 
-    read.template = imagenet.template
     return read

@@ -120,7 +120,7 @@ def _refuse_empty_classes(
         empty = np.flatnonzero(np.bincount(own, minlength=len(titles)) == 0)
         if len(empty) == 0:
             continue
-        where = source
+        where: str | Path = source
         if kind == "training":  # then it is a test image that is too many
             where = next(
                 (e.place for e, label in zip(test, halves["test"], strict=True) if label in empty),

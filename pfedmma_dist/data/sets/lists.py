@@ -40,6 +40,7 @@ def read_list(cfg: DataConfig, root: Path, splits: Path) -> Images:
     Without a column `split` one is drawn: within each client, or else within each class of each
     domain. The order of the lines does not matter.
     """
+    assert cfg.list is not None
     file = Path(cfg.list).expanduser()
     if not file.is_file() and (root / file).is_file():
         raise ValueError(f"data.list: {file} is not there; set data.list={root / file}, which is")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pfedmma_dist.config.keys import DataConfig
 from pfedmma_dist.data.sets.paths import caseless, one_form
@@ -111,10 +112,10 @@ def _mapping(file: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
         if file.suffix.lower() == ".json":
             content = from_json(file.read_text(encoding=encoding_of(file, key)))
             pairs = content.items() if isinstance(content, dict) else [(content, None)]
-            lines = [(name, title, str(file)) for name, title in pairs]
+            lines: list[tuple[Any, Any, str]] = [(name, title, str(file)) for name, title in pairs]
         else:
             lines = [
-                (*row, f"{file}, line {line}")
+                (row[0], row[1], f"{file}, line {line}")
                 if len(row) == 2
                 else (row, None, f"{file}, line {line}")
                 for line, row in pairs_of(file, names, key)

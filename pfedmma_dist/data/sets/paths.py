@@ -133,8 +133,8 @@ class Disk:
             if caseless("/".join(head)) == caseless(root):
                 return "/".join(rest)
         for target, place in self._links():
-            if (rest := _below(tidy, target)) is not None:
-                return posixpath.join(place, rest).rstrip("/")
+            if (inner := _below(tidy, target)) is not None:
+                return posixpath.join(place, inner).rstrip("/")
         return None
 
     def _links(self) -> list[tuple[str, str]]:

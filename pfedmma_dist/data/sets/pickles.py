@@ -21,6 +21,8 @@ from pfedmma_dist.spelling import quoted, shortened
 KINDS = re.compile(r"[|<>=]?([biufSU]\d+|O8?)")
 """Element types of arrays: numbers, text and plain objects."""
 
+PYTHON: Any = pickle._Unpickler
+"""Python's own unpickler, whose stack and instructions no type tells."""
 DEEPEST = 16
 """Lists within lists; CIFAR's files and FedBN's lists have two."""
 ROOM = 8
@@ -96,6 +98,8 @@ class _Array:
     def build(self, plain: Callable[[Any], Any]) -> np.ndarray:
         """Return the array. plain: of each element that is an object."""
         if self.value is None:
+            if self.state is None:
+                raise pickle.UnpicklingError("an array without content")
             _, shape, dtype, fortran, data = self.state
             if dtype.of_objects:
                 flat = np.empty(len(data), object)
@@ -149,13 +153,13 @@ GRANTED = {
 """(module, name) in a pickle -> what stands in for it."""
 
 
-class _Unpickler(pickle._Unpickler):
+class _Unpickler(PYTHON):
     """Python's unpickler, with nothing to call but the stand-ins, and a budget.
 
     The one written in Python: that in C takes as much memory as a number in the file says.
     """
 
-    dispatch = dict(pickle._Unpickler.dispatch)  # code of an instruction -> what does it
+    dispatch = dict(PYTHON.dispatch)  # code of an instruction -> what does it
 
     def __init__(self, content: bytes) -> None:
         super().__init__(io.BytesIO(content), encoding="latin1")
@@ -180,7 +184,7 @@ class _Unpickler(pickle._Unpickler):
         if depth > DEEPEST:
             raise pickle.UnpicklingError(f"lists within lists, over {DEEPEST} deep")
         if isinstance(value, _Array):
-            if value.value is None:
+            if value.value is None and value.state is not None:
                 self._spend(len(value.state[-1]))
             return value.build(lambda item: self.plain(item, depth + 1))
         if isinstance(value, list | tuple):

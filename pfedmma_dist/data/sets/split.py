@@ -136,6 +136,7 @@ def _coop_form(entries: Sequence[Entry]) -> str:
     labels: dict[str, int] = {}
     content: dict[str, list[Labelled]] = {part.value: [] for part in Part}
     for entry in entries:
+        assert entry.part is not None
         label = labels.setdefault(entry.name, len(labels))
         content[entry.part.value].append((entry.path, label, entry.name))
     return json.dumps(content, indent=0)

@@ -50,6 +50,7 @@ def facts(task: Task, rows: np.ndarray, *, by_row: bool) -> dict[str, Any]:
 
 def images_of(task: Task, rows: np.ndarray) -> Iterator[tuple[str, str]]:
     """Yield the name of each image within its store, and the hexadecimal digest of its content."""
+    assert task.images.content is not None
     for start in range(0, len(rows), AT_ONCE):
         part = rows[start : start + AT_ONCE]
         content = np.ascontiguousarray(task.images.content[part])

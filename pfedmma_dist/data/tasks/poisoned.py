@@ -41,7 +41,7 @@ def _backdoored(task: Task, cfg: AttackConfig, attackers: np.ndarray, seed: int)
     target = _target(task, cfg)
     local = next(scope for scope in task.scopes if scope.name == LOCAL)
     owned = [task.train.rows(client) for client in range(task.num_clients)]
-    tried = [local.rows.rows(client) for client in range(task.num_clients)]
+    tried = [local.rows_of(client) for client in range(task.num_clients)]
     tried = [rows[task.images.labels[rows] != target] for rows in tried]
     copied: list[np.ndarray] = []
     begin = len(task.images)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from pfedmma_dist import rng
+from pfedmma_dist.data.partitioners.partition import Partition
 from pfedmma_dist.data.tasks.task import Scope, Task
 
 
@@ -16,7 +17,7 @@ def thinned(task: Task, num_images: str, seed: int) -> Task:
 
 
 def _thinned(scope: Scope, count: int, seed: int) -> Scope:
-    if not scope.common or len(scope.rows) <= count:
+    if isinstance(scope.rows, Partition) or len(scope.rows) <= count:
         return scope
     draw = rng.generator(seed, f"scored images {scope.name}")
     rows = np.sort(draw.choice(scope.rows, count, replace=False))

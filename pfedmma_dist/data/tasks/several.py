@@ -52,11 +52,11 @@ def joined_tasks(names: Sequence[str], tasks: Sequence[Task], templates: Sequenc
         return replace(own, name=title, label_of=label_of, template=templates[which])
 
     def scope(which: int, own: Scope) -> Scope:
-        rows, begin, end = own.rows, first_client[which], first_client[which] + clients[which]
-        if own.common:
-            rows = first_row[which] + rows
+        begin, end = first_client[which], first_client[which] + clients[which]
+        if isinstance(own.rows, Partition):
+            rows = _among(own.rows, first_row[which], begin, num_clients)
         else:
-            rows = _among(rows, first_row[which], begin, num_clients)
+            rows = first_row[which] + own.rows
         title = _within(names[which], own.class_set)
         return replace(own, class_set=title, rows=rows, clients=np.arange(begin, end))
 

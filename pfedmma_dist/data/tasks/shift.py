@@ -108,7 +108,9 @@ def same_classes(
     )
 
 
-IN_DOMAIN = {name: dealer for name, dealer in DEALERS.items() if name is not Dealing.natural}
+IN_DOMAIN: dict[Dealing, Dealer] = {
+    name: dealer for name, dealer in DEALERS.items() if name is not Dealing.natural
+}
 """What deals the images of a domain; clients that images come with may be of several domains."""
 
 
@@ -119,9 +121,9 @@ def _followed(deck: Deck, train_client: np.ndarray, rules: Rules) -> np.ndarray:
     """
     if not len(deck.test):
         return np.empty(0, np.int64)
-    natural = rules.cfg.partition is Dealing.natural and (deck.test_owner != NOBODY).any()
-    if natural:
-        return deck.test_owner
+    owner = deck.test_owner
+    if rules.cfg.partition is Dealing.natural and owner is not None and (owner != NOBODY).any():
+        return owner
     return follow(deck, train_client, rules, "validation", everybody=False)
 
 
@@ -171,6 +173,7 @@ def _with_clients(images: Images, cfg: DataConfig) -> tuple[str, ...]:
 def _scored_on(task: Task, domain: str) -> Task:
     """Return the task with every client scored on the test images of this domain, too."""
     images = task.images
+    assert images.domains is not None
     here = images.domains[images.test] == images.domain_names.index(domain)
     if not here.any():
         raise ValueError(

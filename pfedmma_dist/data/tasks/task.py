@@ -49,19 +49,33 @@ class Scope:
         """Say whether all clients are scored on the same rows."""
         return not isinstance(self.rows, Partition)
 
+    @property
+    def together(self) -> np.ndarray:
+        """Return the rows that all clients are scored on, of a scope that is `common`."""
+        assert not isinstance(self.rows, Partition)
+        return self.rows
+
+    @property
+    def apart(self) -> Partition:
+        """Return the rows of each client, of a scope that is not."""
+        assert isinstance(self.rows, Partition)
+        return self.rows
+
     def is_for(self, clients: np.ndarray) -> bool:
         """Say whether any of these clients is scored on it."""
         return bool(len(clients) if self.clients is None else np.isin(clients, self.clients).any())
 
     def rows_of(self, client: int) -> np.ndarray:
         """Return the rows that this client is scored on, ascending."""
-        return self.rows_of_all(np.array([client])) if self.common else self.rows.rows(client)
+        if isinstance(self.rows, Partition):
+            return self.rows.rows(client)
+        return self.rows_of_all(np.array([client]))
 
     def rows_of_all(self, clients: np.ndarray) -> np.ndarray:
         """Return the rows that any of these clients is scored on; those that they share once."""
-        if self.common:
-            return self.rows if self.is_for(clients) else self.rows[:0]
-        return self.rows.rows_of_all(clients)
+        if isinstance(self.rows, Partition):
+            return self.rows.rows_of_all(clients)
+        return self.rows if self.is_for(clients) else self.rows[:0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +116,7 @@ class Task:
         """Return these clients by data set, in their order."""
         if not self.softmaxes:
             return [clients]
+        assert self.client_domains is not None
         of_each = self.client_domains[clients]
         return [clients[of_each == each] for each in np.unique(of_each)]
 
@@ -109,6 +124,7 @@ class Task:
         """Return the class set of the training softmax of clients of one data set."""
         if not self.softmaxes:
             return self.train_classes
+        assert self.client_domains is not None
         [of_all] = np.unique(self.client_domains[clients])
         return self.softmaxes[of_all]
 

@@ -28,11 +28,13 @@ class Scaffold(Correction):
 
     def pull(self, theta: Tensor, start: Start) -> Tensor:
         """Add what the server's mean gradient is beyond the client's."""
+        assert start.handed is not None
         gap = start.handed - start.memory
         return torch.cat([gap.new_zeros(len(gap), self.num_private), gap], dim=1)
 
     def close(self, theta: Tensor, start: Start, travelled: Tensor) -> Closed:
         """Keep the mean gradient of this round, and send by what it has changed."""
+        assert start.handed is not None
         came = (start.theta - theta)[:, self.num_private :]
         own = start.memory - start.handed + came / travelled
         return Closed(own, own - start.memory)

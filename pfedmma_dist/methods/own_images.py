@@ -1,4 +1,4 @@
-"""Cache: a client's own training images as keys, whose labels vote; read by whoever keeps one.
+"""Own images: a client's own training images as keys, whose labels vote; read by whoever keeps one.
 
     votes_c = sum over keys k of class c of exp(-beta (1 - <image, k>))
 
