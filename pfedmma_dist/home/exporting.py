@@ -35,8 +35,16 @@ UNTUNED = "evaluate.finetune_epochs=0"
 
 
 def best_form(taken: Taken) -> Form:
-    """Return the form that says most in the fewest words; every head has one."""
-    return next(FORMS[name] for name in BEST if not FORMS[name].why_not(taken))
+    """Return the form that says most in the fewest words; ValueError where none holds the head."""
+    reasons = {name: FORMS[name].why_not(taken) for name in BEST}
+    fitting = [name for name, why_not in reasons.items() if not why_not]
+    if not fitting:
+        told = "; ".join(f"{name}: {why_not}" for name, why_not in reasons.items())
+        raise ValueError(
+            f"method.name: no form holds what {taken.head.method.name} has learned ({told}); ask "
+            "it through pfedmma_dist.home.trained.Trained instead"
+        )
+    return FORMS[fitting[0]]
 
 
 def open_to_export(

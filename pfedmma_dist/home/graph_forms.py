@@ -47,7 +47,7 @@ class Program(Form):
     what = f"image to logits as one program of torch.export: {PROGRAM}"
 
     def why_not(self, taken: Taken) -> str:
-        return ""
+        return _why_not(taken)
 
     def write(self, taken: Taken, folder: Path, *, tower: bool) -> dict[str, Any]:
         """Trace the head and save it."""
@@ -79,7 +79,7 @@ class Onnx(Form):
     what = f"image to logits as one graph of ONNX: {ONNX}"
 
     def why_not(self, taken: Taken) -> str:
-        return ""
+        return _why_not(taken)
 
     def write(self, taken: Taken, folder: Path, *, tower: bool) -> dict[str, Any]:
         """Trace the head and translate it."""
@@ -117,22 +117,26 @@ class Onnx(Form):
         ]
 
 
+def _why_not(taken: Taken) -> str:
+    """Say why torch.export has no graph of a head."""
+    if taken.head.classes is taken.head.text:
+        return "each image has class vectors of its own, whose text pass torch.export cannot trace"
+    return ""
+
+
 def traced(taken: Taken) -> tuple[torch.export.ExportedProgram, int | None]:
     """Return the head as a graph, and how many images it takes at once; None: any number.
 
-    It is one where each image has class vectors of its own, and where a method counts its images
-    in Python, so that a trace holds their number fast.
+    It is one where a method counts its images in Python, so that a trace holds their number fast.
     """
     graph = _Graph(taken.head).eval()
     batch = torch.export.Dim("batch", min=1, max=MOST)
     with torch.no_grad(), _quiet(), _one_precision():
-        if taken.head.classes is not taken.head.text:
-            try:
-                shapes = {IMAGES: {0: batch}}
-                own = (taken.images[:2].clone(),)
-                return torch.export.export(graph, own, dynamic_shapes=shapes, strict=False), None
-            except torch._dynamo.exc.UserError:
-                log.info("traced for one image at a time: the method counts images in Python")
+        try:
+            shapes, own = {IMAGES: {0: batch}}, (taken.images[:2].clone(),)
+            return torch.export.export(graph, own, dynamic_shapes=shapes, strict=False), None
+        except torch._dynamo.exc.UserError:
+            log.info("traced for one image at a time: the method counts images in Python")
         return torch.export.export(graph, (taken.images[:1].clone(),), strict=False), 1
 
 

@@ -125,9 +125,14 @@ def test_form_that_cannot_hold_a_head_says_why(
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["fedclip", "cocoop", "fedotp", "clip_adapter"])
+@pytest.mark.parametrize("name", ["fedclip", "fedotp", "clip_adapter"])
 def test_what_no_table_holds_leaves_as_a_program(trained: Trained, name: str) -> None:
     assert best_form(taken_of(trained, name)).name == "torch"
+
+
+def test_head_that_no_form_holds_is_told_so(trained: Trained) -> None:
+    with pytest.raises(ValueError, match="no form holds what cocoop has learned .*torch: each"):
+        best_form(taken_of(trained, "cocoop"))
 
 
 def test_class_matrix_is_that_of_the_method(trained: Trained) -> None:
