@@ -12,6 +12,7 @@ from pathlib import Path
 
 from launch.contributed import contribute
 from launch.runs import named_runs
+from pfedmma_dist.ending import ended
 from pfedmma_dist.spelling import spelled
 
 
@@ -44,4 +45,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -21,6 +21,7 @@ from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.controls import score_controls
 from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.ending import ended
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.results.controls import (
     CONTROLS,
@@ -173,4 +174,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

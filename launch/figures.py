@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from launch.runs import is_sweep, named_runs
+from pfedmma_dist.ending import ended
 from pfedmma_dist.results.figures import pictures
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.style import save
@@ -74,4 +75,4 @@ def _folder(runs: list[str], out: str | None) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

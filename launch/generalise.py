@@ -13,6 +13,7 @@ from pathlib import Path
 from launch.figures import file_name
 from launch.runs import named_runs
 from launch.table import FORMATS, tell_remarks
+from pfedmma_dist.ending import ended
 from pfedmma_dist.results.generalisation import generalisation
 from pfedmma_dist.results.heat import heat
 from pfedmma_dist.results.style import save
@@ -45,4 +46,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -29,6 +29,7 @@ from launch.attempts import Attempts, is_wanted, job_id
 from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slurm
 from launch.cluster_files import write_examples
 from launch.script import check_log_folder
+from pfedmma_dist.ending import ended
 from pfedmma_dist.run.signals import SIGNALS
 from pfedmma_dist.spelling import spelled
 
@@ -239,4 +240,4 @@ def clean_environment(further: Sequence[str] = ()) -> None:
 if __name__ == "__main__":
     from launch.job import main as imported  # submitit cannot pickle a Run of __main__ by name
 
-    sys.exit(imported(sys.argv[1:]))
+    sys.exit(ended(lambda: imported(sys.argv[1:])))

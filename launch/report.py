@@ -12,6 +12,7 @@ from pathlib import Path
 
 from launch.runs import named_runs
 from pfedmma_dist import __version__
+from pfedmma_dist.ending import ended
 from pfedmma_dist.results.report import report
 from pfedmma_dist.run.files import write_text_atomically
 from pfedmma_dist.spelling import spelled
@@ -70,4 +71,4 @@ def write_page(target: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -33,6 +33,7 @@ from launch.selection import Selection
 from launch.state import BUSY
 from launch.sweep import processes, start_here, states_of, submit, total
 from pfedmma_dist import __version__
+from pfedmma_dist.ending import ended
 from pfedmma_dist.results.expected import expectations
 from pfedmma_dist.results.judged import Verdict
 from pfedmma_dist.results.reproduced import Reproduction, reproduction
@@ -151,4 +152,4 @@ def _command(given: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

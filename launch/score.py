@@ -22,6 +22,7 @@ from launch.runs import sweep_runs
 from launch.state import first_error
 from launch.stop import StopSignal
 from launch.words import count_of
+from pfedmma_dist.ending import ended
 from pfedmma_dist.quantities.units import duration
 from pfedmma_dist.results.evaluations import is_scored
 from pfedmma_dist.results.generalisation import generalisation
@@ -145,4 +146,4 @@ def _ended(scored: Scoring) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

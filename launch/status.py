@@ -24,6 +24,7 @@ from launch.slurm import cancel, max_array_size, queued
 from launch.state import OVER, STATES, RunState, read_states
 from launch.tasks import Task, tell
 from launch.workers import StopSignal, Workers
+from pfedmma_dist.ending import ended
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.signals import STOPPED
 from pfedmma_dist.spelling import spelled
@@ -138,4 +139,4 @@ def _submit(folder: Path, jobs: Sequence[Job], file: str, asked: StopSignal) -> 
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -40,6 +40,7 @@ from launch.slurm import max_array_size
 from launch.state import BUSY, RunState, read_states
 from launch.tasks import Task, tell
 from launch.workers import StopSignal, Workers
+from pfedmma_dist.ending import ended
 from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.results.markdown import markdown
 from pfedmma_dist.results.tables import tables
@@ -206,4 +207,4 @@ def _cluster(words: argparse.Namespace) -> Cluster | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

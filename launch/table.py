@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable
 
 from launch.runs import named_runs
+from pfedmma_dist.ending import ended
 from pfedmma_dist.results import compared
 from pfedmma_dist.results.cells import Table
 from pfedmma_dist.results.columns import ALL, known_quantities
@@ -106,4 +107,4 @@ def manual(runs: Iterable[Outcome]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

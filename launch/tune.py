@@ -27,6 +27,7 @@ from launch.sweep import processes
 from launch.trials import words_of
 from launch.words import count_of
 from launch.workers import StopSignal, Workers
+from pfedmma_dist.ending import ended
 from pfedmma_dist.results.markdown import grid
 from pfedmma_dist.run.signals import STOPPED
 from pfedmma_dist.spelling import spelled
@@ -172,4 +173,4 @@ def _command(argv: list[str] | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -26,6 +26,7 @@ from pfedmma_dist.config.keys import CacheMode, Config
 from pfedmma_dist.data.download.catalogue import ORIGINS
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets import coop, registry
+from pfedmma_dist.ending import ended
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.quantities.units import duration
 from pfedmma_dist.spelling import spelled
@@ -196,4 +197,4 @@ def is_published(name: str, images: Images, cfg: Config) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -43,6 +43,7 @@ from pfedmma_dist.clip.recipe import versions
 from pfedmma_dist.config.command_line import FLAGS
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.images.pixels import made_by
+from pfedmma_dist.ending import ended
 from pfedmma_dist.quantities.units import size as shown
 from pfedmma_dist.run.table import WIDTH
 from pfedmma_dist.run.together import TogetherError
@@ -183,4 +184,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

@@ -40,6 +40,7 @@ if __name__ == "__main__":  # before imports of seconds
 from pfedmma_dist import command
 from pfedmma_dist.asking import act, opened, parser, remark
 from pfedmma_dist.data.images.files import SUFFIXES
+from pfedmma_dist.ending import ended
 from pfedmma_dist.run.labels import label
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.table import WIDTH
@@ -198,4 +199,4 @@ def _top(word: str) -> int:
 
 if __name__ == "__main__":
     with suppress(BrokenPipeError):
-        command.leave(main())
+        command.leave(ended(main))

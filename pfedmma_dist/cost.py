@@ -33,6 +33,7 @@ from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import Dims
 from pfedmma_dist.config.command_line import resolve_method, with_default
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.ending import ended
 from pfedmma_dist.exchange import Cost
 from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.stages import uplink_of
@@ -143,4 +144,4 @@ def _rounds(name: str, cfg: Config) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

@@ -31,6 +31,7 @@ from pfedmma_dist.build import attach_features, zero_shot
 from pfedmma_dist.config.identity import digest, flat
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.cross import is_elsewhere, score_elsewhere
+from pfedmma_dist.ending import ended
 from pfedmma_dist.federation.evaluate import Sitting
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import sample_of
@@ -166,4 +167,4 @@ def _searched(federation: Federation, progress: Progress) -> Choice:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

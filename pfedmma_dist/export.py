@@ -38,6 +38,7 @@ if __name__ == "__main__":  # before imports of seconds
 
 import pfedmma_dist
 from pfedmma_dist import command
+from pfedmma_dist.ending import ended
 from pfedmma_dist.home.exporting import FORMS, best_form, open_to_export
 from pfedmma_dist.home.folder import export, need_room
 from pfedmma_dist.home.head import Head
@@ -168,4 +169,4 @@ def _facts(new: Newcomer) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

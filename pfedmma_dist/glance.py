@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pfedmma_dist.config.command_line import parse, read
 from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.ending import at_once
 from pfedmma_dist.outline import outlines
 from pfedmma_dist.spelling import spelled
 from pfedmma_dist.world import speaks
@@ -24,6 +25,7 @@ def leave_early(
 
     completed: adds the presets that the command begins with. own: flags of the command's own.
     """
+    at_once()
     words = completed([word for word in argv if word not in own])
     try:
         if any(word.startswith("-") and word != LEFT for word in words):
@@ -38,6 +40,7 @@ def leave_early(
 
 def leave_with(manual: Callable[[], str]) -> None:
     """End the process with the text of `--help` where that is asked for."""
+    at_once()
     if not {"--help", "-h"}.isdisjoint(sys.argv[1:]):
         sys.stdout.write(manual())
         sys.exit(0)

@@ -13,6 +13,7 @@ from pathlib import Path
 from pfedmma_dist import command
 from pfedmma_dist.build import attach_features
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.ending import ended
 from pfedmma_dist.federation.disclosure import epsilon_of
 from pfedmma_dist.federation.inference import Guessed, attack
 from pfedmma_dist.run.files import write_json, writing
@@ -92,4 +93,4 @@ def guessed_at_most(epsilon: float, delta: float) -> float:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

@@ -15,6 +15,7 @@ import numpy as np
 from pfedmma_dist import command
 from pfedmma_dist.config.choices import Asynchrony
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.ending import ended
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.plan_file import Named, Visit, text_of
 from pfedmma_dist.run.files import write_text_atomically, writing
@@ -87,4 +88,4 @@ def named(federation: Federation, found: list[Visit]) -> Iterator[Named]:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

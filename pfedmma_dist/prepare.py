@@ -43,6 +43,7 @@ from pfedmma_dist.data.images.files import CHECK_SPAN
 from pfedmma_dist.data.images.images import Images, without
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.tasks.registry import TASKS
+from pfedmma_dist.ending import ended
 from pfedmma_dist.overview import client_table, image_table, owner_table
 from pfedmma_dist.run import figures
 from pfedmma_dist.run.drawing import save
@@ -255,4 +256,4 @@ def _show(title: str, table: Table) -> None:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

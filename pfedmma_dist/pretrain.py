@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pfedmma_dist.ending import ended
 from pfedmma_dist.pretraining.recipe import Recipe
 from pfedmma_dist.pretraining.words import parser
 
@@ -108,4 +109,4 @@ def _reporter(trainer: Trainer, tokenize: Tokenizer) -> Callable[[float], None]:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

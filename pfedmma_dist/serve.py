@@ -26,6 +26,7 @@ if __name__ == "__main__":  # before imports of seconds
 
 from pfedmma_dist import command
 from pfedmma_dist.asking import act, opened, parser, remark
+from pfedmma_dist.ending import ended
 from pfedmma_dist.home.trained import Trained
 from pfedmma_dist.serving.desk import Desk
 from pfedmma_dist.serving.limits import Limits
@@ -98,4 +99,4 @@ def _port(word: str) -> int:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

@@ -17,6 +17,7 @@ if __name__ == "__main__":  # a slip is told before the seconds that the rest ta
 
 from pfedmma_dist import command
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.ending import ended
 from pfedmma_dist.federation.disclosure import privacy_lines
 from pfedmma_dist.quantities.sampled import sample_lines
 from pfedmma_dist.run import result, selection
@@ -70,4 +71,4 @@ def _show(training: Training) -> None:
 
 
 if __name__ == "__main__":
-    command.leave(main())
+    command.leave(ended(main))

@@ -15,6 +15,7 @@ PACKAGE = "pfedmma_dist"
 ROOMS = {
     "rng": "",
     "spelling": "",
+    "ending": "",
     "reading": "spelling",
     "quantities": "",
     "stopped": "",
@@ -30,7 +31,7 @@ ROOMS = {
     "spelling",
     "outline": "",
     "accountant": "",
-    "glance": "config data outline spelling world",
+    "glance": "config data ending outline spelling world",
     "methods": "clip config.meaning config.merge config.templates exchange params reading rng "
     "spelling world.threads",
     "federation": "accountant clip clock config.choices config.keys config.learning config.private "
