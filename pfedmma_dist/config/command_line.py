@@ -141,7 +141,7 @@ def _configuration(layers: list[Layer], methods: Methods, sources: Sources) -> C
     methods, sources = known.methods, known.sources
     rule = chosen(layers, known.rules)
     tree = _merge(Config, layers, methods, known.rules[rule].Options if rule else None)
-    tree.server = settled(tree.server, rule)
+    tree.server = settled(tree.server, rule, known.rules)
     config = Config(
         **{item.name: getattr(tree, item.name) for item in fields(Config) if item.name != "method"},
         method={key: plain(value) for key, value in vars(tree.method).items()},

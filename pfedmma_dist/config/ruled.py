@@ -1,5 +1,6 @@
 """Ruled: rules of the server that plugins have registered, which one is named, and its options."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,9 +23,9 @@ def given(layers: Iterable[Layer], key: str) -> Any:
     *sections, part = key.split(".")
     for layer in layers:
         tree: Any = layer.tree
-        for name in sections:
+        for depth, name in enumerate(sections, start=1):
             tree = tree.get(name) if isinstance(tree, Mapping) else None
-            tree = parsed(tree, key) if isinstance(tree, Word) else tree
+            tree = parsed(tree, ".".join(sections[:depth])) if isinstance(tree, Word) else tree
         if isinstance(tree, Mapping) and part in tree:
             last = tree[part]
     is_written_out = isinstance(last, Word) and last.startswith(("[", "{"))
@@ -34,10 +35,10 @@ def given(layers: Iterable[Layer], key: str) -> Any:
 def chosen(layers: list[Layer], rules: Mapping[str, type[Optioned]]) -> str | None:
     """Return the rule that the layers name, None where none is; ValueError where it is not there,
     or its options are without it."""
-    name, ours = given(layers, RULE), ServerRule.__members__
+    name = given(layers, RULE)
     name = None if name == "null" else name
     other = given(layers, "server.name")
-    if other in rules and other not in ours:
+    if isinstance(other, str) and other in rules:
         raise ValueError(f"server.name: {other} is a rule of a plugin; write {RULE}={other}")
     if name is None:
         if any(given([layer], OPTIONS) for layer in layers):
@@ -48,18 +49,32 @@ def chosen(layers: list[Layer], rules: Mapping[str, type[Optioned]]) -> str | No
         return None
     if name in rules:
         return str(name)
-    if name in ours:
-        raise ValueError(f"{RULE}: {name} is a rule of ours; write server.name={name}")
+    if re.fullmatch(r"[\w.-]+", str(name)):
+        raise _unknown(str(name), rules)
+    return None  # no text that a name could be: the merge says so, or `settled`
+
+
+def _unknown(name: str, rules: Mapping[str, type[Optioned]]) -> ValueError:
+    """Return the error about a name that is not that of a rule."""
+    if name in ServerRule.__members__:
+        return ValueError(f"{RULE}: {name} is a rule of ours; write server.name={name}")
+    if name in rules:
+        return ValueError(
+            f"{RULE}: {name} is what a reference stands for, and the options hang on it; write "
+            f"{RULE}={name}"
+        )
     known = f"; known: {', '.join(sorted(rules))}" if rules else ""
-    raise ValueError(
-        f"{RULE}: {quoted(name)} is unknown{hint(str(name), rules)}{known}; list the module that "
+    return ValueError(
+        f"{RULE}: {quoted(name)} is unknown{hint(name, rules)}{known}; list the module that "
         "registers it in plugins"
     )
 
 
-def settled(server: Any, rule: str | None) -> ServerConfig:
+def settled(server: Any, rule: str | None, rules: Mapping[str, type[Optioned]]) -> ServerConfig:
     """Return a merged server section with the options of its rule as plain values; ValueError
-    where two rules are asked for."""
+    where that is unknown, or two rules are asked for. rule: as `chosen` found it."""
+    if server.rule != rule:
+        raise _unknown(server.rule, rules)
     if rule is None:
         return server
     if server.name is not ServerRule.average:

@@ -125,6 +125,10 @@ def test_options_are_keys_and_those_by_default_name_no_other_run(tmp_path: Path)
     ("words", "told"),
     [
         (["server.rule=mine"], "'mine' is unknown; known: fedams; list the module that registers"),
+        (
+            ["server.rule=${oc.env:LAB_RULE}"],
+            "stands for, and the options hang on it; write server",
+        ),
         (["server.rule=adam"], "adam is a rule of ours; write server.name=adam"),
         (["server.name=fedams"], "fedams is a rule of a plugin; write server.rule=fedams"),
         (["server.rule=fedams", "server.name=median"], "median, and server.rule=fedams takes its"),
@@ -134,7 +138,10 @@ def test_options_are_keys_and_those_by_default_name_no_other_run(tmp_path: Path)
         (["server.rule=fedams", "server.rule=null", "server.options.eps=1"], "none is named"),
     ],
 )
-def test_what_names_no_rule_or_no_option_is_told(words: list[str], told: str) -> None:
+def test_what_names_no_rule_or_no_option_is_told(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_RULE", "fedams")
     assert told in refusal(PLUGIN, *words)
 
 
