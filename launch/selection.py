@@ -81,7 +81,8 @@ class Selection:
         plain = replace(sweep, rows={name: sweep.rows[name] for name in rows}, grid=first)
         words = [*self.expected.words[self.as_published], f"{FOLDER}{self.folder}"]
         for planned in expanded(self.file, plain, words):
-            usual = defaults(planned.config.method["name"], outlines())
+            name, rule = planned.config.method["name"], planned.config.server.rule
+            usual = defaults(name, outlines(), rule)
             for run in runs:
                 if run.name != planned.row:
                     continue

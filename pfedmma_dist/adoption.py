@@ -78,7 +78,7 @@ def adopt(cfg: Config, folder: RunFolder, methods: Methods) -> list[Remark]:
     if not has_state:
         return []
     remarks: list[Remark] = []
-    wanted, usual = flat(cfg), defaults(cfg.method["name"], methods)
+    wanted, usual = flat(cfg), defaults(cfg.method["name"], methods, cfg.server.rule)
     if not claims:
         if kept is None:
             raise ValueError(
@@ -119,7 +119,8 @@ def check_config(folder: RunFolder, methods: Methods) -> None:
     """Raise ValueError where config.yaml says something else than the folder's run was."""
     kept, problem = _kept(folder, methods)
     for path, saved, _ in recorded(folder):
-        found = [] if kept is None else differences(saved, kept, defaults(saved[NAME], methods))
+        usual = defaults(saved[NAME], methods, saved.get("server.rule"))
+        found = [] if kept is None else differences(saved, kept, usual)
         if problem or found:
             where = path.relative_to(folder.path)
             told = [f"{key}: {shown(now)} (saved with {shown(was)})" for key, was, now in found]

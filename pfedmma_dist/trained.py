@@ -106,7 +106,7 @@ def take_state(federation: Federation, folder: RunFolder, check: loading.Check) 
 
 def refuse_what_made_it(cfg: Config, folder: RunFolder) -> None:
     """Raise ValueError for a key that has made the state and is asked for otherwise."""
-    wanted, usual = flat(cfg), defaults(cfg.method["name"], METHODS)
+    wanted, usual = flat(cfg), defaults(cfg.method["name"], METHODS, cfg.server.rule)
     for path, saved, _ in recorded(folder):
         for key, was, now in differences(saved, wanted, usual):
             is_read = any(meaning(key).is_read({**usual, **one}) for one in (saved, wanted))

@@ -24,20 +24,20 @@ ROOMS = {
     "params": "rng",
     "pieces": "",
     "clock": "reading rng spelling",
-    "exchange": "clock.laps rng world",
     "config": "plugins reading spelling",
+    "exchange": "clock.laps config.choices config.registry config.ruled rng spelling world",
     "clip": "config.keys reading spelling world",
     "data": "config.attacking config.choices config.keys config.merge config.several reading rng "
     "spelling",
     "outline": "",
     "accountant": "",
     "glance": "config data ending outline spelling world",
-    "methods": "clip config.meaning config.merge config.templates exchange params reading rng "
-    "spelling world.threads",
+    "methods": "clip config.meaning config.merge config.registry config.templates exchange params "
+    "reading rng spelling world.threads",
     "federation": "accountant clip clock config.choices config.keys config.learning config.private "
-    "config.simulated data.tasks.task exchange methods.method methods.searched methods.step params "
-    "pieces quantities.attacked quantities.sampled quantities.scores quantities.student reading "
-    "rng spelling world",
+    "config.ruled config.simulated data.tasks.task exchange methods.method methods.searched "
+    "methods.step params pieces quantities.attacked quantities.sampled quantities.scores "
+    "quantities.student reading rng spelling world",
     "canary": "clip data",
     "run": "exchange pieces quantities reading spelling stopped world",
     "pretraining": "clip config data rng run.files",

@@ -6,10 +6,9 @@ merged into the `Options` dataclass of its class as strictly as every other key.
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field, fields, make_dataclass
-from functools import cache
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -19,8 +18,10 @@ from pfedmma_dist.config.identity import flat, meaning, refuse_unread
 from pfedmma_dist.config.keys import Config, Dealing
 from pfedmma_dist.config.limits import COOP, check
 from pfedmma_dist.config.merge import Layer, Methods, Word, hint, origins, parsed, place, plain
+from pfedmma_dist.config.optioned import tree_of
 from pfedmma_dist.config.plugged import announced, idle, plugged
 from pfedmma_dist.config.presets import find
+from pfedmma_dist.config.ruled import chosen, settled
 from pfedmma_dist.config.several import NAME, NAMES, check_names, read_as
 from pfedmma_dist.config.words import OVERRIDE, file_layer, word_layer
 from pfedmma_dist.reading import FORMAT
@@ -58,7 +59,11 @@ def parse(
         own = [word_layer(word) for word in words if word.startswith("plugins=")]
         known = plugged(own, methods, sources)
         is_list = flags.count("--list") == len(flags)
-        text = listing(known.methods, known.sources) if is_list else manual(known.methods)
+        text = (
+            listing(known.methods, known.sources, known.rules)
+            if is_list
+            else manual(known.methods, known.rules)
+        )
         sys.stdout.write(text + (announced() if is_list else ""))
         return None
     config = read(words, methods=methods, sources=sources)
@@ -134,7 +139,9 @@ def from_yaml(
 def _configuration(layers: list[Layer], methods: Methods, sources: Sources) -> Config:
     known = plugged(layers, methods, sources)
     methods, sources = known.methods, known.sources
-    tree = _merge(Config, layers, methods)
+    rule = chosen(layers, known.rules)
+    tree = _merge(Config, layers, methods, known.rules[rule].Options if rule else None)
+    tree.server = settled(tree.server, rule, known.rules)
     config = Config(
         **{item.name: getattr(tree, item.name) for item in fields(Config) if item.name != "method"},
         method={key: plain(value) for key, value in vars(tree.method).items()},
@@ -171,37 +178,15 @@ def _own_template(name: str, sources: Sources) -> str:
     return template
 
 
-def _merge(schema: type | None, layers: list[Layer], methods: Methods) -> Any:
-    """Merge into `schema` (or into nothing else) with the options of one method as its `method`."""
+def _merge(
+    schema: type | None, layers: list[Layer], methods: Methods, rule: type | None = None
+) -> Any:
+    """Merge into `schema` (or into nothing else) with the options of one method as its `method`.
+
+    rule: the options of the server's rule, where a plugin's is named.
+    """
     name = _method_name(layers, methods)
-    return merged(_tree(schema, name, methods[name].Options), layers)
-
-
-@cache
-def _tree(schema: type | None, name: str, options: type) -> type:
-    """Return `schema` with a method's options as its `method`."""
-    section = make_dataclass("Method", [("name", str, name), *_fields(options)], kw_only=True)
-    others = [item for item in _fields(schema) if item[0] != "method"] if schema else []
-    return make_dataclass(
-        "Tree", [*others, ("method", section, field(default_factory=section))], kw_only=True
-    )
-
-
-def _fields(schema: type) -> list[tuple[str, Any, Any]]:
-    """Return name, type and default of each field, to build another dataclass with."""
-    hints = get_type_hints(schema)
-    return [
-        (
-            item.name,
-            hints[item.name],
-            field(
-                default=item.default,
-                default_factory=item.default_factory,
-                metadata=item.metadata,
-            ),
-        )
-        for item in fields(schema)
-    ]
+    return merged(tree_of(schema, name, methods[name].Options, rule), layers)
 
 
 def _method_name(layers: Iterable[Layer], methods: Methods) -> str:

@@ -10,8 +10,11 @@ from typing import Any
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.meaning import MEANING, Meaning
 from pfedmma_dist.config.merge import Leaf, Methods, leaves, shown
+from pfedmma_dist.config.ruled import OPTIONS, RULE
 
 WIDTH = 96
+NONE: Methods = {}
+"""What plugins have registered, without any."""
 
 USAGE = """\
 usage: python -m pfedmma_dist.train [FILE.yaml ...] [key=value ...]
@@ -42,7 +45,7 @@ examples
 """
 
 
-def manual(methods: Methods) -> str:
+def manual(methods: Methods, rules: Methods = NONE) -> str:
     """Return every key with its default, its type and its docstring."""
     docs, known = field_docs(Config), leaves(Config)
     blocks = [USAGE]
@@ -53,6 +56,7 @@ def manual(methods: Methods) -> str:
             table = _deciders() if item.name == "data" else ""
             section: Any = item.type
             entries = keys(section, item.name)
+            entries += _rules(rules) if item.name == "server" else ""
             blocks.append(_heading(item.name, section.__doc__) + table + entries)
         else:
             if len(blocks) == 1:
@@ -61,14 +65,19 @@ def manual(methods: Methods) -> str:
     return "\n".join(blocks)
 
 
-def listing(methods: Methods, sources: Mapping[str, Callable[..., Any]]) -> str:
-    """Return the names of methods and data sets, each with the first line of its docstring."""
+def listing(
+    methods: Methods, sources: Mapping[str, Callable[..., Any]], rules: Methods = NONE
+) -> str:
+    """Return the names of methods and data sets, each with the first line of its docstring, and
+    those of rules where plugins have any."""
     return "\n".join(
         f"{title} ({key})\n{_table(table)}"
         for title, key, table in (
             ("methods", "method.name", methods),
             ("data sets", "data.name", sources),
+            ("rules of the server", RULE, rules),
         )
+        if table
     )
 
 
@@ -105,6 +114,15 @@ def _methods(methods: Methods) -> str:
     for method, kind in methods.items():
         text += _wrap(f"with method.name={method}: {_first_line(kind)}", "  ", "    ")
         text += keys(kind.Options, "method") or "    (no options)\n"
+    return text
+
+
+def _rules(rules: Methods) -> str:
+    """Return one entry per rule of a plugin, its options below it."""
+    text = ""
+    for rule, kind in rules.items():
+        text += _wrap(f"with {RULE}={rule}: {_first_line(kind)}", "  ", "    ")
+        text += keys(kind.Options, OPTIONS) or "    (no options)\n"
     return text
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.meaning import MEANING, Meaning
 from pfedmma_dist.config.merge import Methods, leaves, plain, shown
+from pfedmma_dist.config.ruled import OPTIONS, RULES
 
 METHOD = "method."
 """Beginning of the keys of the method: its name and the options of its own."""
@@ -29,13 +30,16 @@ def flat(config: Config) -> dict[str, Any]:
     for name, value in _tree(config).items():
         inside = value if isinstance(value, dict) else {"": value}
         found |= {f"{name}.{key}".rstrip("."): item for key, item in inside.items()}
-    return found
+    options = found.pop(OPTIONS)
+    return found | {f"{OPTIONS}.{key}": item for key, item in options.items()}
 
 
-def defaults(method: str, methods: Methods) -> dict[str, Any]:
-    """Return the defaults of all keys and of the options of a method."""
-    options = leaves(methods[method].Options, METHOD)
-    known = {key: leaf for key, leaf in leaves(Config).items() if key != "method"}
+def defaults(method: str, methods: Methods, rule: str | None = None) -> dict[str, Any]:
+    """Return the defaults of all keys and of the options of a method, and of a rule of a plugin."""
+    options = dict(leaves(methods[method].Options, METHOD))
+    if rule in RULES:
+        options.update(leaves(RULES[rule].Options, f"{OPTIONS}."))
+    known = {key: x for key, x in leaves(Config).items() if key not in ("method", OPTIONS)}
     found = {key: plain(leaf.default) for key, leaf in {**known, **options}.items()}
     return {**found, f"{METHOD}name": Config().method["name"]}
 
@@ -67,7 +71,7 @@ def digest(config: Config, methods: Methods) -> str:
 
     A null that leaves a choice to the program counts as null, whatever is chosen.
     """
-    usual = defaults(config.method["name"], methods)
+    usual = defaults(config.method["name"], methods, config.server.rule)
     departures = {
         key: value
         for key, value in identity(config).items()

@@ -1,6 +1,7 @@
 """The sections of the configuration that say how clients and the server learn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from pfedmma_dist.config.choices import (
     CorrectionName,
@@ -13,7 +14,7 @@ from pfedmma_dist.config.choices import (
     Unit,
 )
 from pfedmma_dist.config.limits import AT_LEAST_1, NOT_NEGATIVE, POSITIVE, SHARE, Limit
-from pfedmma_dist.config.meaning import key
+from pfedmma_dist.config.meaning import MEANING, Meaning, key
 
 SGD = {"optim.name": ("sgd",)}
 ADAM = {"optim.name": ("adam", "adamw")}
@@ -87,6 +88,11 @@ class ServerConfig:
     `median`, `trimmed_mean` (Yin et al., ICML 2018), `geometric_median` (Pillutla et al., IEEE TSP
     2022), `norm_clipping` (Sun et al., 2019); by heads, `krum`, `multi_krum` (Blanchard et al.,
     NeurIPS 2017; its mean is by samples), `bulyan` (El Mhamdi et al., ICML 2018)."""
+    rule: str | None = key(None, since=1, heading="Server rule")
+    """A rule of your own, which a plugin registers (docs/plugins.md), in place of server.name: x +
+    lr times where it says to go. It sees the mean alone."""
+    options: dict[str, Any] = field(default_factory=dict, metadata={MEANING: Meaning(since=1)})
+    """The options of that rule, `server.options.NAME`; `--help` with `plugins=` lists them."""
     lr: float = key(1.0, limit=POSITIVE, since=1, heading="Server rate")
     """Learning rate of the server."""
     beta1: float | None = key(None, limit=SHARE, since=1, never=CENTRED)

@@ -6,7 +6,8 @@ from typing import Any
 
 from pfedmma_dist import plugins
 from pfedmma_dist.config.built import merged
-from pfedmma_dist.config.documents import Layer, Word, parsed
+from pfedmma_dist.config.documents import Layer
+from pfedmma_dist.config.ruled import RULE, RULES, given
 from pfedmma_dist.config.several import NAME, NAMES, reader_of
 
 METHOD = "method.name"
@@ -26,6 +27,7 @@ class Known:
     plugins: list[str]  # modules, and absolute paths
     methods: Mapping[str, Any]
     sources: Mapping[str, Any]
+    rules: Mapping[str, Any]
 
 
 def plugged(
@@ -35,21 +37,22 @@ def plugged(
 
     methods, sources: the registries themselves, which plugins add to.
     """
-    tables = {METHOD: methods, NAME: sources}
+    tables = {METHOD: methods, NAME: sources, RULE: RULES}
     found = plugins.load(_listed(layers), tables)
     known = plugins.visible(found, tables)
-    for key, names in ((METHOD, _given(layers, METHOD)), (NAME, _sets(layers))):
+    named = {METHOD: _given(layers, METHOD), NAME: _sets(layers), RULE: _given(layers, RULE)}
+    for key, names in named.items():
         for name in names:
             module = None if name in known[key] else plugins.announced(key, name)
             if module is not None and module not in found:
                 found += plugins.load([module], tables)
                 known = plugins.visible(found, tables)
-    return Known(found, known[METHOD], known[NAME])
+    return Known(found, known[METHOD], known[NAME], known[RULE])
 
 
 def announced() -> str:
     """Return what installed packages announce by entry points, under a heading of its own."""
-    found = [line for key in (METHOD, NAME) for line in plugins.announcements(key)]
+    found = [line for key in (METHOD, NAME, RULE) for line in plugins.announcements(key)]
     return "".join(
         ["\nannounced by installed packages, imported once named\n", *found] * bool(found)
     )
@@ -59,7 +62,7 @@ def idle(words: Iterable[str]) -> dict[str, str]:
     """Return a warning about plugins that have registered nothing, under their key."""
     found = plugins.idle(words)
     remedy = "decorate them with register, or leave it out"
-    told = f"{', '.join(found)} registers no method and no data set; {remedy}"
+    told = f"{', '.join(found)} registers no method and no data set, nor a rule; {remedy}"
     return {plugins.KEY: f"{plugins.KEY}: {told}"} if found else {}
 
 
@@ -81,13 +84,5 @@ def _sets(layers: Sequence[Layer]) -> list[str]:
 
 def _given(layers: Iterable[Layer], key: str) -> list[str]:
     """Return the names that the last layer gives a key; one that is no name is told later."""
-    last: Any = None
-    section, _, part = key.partition(".")
-    for layer in layers:
-        tree = layer.tree.get(section)
-        tree = parsed(tree, section) if isinstance(tree, Word) else tree
-        if isinstance(tree, Mapping) and part in tree:
-            last = tree[part]
-    if isinstance(last, Word) and last.startswith("["):
-        last = parsed(last, key)
+    last = given(layers, key)
     return [name for name in (last if isinstance(last, list) else [last]) if isinstance(name, str)]

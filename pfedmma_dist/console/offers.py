@@ -37,7 +37,7 @@ def keys(current: str, before: list[str]) -> list[str]:
     from pfedmma_dist.config.keys import Config
     from pfedmma_dist.config.merge import leaves
 
-    known = [key for key in leaves(Config) if key != "method"]
+    known = [key for key in leaves(Config) if key not in ("method", "server.options")]
     known += ["method.name", *(_options(before) if current.startswith(METHOD) else ())]
     found = [f"{key}=" for key in known if key.startswith(current)]
     if "." not in current:

@@ -41,5 +41,6 @@ def refuse_moves(server: Server | None) -> None:
         raise ValueError(
             "server.name: a step along the mean move of clients is about what goes on from what "
             "they were handed, and clients of this method send other prompts from round to round; "
-            "set server.name=average, or a rule that takes a centre of uploads, and server.lr=1"
+            "set server.name=average, or a rule that takes a centre of uploads, and server.lr=1, "
+            "and no server.rule"
         )

@@ -109,5 +109,5 @@ def refuse_server(server: Server | None) -> None:
         raise ValueError(
             "server.name: low-rank factors that take turns, have a rank per client, or whose "
             "products are averaged, go with the plain mean alone; set server.name=average and "
-            "server.lr=1"
+            "server.lr=1, and no server.rule"
         )

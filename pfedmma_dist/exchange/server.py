@@ -8,8 +8,9 @@ Optimization, ICLR 2021, algorithm 2; FedAvgM: Hsu et al., 2019):
 
 where v begins at tau^2 and adds up (adagrad), runs (adam) or follows (yogi) the squares of Delta.
 There is no bias correction, as in the paper. The rules of `robust.py` step like `average`, to
-another centre than the mean. All numbers are float64 and every rank computes them
-from the same exact mean, so they do not depend on how many ranks there are.
+another centre than the mean; a rule of your own (`rules.py`) says itself where to go. All numbers
+are float64 and every rank computes them from the same exact mean, so they do not depend on how
+many ranks there are.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pfedmma_dist.exchange.robust import CENTRES, Centre, Guard, Opening, centre
+from pfedmma_dist.exchange.rules import Remembering
 from pfedmma_dist.world import LIMIT
 
 Square = Callable[[Tensor, Tensor, float], Tensor]
@@ -47,15 +49,18 @@ class Server:
         guard: Guard | None = None,
         *,
         opened: bool = False,
+        own: Remembering | None = None,
     ) -> None:
         """name: average, momentum, or one of SQUARES or CENTRES. beta1: None is the rule's own.
-        size: S. guard: of CENTRES. opened: uploads lie in the open whatever the rule."""
+        size: S. guard: of CENTRES. opened: uploads lie in the open whatever the rule.
+        own: a rule of your own, which steps in place of that of `average`."""
         self.square, self.lr, self.beta2, self.tau = SQUARES.get(name), lr, beta2, tau
         self.robust, self.guard = name if name in CENTRES else None, guard or Guard()
-        self.opened = opened
+        self.opened, self.own = opened, own
         average = name == "average" or self.robust is not None
         self.beta1 = PLAIN_BETA1.get(name, 0.0) if beta1 is None or average else beta1
-        self.plain = average and lr == 1.0  # then what it steps to is handed out, to the bit
+        # Then what it steps to is handed out, to the bit.
+        self.plain = average and lr == 1.0 and own is None
         self.mean = torch.zeros(size, dtype=torch.float64)
         self.running = torch.full((size,), tau**2, dtype=torch.float64)
 
@@ -76,7 +81,7 @@ class Server:
         if self.plain:
             return mean
         start = shared.double()
-        after = start + self.lr * self._direction(mean - start)
+        after = start + self.lr * self._direction(start, mean - start)
         if not bool((after.abs() < LIMIT).all()):
             raise ValueError(
                 f"server.lr: {self.lr} drove the shared numbers to values that are not finite or "
@@ -84,8 +89,10 @@ class Server:
             )
         return after
 
-    def _direction(self, delta: Tensor) -> Tensor:
+    def _direction(self, start: Tensor, delta: Tensor) -> Tensor:
         """Return where to go, and remember delta [S]."""
+        if self.own is not None:
+            return self.own.direction(start, delta)
         if self.square is None:
             self.mean = self.beta1 * self.mean + delta
             return self.mean
@@ -97,9 +104,12 @@ class Server:
         """Return what the next step needs; nothing where the mean is handed out."""
         tensors = {"server_mean": self.mean, "server_square": self.running}
         used = [not self.plain and self.beta1 > 0, self.square is not None]
-        return {key: x for (key, x), use in zip(tensors.items(), used, strict=True) if use}
+        found = {key: x for (key, x), use in zip(tensors.items(), used, strict=True) if use}
+        return found | (self.own.state() if self.own is not None else {})
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Take back what `state` returned."""
         self.mean = state.get("server_mean", self.mean).clone()
         self.running = state.get("server_square", self.running).clone()
+        if self.own is not None:
+            self.own.load(state)

@@ -1,11 +1,9 @@
 """The methods by name. To add one, write its file and import it here; `register` adds one of your
 own, from outside of the package."""
 
-import re
-from dataclasses import MISSING, fields, is_dataclass
 from typing import TypeVar
 
-from pfedmma_dist.config.merge import leaves
+from pfedmma_dist.config.registry import admit
 from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
 from pfedmma_dist.methods.dpfpl import DPFPL
@@ -80,8 +78,6 @@ METHODS: dict[str, type[Method]] = {method.name: method for method in ALL}
 
 M = TypeVar("M", bound=type[Method])
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
-
 
 def register(method: M) -> M:
     """Let `method.name` of a configuration mean a class of your own, and return the class: a
@@ -93,40 +89,5 @@ def register(method: M) -> M:
     """
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise ValueError(f"register: {quoted(method)} is no subclass of pfedmma_dist.Method")
-    where = f"{method.__module__}.{method.__qualname__}"
-    name = getattr(method, "name", None)
-    if not (isinstance(name, str) and NAME.fullmatch(name)):
-        raise ValueError(
-            f"{where}.name: {quoted(name)} is no name; give the class a name of small letters, "
-            'digits and _, as in name = "my_method"'
-        )
-    other = METHODS.get(name)
-    if other is not None and f"{other.__module__}.{other.__qualname__}" != where:
-        raise ValueError(
-            f"{where}.name: {name} is taken by {other.__module__}.{other.__qualname__}; give the "
-            "class another name"
-        )
-    if not (vars(method).get("__doc__") or "").strip():
-        raise ValueError(f"{where}: write a docstring; its first line says what --list tells of it")
-    _check_options(where, getattr(method, "Options", None))
-    METHODS[name] = method
+    admit(method, METHODS, "my_method")
     return method
-
-
-def _check_options(where: str, options: object) -> None:
-    """Refuse an `Options` that is no dataclass, or has a key of no type or without a default."""
-    if not (isinstance(options, type) and is_dataclass(options)):
-        raise ValueError(
-            f"{where}.Options: {quoted(options)} is no dataclass; write a kw_only dataclass of its "
-            "options, each with a default, if there are any"
-        )
-    for item in fields(options):
-        if item.default is MISSING and item.default_factory is MISSING:
-            raise ValueError(f"{where}.Options.{item.name}: give the option a default")
-    try:
-        leaves(options)
-    except (NameError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{where}.Options: the types of its fields cannot be told ({error}); define it outside "
-            "of functions, and write bool, int, float, str, an Enum, a list of these, or X | None"
-        ) from error

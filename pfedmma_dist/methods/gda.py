@@ -97,7 +97,7 @@ class ClassMeans(Method):
         if server is not None and (server.sees_uploads or not server.plain):
             raise ValueError(
                 f"server.name: clients of {self.name} send sums, of which the server takes no mean "
-                "to step to; set server.name=average and server.lr=1"
+                "to step to; set server.name=average and server.lr=1, and no server.rule"
             )
         nothing = torch.zeros(0, self.width), torch.zeros(0, dtype=torch.int64)
         num_sums = len(self.statistics(*nothing))

@@ -1,11 +1,11 @@
 """Plugins: modules of one's own that a configuration names, imported before the rest is resolved.
 
-A plugin registers methods and data sets as ours are registered (`methods.register`,
-`data.sets.registry.register`). It is named as Python imports it, `my_lab.methods`, or by its file,
-`my_lab/methods.py`, which is made absolute, since a job may run elsewhere. What it has registered
-is known where a configuration lists it, and nowhere else in the same process, so that a file of
-keys says all that it needs. An installed package may announce what it has by an entry point: that
-is imported, and listed, once something asks for its name.
+A plugin registers methods, data sets and rules of the server (`methods.register`,
+`data.sets.registry.register`, `exchange.rules.register`). It is named as Python imports it,
+`my_lab.methods`, or by its file, `my_lab/methods.py`, which is made absolute, since a job may run
+elsewhere. What it has registered is known where a configuration lists it, and nowhere else in the
+same process, so that a file of keys says all that it needs. An installed package may announce what
+it has by an entry point: that is imported, and listed, once something asks for its name.
 """
 
 import hashlib
@@ -44,6 +44,13 @@ class Plugin:
         """Return 12 hexadecimal digits of the source, whatever its files are called."""
         return hashlib.sha256("".join(sorted(self.files.values())).encode()).hexdigest()[:12]
 
+
+GROUPS = {
+    "method.name": "pfedmma_dist.methods",
+    "data.name": "pfedmma_dist.datasets",
+    "server.rule": "pfedmma_dist.exchanges",
+}
+"""Key -> the group of entry points of what it names."""
 
 _loaded: dict[str, Plugin] = {}  # by word; as Python's own table of modules, one for the process
 
@@ -84,7 +91,7 @@ def visible(words: Sequence[str], tables: Tables) -> Tables:
 def announced(key: str, name: str) -> str | None:
     """Return the module whose entry point says that it has what a key names; None where none does.
 
-    Its group is `pfedmma_dist.methods` for method.name, `pfedmma_dist.datasets` for data.name.
+    Which group it stands in: GROUPS.
     """
     return next((point.module for point in _entry_points(key) if point.name == name), None)
 
@@ -129,5 +136,4 @@ def _names_of(key: str, words: Iterable[str]) -> set[str]:
 
 @cache
 def _entry_points(key: str) -> tuple[EntryPoint, ...]:
-    group = {"method.name": "pfedmma_dist.methods", "data.name": "pfedmma_dist.datasets"}[key]
-    return tuple(sorted(entry_points(group=group), key=lambda point: point.name))
+    return tuple(sorted(entry_points(group=GROUPS[key]), key=lambda point: point.name))

@@ -66,7 +66,7 @@ def words_of(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
 def _layer(item: What) -> Layer:
     """Return one item as a source of values."""
     if isinstance(item, Config):
-        values, usual = flat(item), defaults(_method_of(item), METHODS)
+        values, usual = flat(item), defaults(_method_of(item), METHODS, item.server.rule)
         name = "method.name"
         return _tree({k: x for k, x in values.items() if k == name or x != usual.get(k)})
     if isinstance(item, Mapping):

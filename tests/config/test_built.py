@@ -8,10 +8,10 @@ from omegaconf import OmegaConf
 
 from pfedmma_dist.config import built
 from pfedmma_dist.config.built import merged
-from pfedmma_dist.config.command_line import _tree
 from pfedmma_dist.config.documents import Layer
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.merge import leaves
+from pfedmma_dist.config.optioned import tree_of
 from pfedmma_dist.config.words import word_layer
 from pfedmma_dist.methods import METHODS
 
@@ -49,7 +49,7 @@ def test_value_by_value_equals_the_whole_tree(words: list[str]) -> None:
 
 def test_defaults_of_every_method_are_typed_as_omegaconf_types_them() -> None:
     for name, method in METHODS.items():
-        tree = _tree(None, name, method.Options)
+        tree = tree_of(None, name, method.Options, None)
         slow = OmegaConf.to_object(OmegaConf.structured(tree))
         assert repr(built._defaults(tree)) == repr(slow)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pfedmma_dist import plugins
+from pfedmma_dist.config.ruled import RULES
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.methods import METHODS
 
@@ -26,7 +27,7 @@ class Mine(PromptFL):
 @pytest.fixture(autouse=True)
 def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget at the end what a test has registered and imported."""
-    tables: list[dict] = [METHODS, registry.SOURCES, plugins._loaded]
+    tables: list[dict] = [METHODS, registry.SOURCES, RULES, plugins._loaded]
     before, modules, path = [dict(table) for table in tables], {*sys.modules}, [*sys.path]
     plugins._entry_points.cache_clear()
     yield

@@ -15,8 +15,9 @@ from pfedmma_dist.config.command_line import read
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.methods import METHODS
 
-OWN_METHOD, OWN_DATASET = (str(ROOT / "examples" / f"own_{what}.py") for what in
-                           ("method", "dataset"))  # fmt: skip
+OWN_METHOD, OWN_DATASET, OWN_RULE = (
+    str(ROOT / "examples" / f"own_{what}.py") for what in ("method", "dataset", "rule")
+)
 
 
 @pytest.fixture
@@ -84,12 +85,15 @@ def test_own_method_and_own_data_set_are_planned_and_trained(
     draw(tmp_path, per_class=6)
     words = [f"data.root={tmp_path}", f"run.folder={tmp_path / 'runs'}", "seed=1"]
     runs = plan.plan("examples/own_sweep.yaml", [*words, "federation.rounds=2"])
-    assert [run.row for run in runs] == ["zero-shot CLIP", "PromptFL", "Tilt"]
-    [own] = [run for run in runs if run.row == "Tilt"]
-    assert own.config.plugins == [OWN_METHOD, OWN_DATASET]
+    assert [run.row for run in runs] == ["zero-shot CLIP", "PromptFL", "PromptFL, FedAMS", "Tilt"]
+    own = runs[-1]
+    assert own.config.plugins == [OWN_METHOD, OWN_DATASET, OWN_RULE]
+    assert [run.config.server.rule for run in runs] == [None, None, "fedams", None]
     assert call([*own.words, f"clip.cache_folder={tmp_path / 'cache'}"]) == 0
     result = json.loads(own.folder.result.read_text())
-    assert [one["name"] for one in result["plugins"]] == ["own_method.py", "own_dataset.py"]
+    assert [one["name"] for one in result["plugins"]] == [
+        "own_method.py", "own_dataset.py", "own_rule.py",
+    ]  # fmt: skip
     assert result["results"][-1]["name"] == "tilted"
 
 

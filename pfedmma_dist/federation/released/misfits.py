@@ -116,3 +116,8 @@ def _of_references(cfg: Config, layout: Layout, is_mean: bool) -> Iterator[str]:
                 f"{key}: {value.value} weighs uploads, and released.references=true leaves one of "
                 f"them alone; set {key}={usual.value}"
             )
+    if cfg.server.rule is not None:
+        yield (
+            f"server.rule: {cfg.server.rule} goes on from a mean of uploads, and "
+            "released.references=true leaves one of them alone; set server.rule=null"
+        )
