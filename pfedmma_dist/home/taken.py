@@ -15,8 +15,8 @@ from pfedmma_dist.clip.freeze import is_quick_gelu, text_tower
 from pfedmma_dist.clip.load import opened
 from pfedmma_dist.clip.names import is_folder
 from pfedmma_dist.home.head import Head
-from pfedmma_dist.home.image_side import ImageSide, image_side
 from pfedmma_dist.home.linear import Linear, linear_of
+from pfedmma_dist.home.own import Own, own_of
 from pfedmma_dist.home.trained import Trained
 
 NUM_TRIED = 4
@@ -36,9 +36,9 @@ class Taken:
         return linear_of(self.head)
 
     @cached_property
-    def side(self) -> ImageSide | None:
-        """What is added to the image tower, if that has a name."""
-        return image_side(self.head.method, self.head)
+    def own(self) -> Own | None:
+        """What a small module over open_clip reads of it, if that has a way to answer so."""
+        return own_of(self.head.method, self.head)
 
     def module(self) -> Any:
         """Return the open_clip module of the run's CLIP, one's own to change."""
