@@ -93,7 +93,7 @@ class Onnx(Form):
         for package in ("onnx", "onnxscript", "onnxruntime"):
             _needed(package)
         program, batch = traced(taken)
-        with _told("ONNX has no graph of it"):
+        with _told("ONNX has no graph of it"), _one_precision():
             made = torch.onnx.export(
                 program, dynamo=True, input_names=[IMAGES], output_names=["logits"], verbose=False
             )
@@ -181,7 +181,10 @@ def _told(what: str, alike: tuple[str, ...] = ()) -> Iterator[None]:
         try:
             yield
         except FAILURES as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            first: BaseException = error
+            while first.__cause__ is not None:  # the exporters wrap it in advice to report it
+                first = first.__cause__
+            reason = next(iter(str(first).strip().splitlines()), type(first).__name__)
             raise Unheld(f"{what} ({reason.rstrip('.')})", alike) from error
         finally:
             logging.disable(before)
