@@ -109,8 +109,29 @@ def test_command_says_what_it_did_and_writes_the_folder(
     [
         (["--client", "9"], "client 9: .* has clients 0 to 3"),
         (["--client", "seven"], "--client: 'seven' is neither a number nor shared or zero_shot"),
-        ([], "say whose: --client N, --client shared"),
         (["--client", "1", "--among", "nowhere"], "'nowhere' is no class set of .* base, novel"),
+    ],
+)
+def test_nobody_of_the_run_is_told_who_there_is(
+    lab: Lab,
+    opened: tuple[Trained, Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    told: str,
+) -> None:
+    monkeypatch.setattr(export, "open_to_export", lambda *_, **__: opened)
+    assert export_with(lab, *words, "--to", tmp_path / "out") == MEND
+    err = capsys.readouterr().err
+    assert re.search(f"error: .*{told}", err), err
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "say whose: --client N, --client shared"),
         (["--client", "1", "data.templte=x"], "data.templte"),
         (["--client", "1", "--as", "onx"], "invalid choice: 'onx'"),
         (["--client", "1", "typo"], "typo: is no key=value"),
