@@ -17,10 +17,14 @@ from runs import Lab
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
+from pfedmma_dist.clip.load import load
+from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.home.exporting import FORMS, best_form
 from pfedmma_dist.home.folder import CHECK, export, need_room
 from pfedmma_dist.home.forms import TOLD
 from pfedmma_dist.home.linear import linear_of
+from pfedmma_dist.home.taken import whole
 from pfedmma_dist.home.trained import Trained
 
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
@@ -233,3 +237,13 @@ def test_no_folder_of_this_machine_is_told(trained: Trained, tmp_path: Path) -> 
     for name in (TOLD, "README.md"):
         text = (tmp_path / "out" / name).read_text()
         assert str(trained.folder.path.parent) not in text and str(tmp_path) not in text
+
+
+@torch.no_grad()
+def test_module_with_weights_of_a_file_runs_texts_as_we_do() -> None:
+    cfg = ClipConfig(model="mini-clip", pretrained="glyphs")
+    frozen = load(cfg, 1, torch.device("cpu"))
+    text = class_text(frozen, ("red circle", "blue cross"), "a photo of a {}.")
+    ids = frozen.tokenizer(["a photo of a red circle.", "a photo of a blue cross."])
+    found = F.normalize(whole(cfg, 1).encode_text(ids), dim=1)
+    torch.testing.assert_close(found, text.plain, rtol=0, atol=1e-6)
