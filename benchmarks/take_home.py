@@ -3,7 +3,8 @@
 Heads of all methods, or of these, on a tiny CLIP of random weights and with numbers that are drawn
 go out in every form that holds them. A fresh environment, which has the packages that are installed
 here and not this program, then answers the images that lie beside each, and a line says how far it
-is from us. Exit code 1 where any is further than is allowed.
+is from us; one that no form holds, or a form that does not hold it, is listed with the reason.
+Exit code 1 where any is further than is allowed, or none was written.
 """
 
 import argparse
@@ -23,6 +24,9 @@ from exported import small_run, taken_of  # noqa: E402 (of the tests, which are 
 from pfedmma_dist.home.exporting import FORMS  # noqa: E402
 from pfedmma_dist.home.folder import export  # noqa: E402
 from pfedmma_dist.methods import METHODS  # noqa: E402
+
+OURS = ("pfedmma_dist", "launch", "__editable__")
+"""Beginnings of what this program is installed as."""
 
 ASK = """
 import json, sys
@@ -101,12 +105,12 @@ def main() -> int:
         for method in asked.methods:
             taken = taken_of(trained, method)
             for form in forms:
-                why_not = form.why_not(taken)
-                if why_not:
-                    print(f"{method:<18} {form.name:<10} -  {why_not}", flush=True)
-                    continue
                 began, to = time.perf_counter(), place / f"{method}-{form.name}"
-                told = export(taken, form, to, "benchmark")
+                try:
+                    told = export(taken, form, to, "benchmark")
+                except ValueError as error:
+                    print(f"{method:<18} {form.name:<10} -  {error}", flush=True)
+                    continue
                 seconds = time.perf_counter() - began
                 difference = told["check"]["largest_difference"]
                 print(
@@ -114,6 +118,9 @@ def main() -> int:
                     flush=True,
                 )
                 folders.append(str(to))
+        if not folders:
+            print("nothing was written, so nothing is asked", file=sys.stderr)
+            return 1
         _write_base(trained, place)
         return _asked_afresh(place, folders)
 
@@ -133,8 +140,11 @@ def _asked_afresh(place: Path, folders: list[str]) -> int:
     """Let an environment without this program answer, and return the exit code."""
     venv.create(place / "fresh", system_site_packages=False, with_pip=False, symlinks=True)
     [packages] = (place / "fresh" / "lib").glob("python*/site-packages")
-    here = [path for path in sys.path if path.endswith("site-packages")]
-    (packages / "shared.pth").write_text("\n".join(here) + "\n")
+    for here in [Path(path) for path in sys.path if path.endswith("site-packages")]:
+        for own in here.iterdir():
+            ours = own.name.startswith(OURS) or own.suffix == ".pth"
+            if not ours and not (packages / own.name).exists():
+                (packages / own.name).symlink_to(own)
     python = place / "fresh" / "bin" / "python"
     ended = subprocess.run(
         [python, "-I", "-c", ASK, *folders], capture_output=True, text=True, cwd=place

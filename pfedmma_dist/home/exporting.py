@@ -24,7 +24,8 @@ FORMS: dict[str, Form] = {
 """By name, as written behind --as."""
 
 BEST = (ClassMatrix.name, OpenClip.name, Module.name, Program.name)
-"""What is written unless a form is asked for: the first of these that holds the head."""
+"""What is written unless a form is asked for: the first of these that holds the head. Of the last
+only its own tracer could say that it does not."""
 
 TRAINING = ("optim.", "evaluate.finetune", "federation.batch_size", "federation.drop_last")
 """Beginnings of the keys that a newcomer's training may have of its own."""
@@ -35,16 +36,17 @@ UNTUNED = "evaluate.finetune_epochs=0"
 
 
 def best_form(taken: Taken) -> Form:
-    """Return the form that says most in the fewest words; ValueError where none holds the head."""
-    reasons = {name: FORMS[name].why_not(taken) for name in BEST}
-    fitting = [name for name, why_not in reasons.items() if not why_not]
-    if not fitting:
-        told = "; ".join(f"{name}: {why_not}" for name, why_not in reasons.items())
-        raise ValueError(
-            f"method.name: no form holds what {taken.head.method.name} has learned ({told}); ask "
-            "it through pfedmma_dist.home.trained.Trained instead"
-        )
-    return FORMS[fitting[0]]
+    """Return the form that says most in the fewest words."""
+    return next(FORMS[name] for name in BEST if not FORMS[name].why_not(taken))
+
+
+def others(taken: Taken, form: Form, alike: tuple[str, ...] = ()) -> str:
+    """Say what to write of a head that a form, and those alike, cannot hold (completes "...; ")."""
+    names = [name for name, other in FORMS.items()
+             if name not in (form.name, *alike) and not other.why_not(taken)]  # fmt: skip
+    if names:
+        return f"try --as {', '.join(names)}"
+    return "no other form holds it; ask it through pfedmma_dist.home.trained.Trained"
 
 
 def open_to_export(

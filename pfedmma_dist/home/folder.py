@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import save_file
 
 from pfedmma_dist.config.identity import digest, flat
-from pfedmma_dist.home.forms import TOLD, Form
+from pfedmma_dist.home.exporting import others
+from pfedmma_dist.home.forms import TOLD, Form, Unheld
 from pfedmma_dist.home.linear import largest_allowed
 from pfedmma_dist.home.taken import Taken, short
 from pfedmma_dist.methods import METHODS
@@ -41,9 +42,14 @@ def export(
     need_room(to)
     why_not = form.why_not(taken)
     if why_not:
-        raise ValueError(f"--as {form.name}: {why_not}")
+        raise ValueError(f"--as {form.name}: {why_not}; {others(taken, form)}")
     with _made(to) as part:
-        told = {**facts_of(taken, form, version), **more, **form.write(taken, part, tower=tower)}
+        try:
+            told = facts_of(taken, form, version) | more | form.write(taken, part, tower=tower)
+        except Unheld as error:
+            raise ValueError(
+                f"--as {form.name}: {error}; {others(taken, form, error.alike)}"
+            ) from error
         write_json(part / TOLD, told)
         told["check"] = _held_to_ours(taken, form, part)
         save_file(
@@ -129,7 +135,8 @@ def _held_to_ours(taken: Taken, form: Form, folder: Path) -> dict[str, Any]:
     if found.shape != ours.shape or not difference <= allowed:  # nan is not
         raise ValueError(
             f"--as {form.name}: what was written answers otherwise than the run: logits differ by "
-            f"{difference:.3g}, and {allowed:.1e} is allowed; nothing is kept; write another form"
+            f"{difference:.3g}, and {allowed:.1e} is allowed; nothing is "
+            f"kept; {others(taken, form)}"
         )
     return {
         "num_images": len(ours),

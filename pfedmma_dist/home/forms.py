@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pfedmma_dist.clip import catalogue
 from pfedmma_dist.home.merging import has_terms, merge_into
+from pfedmma_dist.home.own import COSINE, IDS
 from pfedmma_dist.home.taken import Taken, description
 from pfedmma_dist.run.files import write_json, write_text_atomically
 
@@ -23,10 +24,21 @@ TOLD = "export.json"
 PERSONAL = "personal.safetensors"
 CODE = "personal_clip.py"
 TOWER = "image_tower.safetensors"
+WHOLE = "clip.safetensors"
+"""Both towers, where texts are run for each image."""
 SIZES = "clip_model.json"
 CLASSES = "classes.safetensors"
 OPEN_CLIP = ("open_clip_config.json", "open_clip_model.safetensors")
 """As open_clip publishes a model."""
+
+
+class Unheld(Exception):
+    """A head that a form cannot hold, as came out while it was written."""
+
+    def __init__(self, reason: str, alike: tuple[str, ...]) -> None:
+        """reason: completes "...: ". alike: forms that need not be tried either."""
+        super().__init__(reason)
+        self.alike = alike
 
 
 class Form(ABC):
@@ -39,7 +51,8 @@ class Form(ABC):
 
     @abstractmethod
     def why_not(self, taken: Taken) -> str:
-        """Say why a head cannot be written so (completes "...: "); nothing where it can."""
+        """Say why a head cannot be written so (completes "...: "); nothing where it can, or where
+        only `write` finds out and raises Unheld."""
 
     @abstractmethod
     def write(self, taken: Taken, folder: Path, *, tower: bool) -> dict[str, Any]:
@@ -66,8 +79,9 @@ class Personal(Form):
         write_text_atomically(folder / CODE, code)
         if tower or taken.tag is None:
             module = taken.module()
-            state = {name: x.contiguous() for name, x in module.visual.state_dict().items()}
-            save_file(state, folder / TOWER)
+            part, name = (module, WHOLE) if IDS in own else (module.visual, TOWER)
+            state = {name: x.contiguous() for name, x in part.state_dict().items()}
+            save_file(state, folder / name)
             model = taken.trained.federation.cfg.clip.model
             sizes = description(model, module)
             sizes.pop("custom_text", None)  # says which class is built of the others
@@ -86,8 +100,9 @@ class Personal(Form):
         spec.loader.exec_module(code)
         clip = taken.module()
         with torch.no_grad():
-            for weight in clip.visual.parameters() if (folder / TOWER).exists() else ():
-                weight.zero_()  # what is read must come from the folder
+            for name, part in ((TOWER, clip.visual), (WHOLE, clip)):
+                for weight in part.parameters() if (folder / name).exists() else ():
+                    weight.zero_()  # what is read must come from the folder
             found: Tensor = code.load(folder, clip)(images)
         return found
 
@@ -116,25 +131,26 @@ class ClassMatrix(Personal):
         found = taken.linear
         assert not isinstance(found, str)
         own = {"classes": found.classes}
-        return (own if found.bias is None else {**own, "bias": found.bias}), {}
+        own = own if found.bias is None else {**own, "bias": found.bias}
+        return own, {"answer": COSINE}
 
 
 class Module(Personal):
-    """Class vectors, and what is added to the image tower, over open_clip's own modules."""
+    """What is a client's own, over open_clip's own modules."""
 
     name = "module"
-    what = "class vectors, and tokens or adapters in the image tower, for a module over open_clip"
+    what = "tensors of the client's own, and a small module over open_clip that answers with them"
 
     def why_not(self, taken: Taken) -> str:
-        if taken.side is None and isinstance(taken.linear, str):
-            return "what it adds to the image tower is no set of tokens or adapters"
+        if taken.own is None and isinstance(taken.linear, str):
+            return "what it adds to a CLIP is nothing that the module knows how to answer with"
         return ""
 
     def tensors(self, taken: Taken) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        side = taken.side
-        if side is None:
+        own = taken.own
+        if own is None:
             return ClassMatrix().tensors(taken)
-        return {"classes": side.classes, **side.tensors}, {"alpha": side.alpha}
+        return own.tensors, {"answer": own.answer, **own.facts}
 
 
 class OpenClip(Form):
@@ -193,7 +209,7 @@ def _clip_lines(taken: Taken, sizes: str) -> list[str]:
     if taken.tag is None:
         whole = catalogue.config(taken.trained.federation.cfg.clip.model).get("custom_text", False)
         kind = "CustomTextCLIP" if whole else "CLIP"
-        return [f"clip = open_clip.{kind}(**{sizes})  # its image tower is filled from this folder"]
+        return [f"clip = open_clip.{kind}(**{sizes})  # filled from this folder"]
     model, tag = taken.tag
     quick = catalogue.tag(model, tag).get("quick_gelu", False)
     return [f"clip = open_clip.create_model({model!r}, pretrained={tag!r}, "

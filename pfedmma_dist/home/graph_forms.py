@@ -1,17 +1,18 @@
 """Graph forms: image to logits as one file, for torch.export or ONNX; every method can leave so."""
 
+import io
 import json
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pfedmma_dist.home.forms import TOLD, Form
+from pfedmma_dist.home.forms import TOLD, Form, Unheld
 from pfedmma_dist.home.head import Head
 from pfedmma_dist.home.taken import Taken
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 PROGRAM = "personal.pt2"
 ONNX = "personal.onnx"
 IMAGES = "images"
+GRAPHS = ("torch", "onnx")
 MOST = 4096
 """Images that a graph takes at once."""
 
@@ -27,6 +29,11 @@ NEEDS = (
     "--as onnx: {} is not installed; install it with `pip install pfedmma_dist[export]`, or write "
     "--as torch"
 )
+
+
+FAILURES = (RuntimeError, ValueError, TypeError, AssertionError)
+"""What torch's exporters raise of a head that they cannot follow: they have no error of their
+own."""
 
 
 class _Graph(nn.Module):
@@ -43,16 +50,16 @@ class _Graph(nn.Module):
 class Program(Form):
     """A program of torch.export."""
 
-    name = "torch"
+    name = GRAPHS[0]
     what = f"image to logits as one program of torch.export: {PROGRAM}"
 
     def why_not(self, taken: Taken) -> str:
-        return _why_not(taken)
+        return ""  # a tracer alone knows, see Unheld
 
     def write(self, taken: Taken, folder: Path, *, tower: bool) -> dict[str, Any]:
         """Trace the head and save it."""
         program, batch = traced(taken)
-        with _quiet():
+        with _told("torch.export cannot save it", GRAPHS):
             torch.export.save(program, folder / PROGRAM)
         return {"batch": batch}
 
@@ -75,18 +82,18 @@ class Program(Form):
 class Onnx(Form):
     """A graph of ONNX."""
 
-    name = "onnx"
+    name = GRAPHS[1]
     what = f"image to logits as one graph of ONNX: {ONNX}"
 
     def why_not(self, taken: Taken) -> str:
-        return _why_not(taken)
+        return ""  # a tracer alone knows, see Unheld
 
     def write(self, taken: Taken, folder: Path, *, tower: bool) -> dict[str, Any]:
         """Trace the head and translate it."""
         for package in ("onnx", "onnxscript", "onnxruntime"):
             _needed(package)
         program, batch = traced(taken)
-        with _quiet():
+        with _told("ONNX has no graph of it"), _one_precision():
             made = torch.onnx.export(
                 program, dynamo=True, input_names=[IMAGES], output_names=["logits"], verbose=False
             )
@@ -117,13 +124,6 @@ class Onnx(Form):
         ]
 
 
-def _why_not(taken: Taken) -> str:
-    """Say why torch.export has no graph of a head."""
-    if taken.head.classes is taken.head.text:
-        return "each image has class vectors of its own, whose text pass torch.export cannot trace"
-    return ""
-
-
 def traced(taken: Taken) -> tuple[torch.export.ExportedProgram, int | None]:
     """Return the head as a graph, and how many images it takes at once; None: any number.
 
@@ -131,13 +131,15 @@ def traced(taken: Taken) -> tuple[torch.export.ExportedProgram, int | None]:
     """
     graph = _Graph(taken.head).eval()
     batch = torch.export.Dim("batch", min=1, max=MOST)
-    with torch.no_grad(), _quiet(), _one_precision():
+    shapes, own = {IMAGES: {0: batch}}, (taken.images[:2].clone(),)
+    graph(own[0])  # what is made at its first use, such as token ids, is no part of a trace
+    with torch.no_grad(), _told("torch.export cannot trace it", GRAPHS), _one_precision():
         try:
-            shapes, own = {IMAGES: {0: batch}}, (taken.images[:2].clone(),)
             return torch.export.export(graph, own, dynamic_shapes=shapes, strict=False), None
-        except torch._dynamo.exc.UserError:
-            log.info("traced for one image at a time: the method counts images in Python")
-        return torch.export.export(graph, (taken.images[:1].clone(),), strict=False), 1
+        except torch._dynamo.exc.UserError:  # its number of images is held fast
+            program = torch.export.export(graph, (own[0][:1].clone(),), strict=False)
+    log.info("traced for one image at a time: the method counts images in Python")
+    return program, 1
 
 
 def _asked(model: Any, folder: Path, images: Tensor) -> Tensor:
@@ -169,16 +171,20 @@ def _needed(name: str) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what torch's exporters say of their own insides from the user."""
-    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
-    before = {name: logging.getLogger(name).level for name in names}
-    with warnings.catch_warnings():
+def _told(what: str, alike: tuple[str, ...] = ()) -> Iterator[None]:
+    """Say in words that an exporter has failed, and keep from the user what those of torch say of
+    their own insides, some of it straight to stderr. alike: forms that fail together."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        for name in names:
-            logging.getLogger(name).setLevel(logging.ERROR)
+        logging.disable(logging.CRITICAL)
         try:
             yield
+        except FAILURES as error:
+            first: BaseException = error
+            while first.__cause__ is not None:  # the exporters wrap it in advice to report it
+                first = first.__cause__
+            reason = next(iter(str(first).strip().splitlines()), type(first).__name__)
+            raise Unheld(f"{what} ({reason.rstrip('.')})", alike) from error
         finally:
-            for name, level in before.items():
-                logging.getLogger(name).setLevel(level)
+            logging.disable(before)

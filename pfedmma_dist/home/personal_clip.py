@@ -5,7 +5,8 @@
     print(model.told["class_names"][logits.argmax()])
 
 What is the client's own lies in personal.safetensors: class vectors, tokens that are given to
-blocks of the image tower, or adapters beside its blocks.
+blocks of the image tower, adapters beside its blocks, what changes the image's vector or votes on
+it, or a context that is shifted by the image and runs through the text tower with every class.
 """
 
 import json
@@ -22,23 +23,49 @@ from torch import Tensor, nn
 class PersonalCLIP(nn.Module):
     """Images [B, 3, H, H] to logits [B, C]."""
 
-    def __init__(self, visual: Any, own: dict[str, Tensor], told: dict[str, Any]) -> None:
+    def __init__(self, clip: Any, own: dict[str, Tensor], told: dict[str, Any]) -> None:
         super().__init__()
-        self.visual: Any = visual
+        self.clip: Any = clip
+        self.visual: Any = clip.visual
         self.told = told
-        self.own = nn.ParameterDict({name: x.requires_grad_(False) for name, x in own.items()})
-        self.blocks = range(len(visual.transformer.resblocks)) if self._changes_tower() else ()
+        self.own = nn.ParameterDict({name: nn.Parameter(x, False) for name, x in own.items()})
+        self.changes_tower = any(name.startswith(("tokens_", "up_")) for name in own)
 
     def forward(self, images: Tensor) -> Tensor:
-        classes = self.own["classes"]  # [C, D], or [N, C, D] of N groups of tokens
-        if classes.ndim == 2:
-            classes = classes[None]
-        seen = self._encoded(images) if self.blocks else self.visual(images)[None]
-        logits = self.told["scale"] * F.normalize(seen, dim=-1) @ classes.mT
-        return logits.mean(dim=0) + self.own["bias"] if "bias" in self.own else logits.mean(dim=0)
+        own, told, scale = self.own, self.told, self.told["scale"]
+        seen = self._encoded(images) if self.changes_tower else self.visual(images)[None]
+        x = F.normalize(seen, dim=-1)  # [N, B, D] of N groups of tokens, mostly one
+        if told["answer"] == "texts":
+            return scale * torch.stack([self._texts(row) @ row for row in x[0]])
+        if told["answer"] == "gate":
+            h = F.linear(told["feature_norm"] * x, own["first"], own["first_bias"]).tanh()
+            weights = F.linear(h, own["second"], own["second_bias"]).softmax(dim=-1)
+            x = F.normalize(weights * x, dim=-1)
+        if told["answer"] == "adapter":
+            h = F.linear(F.linear(x, own["first"]).relu(), own["second"]).relu()
+            x = F.normalize(told["ratio"] * h + (1 - told["ratio"]) * x, dim=-1)
+        logits = (scale * x @ own["classes"].mT).mean(dim=0)  # classes: [C, D] or [N, C, D]
+        if told["answer"] == "votes":
+            near = torch.exp(-told["beta"] * (1 - x[0] @ own["kept"].mT))
+            logits = logits + told["alpha"] * near @ own["votes"]
+        return logits + own["bias"] if "bias" in own else logits
 
-    def _changes_tower(self) -> bool:
-        return any(name.startswith(("tokens_", "up_")) for name in self.own)
+    def _texts(self, x: Tensor) -> Tensor:
+        """Return the class vectors [C, D] that an image's vector [D] asks for."""
+        own = self.own
+        h = F.linear(x, own["net_down"], own["net_down_bias"]).relu()
+        context = own["context"] + F.linear(h, own["net_up"], own["net_up_bias"])  # [n, W]
+
+        def spoken(module: nn.Module, ids: Any, words: Tensor) -> Tensor:
+            own = context.expand(len(words), -1, -1)
+            return torch.cat([words[:, :1], own, words[:, 1 + len(context) :]], dim=1)
+
+        embedding = getattr(self.clip, "text", self.clip).token_embedding
+        hook = embedding.register_forward_hook(spoken)
+        try:
+            return F.normalize(self.clip.encode_text(own["ids"]), dim=-1)
+        finally:
+            hook.remove()
 
     def _encoded(self, images: Tensor) -> Tensor:
         """Run the image tower with what is the client's own: [N, B, D]."""
@@ -88,15 +115,16 @@ class PersonalCLIP(nn.Module):
 
 
 def load(folder: str | Path, clip: Any) -> PersonalCLIP:
-    """Return the model of an exported folder; its image tower is filled where the folder has it."""
+    """Return the model of an exported folder; its towers are filled where the folder has them."""
     from safetensors.torch import load_file
 
     folder = Path(folder)
     told = json.loads((folder / "export.json").read_text(encoding="utf-8"))
-    if (folder / "image_tower.safetensors").exists():
-        clip.visual.load_state_dict(load_file(folder / "image_tower.safetensors"))
+    for name, part in (("image_tower", clip.visual), ("clip", clip)):
+        if (folder / f"{name}.safetensors").exists():
+            part.load_state_dict(load_file(folder / f"{name}.safetensors"))
     own = load_file(folder / "personal.safetensors")
-    return PersonalCLIP(clip.visual, own, told).eval().requires_grad_(False)
+    return PersonalCLIP(clip.eval(), own, told).eval().requires_grad_(False)
 
 
 def preprocess(image: Image.Image, told: dict[str, Any]) -> Tensor:

@@ -14,9 +14,10 @@ from pfedmma_dist.clip import catalogue, packaged
 from pfedmma_dist.clip.freeze import is_quick_gelu, text_tower
 from pfedmma_dist.clip.load import opened
 from pfedmma_dist.clip.names import is_folder
+from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.home.head import Head
-from pfedmma_dist.home.image_side import ImageSide, image_side
 from pfedmma_dist.home.linear import Linear, linear_of
+from pfedmma_dist.home.own import Own, own_of
 from pfedmma_dist.home.trained import Trained
 
 NUM_TRIED = 4
@@ -36,14 +37,14 @@ class Taken:
         return linear_of(self.head)
 
     @cached_property
-    def side(self) -> ImageSide | None:
-        """What is added to the image tower, if that has a name."""
-        return image_side(self.head.method, self.head)
+    def own(self) -> Own | None:
+        """What a small module over open_clip reads of it, if that has a way to answer so."""
+        return own_of(self.head.method, self.head)
 
     def module(self) -> Any:
         """Return the open_clip module of the run's CLIP, one's own to change."""
         cfg = self.trained.federation.cfg
-        return opened(cfg.clip, cfg.seed)[0]
+        return whole(cfg.clip, cfg.seed)
 
     @property
     def tag(self) -> tuple[str, str] | None:
@@ -76,6 +77,17 @@ class Taken:
     def template(self) -> str:
         """The prompt of the fixed-text methods."""
         return self.head.text.template
+
+
+def whole(cfg: ClipConfig, seed: int) -> Any:
+    """Return the open_clip module of a configuration, able to run texts itself: weights of a file
+    are put into a skeleton, whose causal mask, being no weight, has no numbers."""
+    module: Any = opened(cfg, seed)[0]
+    text = text_tower(module)
+    if text.attn_mask.is_meta:
+        mask = torch.full(text.attn_mask.shape, -torch.inf).triu_(1)
+        text.register_buffer("attn_mask", mask, persistent=False)
+    return module
 
 
 def description(model: str, module: Any) -> dict[str, Any]:

@@ -40,6 +40,9 @@ def taken_of(trained: Trained, name: str, **options: Any) -> Taken:
     theta, extra = own_start(made, CLIENT)
     noise = np.random.default_rng(0).standard_normal(theta.shape, np.float32)
     theta = theta + LOUD * torch.from_numpy(noise)
+    kept = made.layout.views(theta)  # of theta itself
+    if "values" in kept:  # a cache of images: those that lie in it are of all classes in turn
+        kept["values"][0] = torch.arange(len(kept["values"][0])) % (1 + sizes[0])
     head = head_of(made, f"client {CLIENT}", (theta, extra), made.texts[made.task.train_classes])
     return Taken(Trained(made, trained.folder, 1), head)
 

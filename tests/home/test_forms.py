@@ -1,73 +1,98 @@
 """Every form of a head answers as the head does, and says why where it cannot hold it."""
 
+import importlib
 import json
-import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import pytest
 import torch
-from exported import small_run, taken_of
+import torch.nn.functional as F
+from exported import taken_of
+from runs import Lab
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pfedmma_dist.clip.forms import class_text
+from pfedmma_dist.clip.load import load
+from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.home.exporting import FORMS, best_form
 from pfedmma_dist.home.folder import CHECK, export, need_room
 from pfedmma_dist.home.forms import TOLD
 from pfedmma_dist.home.linear import linear_of
+from pfedmma_dist.home.taken import whole
 from pfedmma_dist.home.trained import Trained
 
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
-    "a prompt": ("promptfl", {}, "classes"),
     "a prior of its own": ("own_prior", {}, "classes"),
     "weights of any length": ("linear_probe", {}, "classes"),
-    "several prompts": ("proda", {}, "classes"),
-    "adapters": ("pfedmma", {}, "module"),
     "adapters with biases": ("pfedmma", {"bias": True, "blocks": 4}, "module"),
-    "tokens": ("vpt", {}, "module"),
-    "deep tokens": ("vpt", {"depth": None}, "module"),
     "tokens from a block on": ("vpt", {"start": 2, "depth": 2}, "module"),
-    "tokens of both towers": ("ivlp", {}, "module"),
     "tokens by maps": ("maple", {}, "module"),
     "tokens beside plain features": ("promptsrc", {}, "module"),
-    "groups of tokens": ("fedmgp", {}, "module"),
-    "low rank": ("lora", {}, "open_clip"),
+    "a net beside the vector": ("clip_adapter", {}, "module"),
+    "votes beside a prompt": ("pfedprompt", {}, "module"),
     "low rank everywhere": ("lora", {"projections": "qkvo", "scaling": "sqrt_r"}, "open_clip"),
     "lengths apart": ("lora", {"form": "decomposed"}, "open_clip"),
     "between frozen factors": ("fedsb", {}, "open_clip"),
 }
 
-FRESH = """
-import importlib.abc, json, sys
-class Blocker(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
+ELSEWHERE = {
+    "promptfl": "classes",
+    "pfedmma": "module",
+    "fedmgp": "module",
+    "fedclip": "module",
+    "cocoop": "module",
+    "lora": "open_clip",
+}
+"""Whose best form is read where this program is not."""
+
+
+class Blocked(MetaPathFinder):
+    """Whoever asks for this program is told that it is not there."""
+
+    def find_spec(self, name: str, *_: Any) -> None:
         if name.partition(".")[0] == "pfedmma_dist":
             raise ImportError("this program is not here")
-sys.meta_path.insert(0, Blocker())
-import torch, open_clip
-import torch.nn.functional as F
-from safetensors.torch import load_file
-for folder in sys.argv[1:]:
-    check, told = load_file(folder + "/check.safetensors"), json.load(open(folder + "/export.json"))
-    with torch.no_grad():
-        if told["form"] == "open_clip":
-            clip = open_clip.create_model("local-dir:" + folder).eval()
-            seen = F.normalize(clip.encode_image(check["images"]), dim=1)
-            found = told["scale"] * seen @ load_file(folder + "/classes.safetensors")["classes"].T
-        else:
-            sys.path.insert(0, folder)
-            import personal_clip
-            clip = open_clip.CLIP(**json.load(open(folder + "/clip_model.json")))
-            found = personal_clip.load(folder, clip)(check["images"])
-            del sys.modules["personal_clip"]; sys.path.pop(0)
-    print(float((found - check["logits"]).abs().max()))
-"""
+
+
+@pytest.fixture
+def without_us(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Take this program away; a process of its own does so in benchmarks.take_home."""
+
+    def take_away() -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "pfedmma_dist"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(sys, "meta_path", [Blocked(), *sys.meta_path])
+
+    yield take_away
+    sys.modules.pop("personal_clip", None)
+
+
+def read_without_us(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, Tensor]:
+    """Return the logits of a folder as its own files and open_clip give them, and ours."""
+    check = load_file(folder / CHECK)
+    if (folder / "open_clip_config.json").exists():
+        told = json.loads((folder / TOLD).read_text())
+        clip = open_clip.create_model(f"local-dir:{folder}").eval()
+        seen = F.normalize(clip.encode_image(check["images"]), dim=1)
+        classes = load_file(folder / "classes.safetensors")["classes"]
+        return told["scale"] * seen @ classes.T, check["logits"]
+    with monkeypatch.context() as context:
+        context.syspath_prepend(folder)
+        sys.modules.pop("personal_clip", None)
+        module = importlib.import_module("personal_clip")
+    clip = open_clip.CLIP(**json.loads((folder / "clip_model.json").read_text()))
+    return module.load(folder, clip)(check["images"]), check["logits"]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return small_run(tmp_path_factory.mktemp("forms"))
+def trained(finished: Lab) -> Trained:
+    return Trained.open(finished.folder("done"))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -84,17 +109,22 @@ def test_best_form_answers_as_the_head_does(trained: Trained, case: str, tmp_pat
     assert len(kept["images"]) == 2 and told["class_names"] == trained.class_names
 
 
-def test_folders_answer_alike_where_this_program_is_not(trained: Trained, tmp_path: Path) -> None:
-    folders = [str(tmp_path / name) for name in ("promptfl", "pfedmma", "fedmgp", "lora")]
-    for folder in folders:
-        taken = taken_of(trained, Path(folder).name)
-        export(taken, best_form(taken), Path(folder), "0")
-    ended = subprocess.run(
-        [sys.executable, "-I", "-c", FRESH, *folders], capture_output=True, text=True, timeout=240
-    )
-    assert ended.returncode == 0, ended.stderr
-    differences = list(map(float, ended.stdout.split()))
-    assert len(differences) == len(folders) and max(differences) <= 2e-5
+@torch.no_grad()
+def test_folders_answer_alike_where_this_program_is_not(
+    trained: Trained,
+    tmp_path: Path,
+    without_us: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, form in ELSEWHERE.items():
+        taken = taken_of(trained, name)
+        assert export(taken, best_form(taken), tmp_path / name, "0")["form"] == form
+    without_us()
+    with pytest.raises(ImportError, match="this program is not here"):
+        importlib.import_module("pfedmma_dist")
+    for name in ELSEWHERE:
+        found, ours = read_without_us(tmp_path / name, monkeypatch)
+        assert float((found - ours).abs().max()) <= 2e-5, name
 
 
 def test_adapter_of_peft_answers_as_the_head_does(trained: Trained, tmp_path: Path) -> None:
@@ -114,7 +144,11 @@ def test_adapter_of_peft_answers_as_the_head_does(trained: Trained, tmp_path: Pa
         ("fedclip", "classes", "its logits are no linear map of the image's vector"),
         ("promptfl", "open_clip", "no terms inside attention that could be merged"),
         ("promptfl", "peft", "no terms inside attention that an adapter could hold"),
-        ("lora", "module", "is no set of tokens or adapters"),
+        (
+            "lora",
+            "module",
+            "nothing that the module knows .*; try --as open_clip, peft",
+        ),
     ],
 )
 def test_form_that_cannot_hold_a_head_says_why(
@@ -125,14 +159,25 @@ def test_form_that_cannot_hold_a_head_says_why(
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["fedclip", "fedotp", "clip_adapter"])
-def test_what_no_table_holds_leaves_as_a_program(trained: Trained, name: str) -> None:
-    assert best_form(taken_of(trained, name)).name == "torch"
+def test_what_no_table_holds_leaves_as_a_program(trained: Trained) -> None:
+    assert best_form(taken_of(trained, "fedotp")).name == "torch"
 
 
-def test_head_that_no_form_holds_is_told_so(trained: Trained) -> None:
-    with pytest.raises(ValueError, match="no form holds what cocoop has learned .*torch: each"):
-        best_form(taken_of(trained, "cocoop"))
+def test_failure_of_the_tracer_is_told_with_the_forms_that_hold(
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        sys.stderr.write("the whole graph so far")
+        raise RuntimeError("Could not guard on an expression.\n\nFor more information, run with")
+
+    monkeypatch.setattr(torch.export, "export", failing)
+    told = r"--as onnx: torch.export cannot trace it \(.* an expression\); try --as module$"
+    with pytest.raises(ValueError, match=told):
+        export(taken_of(trained, "fedclip"), FORMS["onnx"], tmp_path / "out", "0")
+    assert not any(tmp_path.iterdir()) and capsys.readouterr().err == ""
 
 
 def test_class_matrix_is_that_of_the_method(trained: Trained) -> None:
@@ -192,3 +237,13 @@ def test_no_folder_of_this_machine_is_told(trained: Trained, tmp_path: Path) -> 
     for name in (TOLD, "README.md"):
         text = (tmp_path / "out" / name).read_text()
         assert str(trained.folder.path.parent) not in text and str(tmp_path) not in text
+
+
+@torch.no_grad()
+def test_module_with_weights_of_a_file_runs_texts_as_we_do() -> None:
+    cfg = ClipConfig(model="mini-clip", pretrained="glyphs")
+    frozen = load(cfg, 1, torch.device("cpu"))
+    text = class_text(frozen, ("red circle", "blue cross"), "a photo of a {}.")
+    ids = frozen.tokenizer(["a photo of a red circle.", "a photo of a blue cross."])
+    found = F.normalize(whole(cfg, 1).encode_text(ids), dim=1)
+    torch.testing.assert_close(found, text.plain, rtol=0, atol=1e-6)

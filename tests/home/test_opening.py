@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from runs import Lab, call, make_lab
+from runs import Lab, call
 
 from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
@@ -20,14 +20,18 @@ from pfedmma_dist.world import World
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def lab(finished: Lab) -> Lab:
     """A finished run, one that was stopped after a round, and one of label shift."""
-    lab = make_lab(tmp_path_factory.mktemp("opening"))
     own = {"method__name": "pfedmma", "evaluate__every": 0, "federation__rounds": 2}
-    assert call(lab.words("done", **own)) == 0
-    assert call(lab.words("paused", **own, run__pause_after=1)) != 0
-    assert call(lab.words("shift", **own, data__task="label_shift")) == 0
-    return lab
+    assert call(finished.words("paused", **own, run__pause_after=1)) != 0
+    assert call(finished.words("shift", **own, data__task="label_shift")) == 0
+    return finished
+
+
+@pytest.fixture(scope="module")
+def trained(lab: Lab) -> Trained:
+    """The finished run, while its images are there."""
+    return Trained.open(lab.folder("done"))
 
 
 @pytest.fixture
@@ -61,8 +65,9 @@ def test_run_without_its_images_answers_as_with_them(
     assert bare.class_names == whole.class_names and bare.num_rounds == done == 2
 
 
-def test_classes_of_a_client_are_told_where_images_can_be_listed(lab: Lab) -> None:
-    trained = Trained.open(lab.folder("done"))
+def test_classes_of_a_client_are_told_where_images_can_be_listed(
+    lab: Lab, trained: Trained
+) -> None:
     own = [trained.classes_of(client) for client in range(trained.num_clients)]
     assert sorted(name for names in own for name in names) == sorted(trained.class_names)
 
@@ -71,8 +76,7 @@ def test_classes_of_a_client_are_empty_without_its_images(lab: Lab, without_data
     assert Trained.open(lab.folder("done")).classes_of(0) == []
 
 
-def test_pixels_are_those_that_scores_are_made_of(lab: Lab) -> None:
-    trained = Trained.open(lab.folder("done"))
+def test_pixels_are_those_that_scores_are_made_of(lab: Lab, trained: Trained) -> None:
     cfg, clip = trained.federation.cfg, trained.federation.clip
     images = registry.read(cfg.data, cfg.seed, lab.path)
     loader = PixelLoader(images, clip.dims.image_size, clip.mean, clip.std, cfg.seed)
@@ -91,15 +95,13 @@ def test_unfinished_run_reads_its_images_and_says_why_they_are_needed(
     lab.data.rename(without_data)
 
 
-def test_tuning_before_scores_is_done_before_logits(lab: Lab) -> None:
-    plain = Trained.open(lab.folder("done"))
+def test_tuning_before_scores_is_done_before_logits(lab: Lab, trained: Trained) -> None:
     tuned = Trained.open(lab.folder("done"), words=["evaluate.finetune_epochs=1"])
-    images = pixels(plain, lab.data)
-    assert not torch.equal(plain.client(0).logits(images), tuned.client(0).logits(images))
+    images = pixels(trained, lab.data)
+    assert not torch.equal(trained.client(0).logits(images), tuned.client(0).logits(images))
 
 
-def test_other_classes_compete_by_the_runs_prompt(lab: Lab) -> None:
-    trained = Trained.open(lab.folder("done"))
+def test_other_classes_compete_by_the_runs_prompt(lab: Lab, trained: Trained) -> None:
     images = pixels(trained, lab.data)
     novel = trained.client(1, among="novel")
     assert novel.class_names == trained.class_sets["novel"]
@@ -110,9 +112,9 @@ def test_other_classes_compete_by_the_runs_prompt(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("client", [-1, 4])
-def test_client_out_of_range_is_told_who_there_is(lab: Lab, client: int) -> None:
+def test_client_out_of_range_is_told_who_there_is(trained: Trained, client: int) -> None:
     with pytest.raises(ValueError, match=rf"client {client}: .* has clients 0 to 3; name one"):
-        Trained.open(lab.folder("done")).client(client)
+        trained.client(client)
 
 
 def test_wrong_folder_names_the_one_that_is_meant(lab: Lab) -> None:
