@@ -1,15 +1,10 @@
 """Plugins on a disk, and registries that are after a test as they were before it."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from pfedmma_dist import plugins
-from pfedmma_dist.config.ruled import RULES
-from pfedmma_dist.data.sets import registry
-from pfedmma_dist.methods import METHODS
+from registries import as_they_were
 
 METHOD = '''
 """A method of a test."""
@@ -25,20 +20,10 @@ class Mine(PromptFL):
 
 
 @pytest.fixture(autouse=True)
-def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def registries() -> Iterator[None]:
     """Forget at the end what a test has registered and imported."""
-    tables: list[dict] = [METHODS, registry.SOURCES, RULES, plugins._loaded]
-    before, modules, path = [dict(table) for table in tables], {*sys.modules}, [*sys.path]
-    plugins._entry_points.cache_clear()
-    yield
-    for table, was in zip(tables, before, strict=True):
-        table.clear()
-        table.update(was)
-    for name in {*sys.modules} - modules:
-        if name.startswith(("mine", "other", "broken", "lab_", "own_")):
-            del sys.modules[name]
-    sys.path[:] = path
-    plugins._entry_points.cache_clear()
+    with as_they_were():
+        yield
 
 
 @pytest.fixture
