@@ -20,6 +20,7 @@ def optional(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         # Libraries that draw and log raise whatever they come upon, from ImportError to errors of
-        # their own parsers, and none of it is worth the hours of a run. Here, and nowhere else.
+        # their own parsers, and none of it is worth the hours of a run. Here, and where plugins are
+        # imported, which are told as an error.
         first = next(iter(str(error).strip().splitlines()), "no reason given")
         log.warning("going on without %s (%s: %s)", what, type(error).__name__, printable(first))

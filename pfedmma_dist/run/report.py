@@ -139,7 +139,7 @@ class Report:
             return
         self.score_clients(scores)
         result.write(self.folder, {**facts, "results": [asdict(row) for row in results]})
-        told = {"zero-shot": zero_shot, "result": results[-1].scores}
+        told = {"zero-shot": zero_shot, "result": results[-1].scores if results else {}}
         self.board.result({f"{of}/{key}": x for of, own in told.items() for key, x in own.items()})
         if not self.done:  # nothing is trained, and yet it is compared with others
             self._add_scalars(numbers_of_round({}, scores, self.clients.domains), self.done)

@@ -168,16 +168,18 @@ class Simulation:
         self._examination = None  # what it has seen grows old
         if self._session is None:
             self._session = Session(self.config, self.world, quiet=self.quiet)
-        session = self._session
+        session, is_whole = self._session, False
         try:
             with session.stop if holds_signals else nullcontext():
                 if not session.is_finished:
                     yield from session.rounds()
+            is_whole = True
         except GeneratorExit:  # left, and saved
+            is_whole = True
             raise
-        except BaseException:  # what is in memory may be half done: the checkpoint counts
-            self._drop()
-            raise
+        finally:
+            if not is_whole:  # what is in memory may be half done: the checkpoint counts
+                self._drop()
         if session.is_paused:
             self._drop()
         elif session.is_finished:
