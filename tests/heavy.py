@@ -28,6 +28,10 @@ HEAVY = (
     "run/test_optional.py",
     "distributed/test_liveness.py",
     "distributed/test_shifts.py",
+    "home/test_forms.py",
+    "simulation/test_library_page.py",
+    "distributed/test_simulation_ranks.py",
+    "serving/test_asked_commands.py",
 )
 """The heaviest first."""
 

@@ -7,6 +7,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from tests.documentation.commands import Block, blocks
@@ -14,6 +16,9 @@ from tests.documentation.pages import ROOT
 
 LINKED = ("configs", "examples", "slurm", "benchmarks")
 """What a reader has, who stands in the root of the repository."""
+
+AT_A_TIME = 2
+"""Pages, each of which has one process at work for most of its time."""
 
 SMALL = """\
 python() { small python "$@"; }
@@ -42,23 +47,31 @@ def play(
 ) -> Iterator[tuple[Block, float, str]]:
     """Yield (block, seconds, what it said if it failed) of the blocks to be run on chosen pages.
 
-    Blocks of one page share a folder, so that a later one finds the runs of an earlier one. A
-    page's later blocks are left out where one has failed.
+    Blocks of one page run one after another in a folder of theirs, so that a later one finds the
+    runs of an earlier one; they are left out where one has failed. Pages run side by side.
     """
-    folders: dict[Path, Path | None] = {}
-    with tempfile.TemporaryDirectory(prefix="documentation-") as place:
-        for block in found or blocks():
-            if not block.is_run or names and block.page.name not in names:
-                continue
-            if block.page not in folders:
-                folders[block.page] = sandbox(Path(place) / block.page.stem)
-            if (folder := folders[block.page]) is None:
-                continue
-            start = time.monotonic()
-            said = run(block, folder, patience)
-            if said:
-                folders[block.page] = None
-            yield block, time.monotonic() - start, said
+    pages: dict[Path, list[Block]] = {}
+    for block in found or blocks():
+        if block.is_run and (not names or block.page.name in names):
+            pages.setdefault(block.page, []).append(block)
+    with (
+        tempfile.TemporaryDirectory(prefix="documentation-") as place,
+        ThreadPoolExecutor(AT_A_TIME) as pool,
+    ):
+        for ran in pool.map(partial(page, Path(place), patience), pages.values()):
+            yield from ran
+
+
+def page(place: Path, patience: float, own: list[Block]) -> list[tuple[Block, float, str]]:
+    """Run the blocks of one page, up to the first that fails."""
+    folder, ran = sandbox(place / own[0].page.stem), []
+    for block in own:
+        start = time.monotonic()
+        said = run(block, folder, patience)
+        ran.append((block, time.monotonic() - start, said))
+        if said:
+            break
+    return ran
 
 
 def sandbox(folder: Path) -> Path:
