@@ -7,6 +7,7 @@ import pytest
 import torch
 from golden_clip import frozen
 from heavy import rank
+from pairs import thinned
 from restored import Process
 
 from pfedmma_dist.clip.model import FrozenCLIP
@@ -16,11 +17,15 @@ BEFORE = Process.now()
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the heaviest files first, then those of most tests; a file's own tests keep their order.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out cases whose values meet in others (`pairs`), and put the heaviest files first, then
+    those of most tests; a file's own tests keep their order.
 
     Workers take files in this order.
     """
+    kept, left_out = thinned(items)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
     sizes = Counter(item.path for item in items)
     items.sort(key=lambda item: (rank(item.path), -sizes[item.path]))
 

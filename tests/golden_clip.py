@@ -45,6 +45,7 @@ def module() -> torch.nn.Module:
     return made.eval()
 
 
+@functools.cache
 def frozen(*, plain: bool = False) -> FrozenCLIP:
     """Return the golden CLIP, with every shortcut or in the plain form."""
     cpu = torch.device("cpu")

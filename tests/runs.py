@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from safetensors.torch import load_file
 
 from pfedmma_dist import train
 from pfedmma_dist.command import MEND
-from pfedmma_dist.run import pictures, report
+from pfedmma_dist.run import figures, pictures, report
 from pfedmma_dist.run.logs import SAME_EVERYWHERE, SPEAKERS
 from pfedmma_dist.world.launchers import NAMES
 
@@ -127,13 +128,22 @@ def alone() -> Iterator[None]:
 def call(words: list[str], *, drawn: bool = False) -> int:
     """Train in this process; return the exit code.
 
-    drawn: pictures are what is tried; else they are made, and left as blank files, since drawing
-    their letters takes as long as all the rest of a tiny run.
+    drawn: pictures are what is tried; else they are blank.
     """
     with alone(), pytest.MonkeyPatch.context() as context:
-        for module in () if drawn else (report, pictures):
-            context.setattr(module, "save", blank)
+        if not drawn:
+            undraw(context.setattr)
         return train.main(words)
+
+
+def undraw(put: Callable[[Any, str, Any], object] = setattr) -> None:
+    """Leave blank files for pictures: making them, their letters above all, takes longer than all
+    the rest of a tiny run."""
+    for module in (report, pictures):
+        put(module, "save", blank)
+    for name in ("classes_per_client", "accuracy_over_rounds", "own_versus", "domains"):
+        assert hasattr(figures, name)
+        put(figures, name, lambda *_: None)
 
 
 def blank(figure: object, path: Path) -> None:

@@ -6,7 +6,7 @@ merged into the `Options` dataclass of its class as strictly as every other key.
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,13 @@ def resolve_method(method: Mapping[str, Any], methods: Methods) -> tuple[str, An
 
 def to_yaml(config: Config) -> str:
     """Return the whole configuration as YAML; reading it back gives an equal one."""
-    return f"format: {FORMAT}\n{OmegaConf.to_yaml(OmegaConf.structured(config))}"
+    return f"format: {FORMAT}\n{OmegaConf.to_yaml(OmegaConf.create(_sections(config)))}"
+
+
+def _sections(section: Any) -> dict[str, Any]:
+    """Return keys and values as they are: what was typed as it was read needs no types again."""
+    found = {item.name: getattr(section, item.name) for item in fields(section)}
+    return {key: _sections(x) if is_dataclass(x) else x for key, x in found.items()}
 
 
 def from_yaml(

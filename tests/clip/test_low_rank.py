@@ -88,6 +88,7 @@ def check(out: Tensor, expected: Tensor, leaves: list[Tensor]) -> None:
         assert_same(own, theirs)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("plain", [False, True], ids=["shortcuts", "plain"])
 @pytest.mark.parametrize("letters", [*LETTERS, "qv", "qkvo"])
 @pytest.mark.parametrize(("num_clients", "start"), [(1, 2), (3, 1), (3, DEPTH - 1)])
@@ -103,6 +104,7 @@ def test_images_equal_those_of_merged_weights(
     check(out, slow(terms, start, num_clients, pixels, IDS), terms.leaves)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("plain", [False, True], ids=["shortcuts", "plain"])
 @pytest.mark.parametrize("letters", [*LETTERS, "qv", "qkvo"])
 @pytest.mark.parametrize(("num_clients", "start"), [(1, 2), (3, 1), (3, DEPTH - 1)])

@@ -69,6 +69,7 @@ def test_a_fork_without_branch_equals_open_clip(dtype: torch.dtype, start: int) 
     assert_same(clip.encode_image(features, kind), expected)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("num_clients", [1, 3])
 @pytest.mark.parametrize("start", STARTS)

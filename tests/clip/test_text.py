@@ -100,6 +100,7 @@ def test_prompts_of_16_vectors_and_50_names_are_a_few_hundred_tokens() -> None:
     assert len(grown(*sequences).ids) == 17 + 3 * 50  # of 50 x 77
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("template", [TEMPLATE, "{} in a photo.", "{}"])
 def test_class_vectors_equal_open_clips(
     dtype: torch.dtype,
@@ -115,6 +116,7 @@ def test_class_vectors_equal_open_clips(
     assert_same(class_text(clip, names, template).plain, expected)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("num_clients", [1, 3])
 @pytest.mark.parametrize("start", range(DEPTH))
 def test_trained_branches_equal_the_slow_form(
@@ -129,6 +131,7 @@ def test_trained_branches_equal_the_slow_form(
     check(text.branched(adapters, start, num_clients), expected, adapters.leaves)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("start", [0, 2, DEPTH - 1])
 @pytest.mark.parametrize("template", [TEMPLATE, "{} in a photo."])
 def test_trained_branches_equal_the_plain_form_for_all_names(
@@ -144,6 +147,7 @@ def test_trained_branches_equal_the_plain_form_for_all_names(
     check(out, expected, adapters.leaves)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("num_clients", [1, 3])
 @pytest.mark.parametrize("num_context", [1, 4])
 def test_trained_context_equals_the_slow_form(

@@ -40,6 +40,7 @@ def written_out(
     return F.normalize(torch.stack(rows), dim=-1)
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("before", [0, 1, 3])
 def test_context_around_names_equals_whole_sequences(
     dtype: torch.dtype, pool: str, names: tuple[str, ...], before: int, plain: bool
@@ -66,6 +67,7 @@ def test_context_without_a_name_is_that_of_an_empty_one(
     check(text.without_name(context), expected, [context])
 
 
+@pytest.mark.pairwise
 @pytest.mark.parametrize("start", [1, 2, DEPTH - 1])
 def test_tokens_of_each_class_equal_whole_sequences(
     dtype: torch.dtype, pool: str, names: tuple[str, ...], start: int, plain: bool

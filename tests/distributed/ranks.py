@@ -14,18 +14,15 @@ from typing import Any
 import pytest
 from driver import MISHAPS, arrange
 from ports import free_port
-from runs import PLACE, Ended, blank
+from runs import PLACE, Ended, undraw
 
 from pfedmma_dist import command, rounds, train
 from pfedmma_dist.build import zero_shot
-from pfedmma_dist.run import pictures, report
 from pfedmma_dist.run.signals import SIGNALS
 from pfedmma_dist.world import roster, waiting, world
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    [__name__, "open_clip", "matplotlib.backends.backend_agg", "torch.utils.tensorboard"]
-)
+FORKS.set_forkserver_preload([__name__, "open_clip", "torch.utils.tensorboard"])
 
 PATIENCE = 60
 """Seconds after which a test gives up on its ranks."""
@@ -37,6 +34,18 @@ Mishap = tuple[str, int, int]
 """What comes over which rank, in which round."""
 
 Main = Callable[[list[str]], int]
+
+
+def forks(work: Callable[..., None], each: list[tuple[Any, ...]]) -> list[Any]:
+    """Start a process for each of these arguments."""
+    processes = [FORKS.Process(target=work, args=words) for words in each]
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for it to find us
+        context.setenv("OMP_NUM_THREADS", "1")
+        forkserver.ensure_running()
+    for process in processes:
+        process.start()
+    return processes
 
 
 class Ranks:
@@ -55,16 +64,13 @@ class Ranks:
         port = free_port()
         folder.mkdir(parents=True)
         self.logs = [folder / f"{rank}.log" for rank in range(size)]
-        self.processes = [
-            FORKS.Process(target=_rank, args=(rank, size, port, words, log, mishap, quick, main))
-            for rank, log in enumerate(self.logs)
-        ]
-        with pytest.MonkeyPatch.context() as context:
-            context.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # for it to find us
-            context.setenv("OMP_NUM_THREADS", "1")
-            forkserver.ensure_running()
-        for process in self.processes:
-            process.start()
+        self.processes = forks(
+            _rank,
+            [
+                (rank, size, port, words, log, mishap, quick, main)
+                for rank, log in enumerate(self.logs)
+            ],
+        )
 
     def send(self, rank: int, number: signal.Signals) -> None:
         os.kill(self.processes[rank].pid, number)
@@ -140,8 +146,7 @@ def _rank(
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
-    for module in (report, pictures):  # drawing takes as long as all the rest of a run
-        module.save = blank
+    undraw()
     for name in PLACE:
         os.environ.pop(name, None)
     place = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}

@@ -1,4 +1,7 @@
-"""Ranks and restarts reach no bit of any method's result; no line per method."""
+"""Ranks and restarts reach no bit of the result of any way through a round; no line per method.
+
+That ranks and a stop reach no bit of any method, tests/federation says, in one process.
+"""
 
 import os
 
@@ -7,6 +10,7 @@ from driver import MISHAPS, arrange
 from ports import free_port
 from ranks import run
 from runs import Lab, call, checkpoints, make_lab, outcome
+from ways import one_of_each_way
 
 from pfedmma_dist import train
 from pfedmma_dist.clip.load import dims
@@ -16,12 +20,13 @@ from pfedmma_dist.run.signals import STOPPED
 
 CHANGES = {"federation__rounds": 3, "federation__fraction": 0.75}
 SPECS = {name: kind(kind.Options(), dims("ViT-B-16")).specs for name, kind in METHODS.items()}
-TRAINED = [name for name, specs in SPECS.items() if any(spec.shared for spec in specs)]
-"""Those that share something; ranks cannot reach the bits of the others."""
+SHARING = [name for name, specs in SPECS.items() if any(spec.shared for spec in specs)]
+"""Ranks cannot reach the bits of the others."""
+TRAINED = one_of_each_way(SHARING)
 
 
 def stop_each(words: list[str]) -> int:
-    """Train every method, rank 1 being asked to stop in the middle of round 1 of each.
+    """Train each of them, rank 1 being asked to stop in the middle of round 1 of each.
 
     Each meets at a port of its own: at the last one's rank 0 may still be leaving.
     """

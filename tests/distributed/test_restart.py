@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import agents
 import pytest
 from ranks import run
 from runs import DRIVER, Lab, call, checkpoints, make_lab, outcome, scores, torchrun
@@ -66,8 +67,8 @@ def test_killed_rank_loses_no_more_than_the_rounds_since_the_checkpoint(
 
 def test_torchrun_restarts_a_killed_run_by_itself(lab: Lab) -> None:
     words = lab.words("restarted", run__checkpoint_every=1)
-    ended = torchrun(2, "--max-restarts=1", DRIVER, "kill", 0, 2, *words)
-    assert ended.code == 0
+    ended = agents.run(words, lab.path / "said restarted", ("kill", 0, 2))
+    assert ended.code == 0, ended.err
     assert "going on after round 2 of 4" in ended.err
     assert outcome(lab.folder("restarted")) == outcome(lab.folder("whole"))
 

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pfedmma_dist import train
-from pfedmma_dist.run import pictures, report
-from tests.runs import PLACE, Ended, blank
+from tests.runs import PLACE, Ended, undraw
 
 Hook = Callable[[int], None]
 """What is done in a rank before it starts; given the rank."""
@@ -46,8 +45,8 @@ class Ranks:
         for rank in range(size):
             process = os.fork()
             if process == 0:
-                for module in () if drawn else (report, pictures):
-                    module.save = blank
+                if not drawn:
+                    undraw()
                 _be_rank(rank, size, port, self.said[rank], words, hook, main)
             self.processes.append(process)
 

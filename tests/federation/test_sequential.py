@@ -1,10 +1,13 @@
 """The federation computes what a second one, written from the definitions, computes."""
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 import torch
 from sequential import Sequential, flat
 from tiny import joined_sets, tiny_federation
+from ways import one_of_each_way
 
 from pfedmma_dist.config.choices import (
     CorrectionName,
@@ -23,10 +26,14 @@ from pfedmma_dist.methods.lora_options import LoRAOptions, Train
 from pfedmma_dist.methods.merging import Merge
 from pfedmma_dist.methods.pfedmoap import PFedMoAPOptions
 
-COMMON = {"fraction": 0.5, "local_epochs": 2, "drop_last": False, "rounds": 2}
+COMMON = {"fraction": 0.5, "drop_last": False, "rounds": 2}
+TWICE = {"local_epochs": 2}
+ROUNDLESS = ("zero_shot", "class_means", "gda")
+CORRECTIONS = [kind for kind in CorrectionName if kind is not CorrectionName.none]
 CASES = {
+    # Both sides call a method's own functions, so one stands for all of its way through a round.
     # Without zero-shot CLIP, whose runs have no round, and what only adds up: test_gda pools it.
-    **{name: (name, {}) for name in METHODS if name not in ("zero_shot", "class_means", "gda")},
+    **{name: (name, {}) for name in one_of_each_way(list(METHODS)) if name not in ROUNDLESS},
     "softmax": ("pfedmma", {"softmax": Softmax.own}),
     **{f"{name} on two sets": (name, {"task": joined_sets()}) for name in ("fedtpg", "pfedmoap")},
     "softmax on two sets": ("tcp", {"task": joined_sets(), "softmax": Softmax.own}),
@@ -55,8 +62,8 @@ CASES = {
             "optim": OptimConfig(lr=0.1),
         },
     ),
-    "proximal": ("promptfl", {"proximal": 0.5}),
-    "drop_last": ("pfedmma", {"drop_last": True}),
+    "proximal": ("promptfl", {"proximal": 0.5, **TWICE}),
+    "drop_last": ("pfedmma", {"drop_last": True, **TWICE}),
     "adamw, cosine of rounds, warm-up": (
         "pfedmma",
         {
@@ -95,13 +102,12 @@ CASES = {
         f"{kind.value} of {name}": (
             name,
             {
+                **TWICE,
                 "correction": CorrectionConfig(name=kind),
                 "evaluate": {"finetune_epochs": int(kind is CorrectionName.fedbabu)},
             },
         )
-        for kind in CorrectionName
-        for name in ("pfedmma", "fedpgp")
-        if kind is not CorrectionName.none
+        for kind, name in zip(CORRECTIONS, cycle(("pfedmma", "fedpgp")))  # noqa: B905
     },
 }
 
@@ -133,7 +139,7 @@ def test_a_second_federation_agrees(case: str) -> None:
     moved = [
         (a - b).abs().max() for a, b in zip((shared, private[0]), start, strict=True) if len(a)
     ]
-    assert not moved or max(moved) > 100 * tight["atol"]  # else they would agree on nothing
+    assert not moved or max(moved) > 30 * tight["atol"]  # else they would agree on nothing
     scores = second.scores()
     for scope, found in made.evaluate(full=True).percent.items():
         np.testing.assert_allclose(found, scores[scope], atol=1e-9, err_msg=scope)

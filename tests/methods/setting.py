@@ -153,7 +153,7 @@ class Setting:
 @functools.cache
 def usual(case: str) -> Usual:
     """Compute it, once for all tests of a case."""
-    setting = Setting(*CASES[case])
+    setting = of_case(case)
     logits = setting.logits(setting.theta, STEPS[0].rows)
     if not setting.layout.num_trained:
         return Usual(logits, None, None)
@@ -161,9 +161,11 @@ def usual(case: str) -> Usual:
     return Usual(logits, gradient, setting.train(setting.theta, STEPS))
 
 
-TRAINED = [
-    case
-    for case, words in CASES.items()
-    if any(spec.lr_scale for spec in Setting(*words).layout.specs)
-]
+@functools.cache
+def of_case(case: str) -> Setting:
+    """Return the setting of a case, which is one for all tests that only read it."""
+    return Setting(*CASES[case])
+
+
+TRAINED = [case for case in CASES if any(spec.lr_scale for spec in of_case(case).layout.specs)]
 """The cases that train something."""

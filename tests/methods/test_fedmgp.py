@@ -5,7 +5,7 @@ import pytest
 import torch
 from agreement import Golden, near
 from setting import STEPS, Setting
-from test_golden import FORMS, check
+from test_golden import check, in_turn
 from tiny import golden, tiny_federation
 
 from pfedmma_dist.clip.model import FrozenCLIP
@@ -33,8 +33,7 @@ def recorded(name: str) -> Golden:
     return arrays
 
 
-@FORMS
-@pytest.mark.parametrize(
+@in_turn(
     ("name", "options"),
     [
         ("fedmgp_l1", {"diversity": Diversity.as_released}),

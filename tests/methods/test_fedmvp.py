@@ -11,7 +11,7 @@ from agreement import SECOND, Golden
 from golden_clip import module
 from published_mvp import PublishedMVP, recorded
 from setting import STEPS, Setting
-from test_golden import FORMS, INPUTS, LABELS, NAMES, check
+from test_golden import INPUTS, LABELS, NAMES, check, in_turn
 from tiny import CLASSES, tiny_clip, tiny_federation
 
 from pfedmma_dist.clip.model import FrozenCLIP
@@ -23,8 +23,7 @@ from pfedmma_dist.params import Layout
 TEXTS = {name: (f"a photo of a {name}.", f"photo of {name}", f"a {name} a.") for name in NAMES}
 
 
-@FORMS
-@pytest.mark.parametrize(("mirrored", "low_rank"), [(True, False), (False, True)])
+@in_turn(("mirrored", "low_rank"), [(True, False), (False, True)])
 def test_fedmvp_equals_a_second_computation(
     golden_clip: FrozenCLIP, num_clients: int,
     mirrored: bool, low_rank: bool,

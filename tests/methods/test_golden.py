@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,11 +39,19 @@ from pfedmma_dist.params import Layout
 INPUTS = golden("inputs")
 NAMES = tuple(name.replace("_", " ") for name in INPUTS["classnames"].tolist())
 LABELS = INPUTS["labels"].astype(np.int64)
-FORMS = pytest.mark.parametrize(
-    ("golden_clip", "num_clients"), [("plain", 1), ("shortcuts", 3)], indirect=["golden_clip"]
-)
+FORM = ("golden_clip", "num_clients"), [("plain", 1), ("shortcuts", 3)]
+FORMS = pytest.mark.parametrize(*FORM, indirect=["golden_clip"])
 """Each form of the CLIP at one size of cohort: that sizes agree, and forms, test_contract says."""
 PGP_KEYS = {"sigma": "prompt_learner.sigma", "u": "prompt_learner.U", "v": "prompt_learner.V"}
+
+
+def in_turn(names: tuple[str, ...] | str, cases: list[Any]) -> pytest.MarkDecorator:
+    """Give each recorded file one of the forms, in turn."""
+    named, forms = FORM
+    if isinstance(names, str):
+        names, cases = (names,), [(case,) for case in cases]
+    rows = [(*forms[index % len(forms)], *case) for index, case in enumerate(cases)]
+    return pytest.mark.parametrize((*named, *names), rows, indirect=["golden_clip"])
 
 
 class GoldenFeatures(Features):
@@ -107,8 +116,7 @@ def check(
         near(method.name, arrays, f"step {steps}", rows, expected, atol=1e-6)
 
 
-@FORMS
-@pytest.mark.parametrize(
+@in_turn(
     "name",
     [
         "pfedmma_nobias_s0.001",
@@ -148,8 +156,7 @@ def test_promptfl_equals_the_published_code(golden_clip: FrozenCLIP, num_clients
     check(method, golden_clip, arrays, lambda spec: "prompt_learner.ctx", num_clients)
 
 
-@FORMS
-@pytest.mark.parametrize(
+@in_turn(
     ("name", "options"),
     [
         ("kgcoop_n16_w8", {}),
@@ -163,8 +170,7 @@ def test_kgcoop_equals_the_published_code(
     check(method, golden_clip, golden(name), lambda spec: "prompt_learner.ctx", num_clients)
 
 
-@FORMS
-@pytest.mark.parametrize(("name", "words"), [("cocoop", None), ("cocoop_ctxinit", "a photo of a")])
+@in_turn(("name", "words"), [("cocoop", None), ("cocoop_ctxinit", "a photo of a")])
 def test_cocoop_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, words: str | None, num_clients: int
 ) -> None:
@@ -215,8 +221,7 @@ def test_two_clients_of_fedpgp_are_the_two_prompts_that_its_published_code_stack
     near(method.name, arrays, "gradient", theta.grad, rows("grad"), atol=1e-5, rtol=1e-4)
 
 
-@FORMS
-@pytest.mark.parametrize(
+@in_turn(
     ("name", "options", "atol"),
     [
         ("fedotp_cot", {}, 1e-4),  # its problems stop together, after 65 iterations
@@ -237,8 +242,7 @@ def test_fedotp_equals_the_published_code(
     check(method, golden_clip, arrays, str, num_clients, atol=atol)
 
 
-@FORMS
-@pytest.mark.parametrize("name", ["pfedmoap", "pfedmoap_first_round"])
+@in_turn("name", ["pfedmoap", "pfedmoap_first_round"])
 def test_pfedmoap_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int
 ) -> None:
@@ -271,8 +275,7 @@ def test_clip_adapter_equals_the_published_code(golden_clip: FrozenCLIP, num_cli
     check(method, golden_clip, arrays, layers.__getitem__, num_clients)
 
 
-@FORMS
-@pytest.mark.parametrize("name", ["tip_adapter", "tip_adapter_f"])
+@in_turn("name", ["tip_adapter", "tip_adapter_f"])
 def test_tip_adapter_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int
 ) -> None:

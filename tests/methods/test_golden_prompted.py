@@ -1,7 +1,6 @@
 """VPT, IVLP and MaPLe against vectors recorded from published code: tokens inside the towers."""
 
-import pytest
-from test_golden import FORMS, check
+from test_golden import check, in_turn
 from tiny import golden
 
 from pfedmma_dist.clip.model import FrozenCLIP
@@ -18,8 +17,7 @@ def prompted_key(spec: str) -> str:
     return f"{tower}_encoder.transformer.resblocks.{block}.VPT_shallow"
 
 
-@FORMS
-@pytest.mark.parametrize(("name", "depth"), [("vpt_shallow", 1), ("vpt_J3", 3)])
+@in_turn(("name", "depth"), [("vpt_shallow", 1), ("vpt_J3", 3)])
 def test_vpt_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, depth: int, num_clients: int
 ) -> None:
@@ -27,8 +25,7 @@ def test_vpt_equals_the_published_code(
     check(method, golden_clip, golden(name), prompted_key, num_clients)
 
 
-@FORMS
-@pytest.mark.parametrize(
+@in_turn(
     ("name", "options"),
     [
         ("ivlp_J3", {"text_depth": 3, "image_depth": 3}),
@@ -56,8 +53,7 @@ def maple_key(spec: str) -> str:
     return f"prompt_learner.{name}.{'bias' if bias else 'weight'}"
 
 
-@FORMS
-@pytest.mark.parametrize("depth", [1, 3])
+@in_turn("depth", [1, 3])
 def test_maple_equals_the_published_code(
     golden_clip: FrozenCLIP, depth: int, num_clients: int
 ) -> None:

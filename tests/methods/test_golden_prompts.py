@@ -1,9 +1,8 @@
 """Methods of several prompts, or two losses, against vectors recorded from their published code."""
 
-import pytest
 import torch
 from agreement import Golden, near
-from test_golden import FORMS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
+from test_golden import LABELS, NAMES, GoldenFeatures, batch_of, check, in_turn, rows_from
 from tiny import golden
 
 from pfedmma_dist.clip.forms import class_text
@@ -28,8 +27,7 @@ def two_prompts(name: str) -> Golden:
     return arrays
 
 
-@FORMS
-@pytest.mark.parametrize("theta", [0.2, 0.4])
+@in_turn("theta", [0.2, 0.4])
 def test_promptfolio_equals_the_published_code(
     golden_clip: FrozenCLIP, theta: float, num_clients: int
 ) -> None:
@@ -37,8 +35,7 @@ def test_promptfolio_equals_the_published_code(
     check(method, golden_clip, two_prompts(f"promptfolio_theta{theta}"), str, num_clients)
 
 
-@FORMS
-@pytest.mark.parametrize(
+@in_turn(
     ("name", "options"),
     [
         ("fedpha", {"remainder": Remainder.as_released}),
@@ -56,8 +53,7 @@ def test_fedpha_equals_the_published_code(
     check(method, golden_clip, arrays, keys.__getitem__, num_clients)
 
 
-@FORMS
-@pytest.mark.parametrize(
+@in_turn(
     ("name", "options", "atol"),
     [
         ("plot_N4", {}, 2e-5),
@@ -75,8 +71,7 @@ def test_plot_equals_the_published_code(
     )
 
 
-@FORMS
-@pytest.mark.parametrize("name", ["prograd", "prograd_T2_lam0.5", "prograd_agree"])
+@in_turn("name", ["prograd", "prograd_T2_lam0.5", "prograd_agree"])
 def test_prograd_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int
 ) -> None:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pytest
 import torch
-from test_golden import FORMS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
+from test_golden import FORMS, LABELS, NAMES, GoldenFeatures, batch_of, check, in_turn, rows_from
 from tiny import golden
 
 from pfedmma_dist.clip.forms import class_text
@@ -38,8 +37,7 @@ def proda(clip: FrozenCLIP, positions: np.ndarray, num_drawn: int | None = None)
     return ProDA(ProDAOptions(num_drawn=num_drawn or len(positions), **counts), clip.dims)
 
 
-@FORMS
-@pytest.mark.parametrize("name", ["proda_K1_released", "proda_K8_ends", "proda_K8_positions"])
+@in_turn("name", ["proda_K1_released", "proda_K8_ends", "proda_K8_positions"])
 def test_proda_equals_its_formulas_in_the_published_loss(
     golden_clip: FrozenCLIP, name: str, num_clients: int
 ) -> None:

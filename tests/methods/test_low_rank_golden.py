@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from agreement import near
-from test_golden import FORMS, LABELS, NAMES, GoldenFeatures, batch_of, rows_from
+from test_golden import LABELS, NAMES, GoldenFeatures, batch_of, in_turn, rows_from
 from tiny import golden
 from torch import Tensor
 
@@ -39,8 +39,7 @@ def key_of(spec: str) -> str:
     return f"{stem}.resblocks.{level}.attn.{letter}_proj.w_lora_{factor}"
 
 
-@FORMS
-@pytest.mark.parametrize("name", OPTIMISERS)
+@in_turn("name", OPTIMISERS)
 def test_cliplora_equals_the_published_code(
     golden_clip: FrozenCLIP, name: str, num_clients: int
 ) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from agreement import near
 from setting import STEPS, Setting
-from test_golden import FORMS, LABELS, NAMES, GoldenFeatures, batch_of, check, rows_from
+from test_golden import LABELS, NAMES, GoldenFeatures, batch_of, check, in_turn, rows_from
 from test_golden_prompted import prompted_key
 from tiny import golden
 
@@ -31,8 +31,7 @@ def recorded(clip: FrozenCLIP, depth: int, num_rounds: int = 100, **options: obj
     return PromptSRC(own, clip.dims, num_rounds)
 
 
-@FORMS
-@pytest.mark.parametrize("depth", [1, 3])
+@in_turn("depth", [1, 3])
 def test_promptsrc_equals_the_published_code(
     golden_clip: FrozenCLIP, depth: int, num_clients: int
 ) -> None:

@@ -177,6 +177,5 @@ KINDS = [
         "round_index 7 of 4, foreign ids, float16 rows, missing keys and tensors, wrong shapes, "
         "other types, deep nesting; in the newest checkpoint, and in each",
         edits,
-        sample=2,
     ),
 ]

@@ -72,6 +72,5 @@ KINDS = [
         "between a stop and the next start, in the middle of a run, and in the times of all its "
         "files; the same bits, and nothing twice in TensorBoard",
         trials,
-        sample=2,
     )
 ]

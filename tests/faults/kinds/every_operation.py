@@ -34,7 +34,7 @@ def listed(base: Base, size: int, victim: int) -> list[Operation]:
         if rank == victim:
             watch([place.path, SHARED_MEMORY], log_to(log))
 
-    ended = place.start(place.words(**CHANGES), size, arrange, drawn=True).wait()
+    ended = place.start(place.words(**CHANGES), size, arrange, drawn=not base.quick).wait()
     assert not any(end.code for end in ended), ended
     return read_log(log)
 
@@ -47,11 +47,12 @@ def kill(
     size: int,
     victim: int,
     whole: Whole,
+    drawn: bool,
 ) -> Iterator[Verdict]:
     """Kill a rank there, and go on to the end."""
     words = place.words(**CHANGES)
     arrange = hook(place.path, number, operation.helper, half, victim)
-    before = place.start(words, size, arrange, drawn=True).wait()
+    before = place.start(words, size, arrange, drawn=drawn).wait()
     name = f"{operation.what} {Path(operation.path).name}" + (", half-way" if half else "")
     if before[victim].code != -9:
         yield Verdict(name, Ending.FAILED, "the suite failed: this operation was not met again")
@@ -76,7 +77,7 @@ def trials(base: Base, phase: str, size: int = 1, victim: int = 0) -> Iterator[T
         for half in (False, True) if may_tear(operation) else (False,):
             play = partial(
                 kill, number=counts[operation.helper], half=half, operation=operation,
-                size=size, victim=victim, whole=whole,
+                size=size, victim=victim, whole=whole, drawn=not base.quick,
             )  # fmt: skip
             yield Trial(f"{operation.what} {operation.path}", play)
     assert found, f"no file operation was seen while {phase}: functions have other names now"

@@ -117,7 +117,6 @@ KINDS = [
         "ENOSPC from the first, second or sixth operation on; refused by name, or finished with a "
         "warning where only something optional was lost; with room again the same bits",
         injections,
-        sample=2,
     ),
     Kind(
         "disk full, real file systems of 32 KiB to 1.4 MiB",
