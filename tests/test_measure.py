@@ -1,6 +1,6 @@
 """What `cost --measure` tells: rounds that were really trained."""
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from runs import alone, make_lab
@@ -12,11 +12,12 @@ from pfedmma_dist.measure import Measured, rounds
 from pfedmma_dist.methods import METHODS
 
 
-@pytest.fixture
-def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(measure, "TIMED", 1)
-    lab = make_lab(tmp_path)
-    return [word for word in lab.words("none") if not word.startswith("run.folder")]
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    lab = make_lab(tmp_path_factory.mktemp("measure"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "TIMED", 1)
+        yield [word for word in lab.words("none") if not word.startswith("run.folder")]
 
 
 def measured(words: list[str]) -> Measured:
@@ -24,20 +25,25 @@ def measured(words: list[str]) -> Measured:
         return rounds(read(words, methods=METHODS, sources=SOURCES))
 
 
-def test_rounds_have_time_memory_and_arithmetic(words: list[str]) -> None:
-    found = measured(words)
+@pytest.fixture(scope="module")
+def found(words: list[str]) -> Measured:
+    return measured(words)
+
+
+def test_rounds_have_time_memory_and_arithmetic(found: Measured) -> None:
     assert 0 < found.seconds < 60
     assert found.mib > 50
     assert found.flop > 1e6
 
 
-def test_arithmetic_is_of_one_step_however_many_there_are(words: list[str]) -> None:
-    once, twice = (measured([*words, f"federation.local_epochs={n}"]).flop for n in (1, 2))
-    assert once == twice
+def test_arithmetic_is_of_one_step_however_many_there_are(
+    words: list[str], found: Measured
+) -> None:
+    assert measured([*words, "federation.local_epochs=2"]).flop == found.flop
 
 
-def test_plain_form_needs_more_arithmetic(words: list[str]) -> None:
-    assert measured([*words, "clip.cache=off"]).flop > 1.5 * measured(words).flop
+def test_plain_form_needs_more_arithmetic(words: list[str], found: Measured) -> None:
+    assert measured([*words, "clip.cache=off"]).flop > 1.5 * found.flop
 
 
 def test_table_has_the_measured_columns(

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,8 @@ from pfedmma_dist import pretrain
 from pfedmma_dist.clip.load import load
 from pfedmma_dist.config.keys import ClipConfig
 from pfedmma_dist.data.glyphs import glyphs
-from pfedmma_dist.pretraining import card
+from pfedmma_dist.pretraining import card, score
 from pfedmma_dist.pretraining.recipe import Recipe
-from pfedmma_dist.pretraining.score import card_scores
 
 TOY = {
     "embed_dim": 16,
@@ -29,15 +29,22 @@ TOY = {
 RECIPE = Recipe(images=32, batch=8, warmup_steps=2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few() -> Iterator[None]:
+    """Score few images: one of each class and domain, over two seeds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(card, "card_scores", functools.partial(score.card_scores, per_class=6))
+        patch.setattr(score, "SEEDS", (1, 2))
+        patch.setattr(pretrain, "PER_CLASS", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run, its model beside it."""
     folder = tmp_path_factory.mktemp("pretrain")
     (folder / "toy.json").write_text(json.dumps(TOY))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(card, "card_scores", functools.partial(card_scores, per_class=6))
-        patch.setattr(pretrain, "PER_CLASS", 1)
-        assert pretrain.pretrain(RECIPE, folder / "out", folder / "toy.json") == 0
+    assert pretrain.pretrain(RECIPE, folder / "out", folder / "toy.json") == 0
     return folder
 
 
@@ -67,8 +74,7 @@ def test_weights_load_as_any_clip(run: Path) -> None:
     assert load(cfg, 0, torch.device("cpu")).dims.embed_dim == 16
 
 
-def test_scoring_again_gives_the_same_card(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(card, "card_scores", functools.partial(card_scores, per_class=6))
+def test_scoring_again_gives_the_same_card(run: Path) -> None:
     before = read_card(run)
     card.score_again(run / "out" / "toy.safetensors", run / "toy.json")
     assert read_card(run) == before

@@ -1,16 +1,15 @@
 """A file of another kind is told apart by its keys, a folder or a list by its name."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from launch.cluster import Cluster, read_cluster
-from launch.plan import Sweep, plan, unread_everywhere
+from launch.plan import Sweep, expanded, plan, read_sweep, unread_everywhere
 from pfedmma_dist.config import kinds
 from pfedmma_dist.config.command_line import parse
-from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.config.merge import shown
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
@@ -119,10 +118,12 @@ def test_folders_are_told_apart(
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
-def test_no_sweep_of_ours_gives_a_key_that_nothing_reads(path: Path) -> None:
-    grid = read_yaml(path)["grid"]
-    first = [f"{key}={shown(values[0])}" for key, values in grid.items()]
+def test_sweep_of_ours_is_understood_and_gives_no_key_that_nothing_reads(path: Path) -> None:
+    sweep = read_sweep(str(path))
+    first = [f"{key}={shown(values[0])}" for key, values in sweep.grid.items()]
     assert unread_everywhere(plan(str(path), first)) == []
+    row, own = list(sweep.rows.items())[-1]  # one for the other points of the grid
+    assert expanded(str(path), replace(sweep, rows={row: own}, exclude=[]), ["seed=1"])
 
 
 def test_key_that_no_run_of_a_sweep_reads_is_told(tmp_path: Path) -> None:

@@ -5,18 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-from runs import Lab, alone, make_lab
+from runs import Lab, call, make_lab
 
 from launch import contribute, table
-from pfedmma_dist import train
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     lab = make_lab(tmp_path_factory.mktemp("contributed"))
-    with alone():
-        changes = {"federation__rounds": 1, "method__name": "zero_shot"}
-        assert train.main(lab.words("one", **changes)) == 0
+    assert call(lab.words("one", federation__rounds=1, method__name="zero_shot")) == 0
     return lab
 
 

@@ -70,21 +70,18 @@ def test_stop_without_a_scheduler_is_an_error_that_says_how_to_go_on(
         stub("stop")()
 
 
-def test_every_rank_runs_and_knows_its_place(stub, tmp_path: Path) -> None:
-    assert local(stub("finish"), tmp_path).results() == [0, 0]
-    assert starts(tmp_path) == ["0-0", "1-0"]
-    assert (tmp_path / "start-1-0").read_text() == "2"
-
-
 def test_failed_run_is_a_failed_job(stub, tmp_path: Path) -> None:
     error = local(stub("fail"), tmp_path, ranks=1).exception()
     assert isinstance(error, submitit.core.utils.FailedJobError)
     assert "stub_train ended with exit code 2" in str(error)
 
 
-def test_stopped_run_goes_on_in_the_same_job(stub, tmp_path: Path) -> None:
+def test_every_rank_knows_its_place_and_a_stopped_run_goes_on_in_the_same_job(
+    stub, tmp_path: Path
+) -> None:
     assert local(stub("stop"), tmp_path).results() == [0, 0]
     assert starts(tmp_path) == ["0-0", "0-1", "1-0", "1-1"]
+    assert {path.read_text() for path in tmp_path.glob("start-*")} == {"2"}
 
 
 def test_signals_reach_the_program_and_not_submitit(stub, tmp_path: Path) -> None:

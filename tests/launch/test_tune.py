@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from runs import alone, make_lab
+from runs import call, make_lab
 
 from launch import halving, tune
 from launch.halving import Rung, rungs
 from launch.tasks import Task
-from pfedmma_dist import train
 from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.metrics import read_metrics
@@ -120,13 +119,12 @@ def test_what_cannot_be_chosen_is_refused(
 
 def test_pause_moves_no_bit(tmp_path: Path) -> None:
     lab = make_lab(tmp_path)
-    with alone():
-        assert train.main(lab.words("whole")) == 0
-        for pause in (1, 1, 3):  # a second start of the same has nothing to do
-            assert train.main([*lab.words("paused"), f"run.pause_after={pause}"]) == STOPPED
-            rounds = read_metrics(RunFolder(lab.folder("paused")).metrics)["round"]
-            assert len(rounds) == pause
-        assert train.main(lab.words("paused")) == 0
+    assert call(lab.words("whole")) == 0
+    for pause in (1, 1, 3):  # a second start of the same has nothing to do
+        assert call([*lab.words("paused"), f"run.pause_after={pause}"]) == STOPPED
+        rounds = read_metrics(RunFolder(lab.folder("paused")).metrics)["round"]
+        assert len(rounds) == pause
+    assert call(lab.words("paused")) == 0
     shards = [
         sorted(lab.folder(name).glob("checkpoints/round_000004/*")) for name in ("whole", "paused")
     ]

@@ -92,20 +92,20 @@ def test_numbers_with_a_point_are_a_range_and_all_else_is_chosen_from() -> None:
 def test_best_trial_becomes_a_preset_and_the_worse_are_pruned(
     sweep: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert start(sweep, tmp_path / "runs", 12, "--dry-run") == 0
-    words = "12 trials of optim.lr of 0.001 to 1.0, by ratios; judged by Val after 1, 3, 9 rounds"
+    assert start(sweep, tmp_path / "runs", 8, "--dry-run") == 0
+    words = "8 trials of optim.lr of 0.001 to 1.0, by ratios; judged by Val after 1, 3, 9 rounds"
     assert capsys.readouterr().out == f"Mine: {words}\n"
-    assert start(sweep, tmp_path / "runs", 12) == 0
-    assert len(rates()) == 12
+    assert start(sweep, tmp_path / "runs", 8) == 0
+    assert len(rates()) == 8
     assert all(0.001 <= rate <= 1.0 for rate in rates())
     whole = {rate for rate, _, pause in Landscape.asked if pause is None}
     best = min(rates(), key=lambda rate: abs(math.log10(rate / 0.05)))
     assert best in whole and len(whole) < 6
     path = tmp_path / "runs" / "tuned-Mine.yaml"
     assert read_yaml(path) == {"method": {"name": "promptfl"}, "optim": {"lr": best}}
-    assert "the best of 12 trials of Optuna by Val after 9 rounds" in path.read_text()
+    assert "the best of 8 trials of Optuna by Val after 9 rounds" in path.read_text()
     planned = (tmp_path / "runs" / "sweep.csv").read_text().splitlines()
-    assert len(planned) == 1 + 2 * 12
+    assert len(planned) == 1 + 2 * 8
 
 
 def test_stopped_search_goes_on_to_the_trials_of_one_that_was_not(
@@ -126,22 +126,17 @@ def test_stopped_search_goes_on_to_the_trials_of_one_that_was_not(
     assert len(rates()) == 2
 
 
-def test_other_seed_of_the_sampler_proposes_other_points(sweep: list[str], tmp_path: Path) -> None:
+def test_folder_of_another_search_is_refused_and_other_seeds_propose_other_points(
+    sweep: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert start(sweep, tmp_path / "a", 4) == 0
     first = rates()
     Landscape.asked.clear()
-    assert start(sweep, tmp_path / "b", 4, "--sampler-seed", "1") == 0
-    assert rates() != first
-
-
-def test_folder_of_another_search_is_refused(
-    sweep: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert start(sweep, tmp_path / "runs", 4) == 0
-    Landscape.asked.clear()
-    assert start(sweep, tmp_path / "runs", 4, "optim.lr=[0.01,1.0]") == 2
+    assert start(sweep, tmp_path / "a", 4, "optim.lr=[0.01,1.0]") == 2
     assert "holds a search of 'Mine' with other ranges, settings" in capsys.readouterr().err
     assert not Landscape.asked
+    assert start(sweep, tmp_path / "b", 4, "--sampler-seed", "1") == 0
+    assert rates() != first
 
 
 def test_trials_that_all_fail_are_told_and_tried_again(
