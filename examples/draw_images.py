@@ -40,10 +40,18 @@ def main() -> int:
     words = parser.parse_args()
     if not 2 <= words.classes <= len(glyphs.CLASS_NAMES) or words.images < 1:
         parser.error(f"--classes takes 2 to {len(glyphs.CLASS_NAMES)}, --images 1 or more")
-    if words.folder.exists() and any(words.folder.iterdir()):
-        print(f"{words.folder} is there and not empty; name another folder", file=sys.stderr)
+    try:
+        if words.folder.exists() and any(words.folder.iterdir()):
+            print(f"{words.folder} is there and not empty; name another folder", file=sys.stderr)
+            return 2
+        number = draw(words.folder, words.classes, words.images, words.seed)
+    except OSError as error:
+        print(
+            f"cannot write to {error.filename or words.folder} ({error.strerror or error}); name a "
+            "new folder with room that you may write to",
+            file=sys.stderr,
+        )
         return 2
-    number = draw(words.folder, words.classes, words.images, words.seed)
     print(f"{number} images of {words.classes} classes in {words.folder}")
     return 0
 

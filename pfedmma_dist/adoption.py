@@ -5,7 +5,7 @@ neither.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ from pfedmma_dist.reading import Newer
 from pfedmma_dist.run import manifest, result
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.manifest import DAMAGE, candidates
+from pfedmma_dist.run.together import TogetherError
 
 NAMED = 6
 """Differing keys that a message names."""
@@ -113,6 +114,28 @@ def adopt(cfg: Config, folder: RunFolder, methods: Methods) -> list[Remark]:
             words = f"{shown(was)} so far, {shown(now)} from here on"
             remarks.append((logging.INFO, f"{key}: {words}"))
     return remarks
+
+
+def refuse_moved(words: Iterable[str], folder: Path) -> None:
+    """Refuse the config.yaml of a run that does not lie in the folder that would be trained in: the
+    run was moved, or the command is started elsewhere, and would silently begin anew.
+
+    words: a command line. folder: of its run.
+    """
+    given = list(words)
+    if any(word.startswith("run.folder=") for word in given):
+        return
+    for word in given:
+        own = RunFolder(Path(word).expanduser().parent)
+        if "=" in Path(word).name or Path(word).name != own.config.name:
+            continue
+        has_state = own.result.exists() or bool(candidates(own.checkpoints))
+        if has_state and own.path.resolve() != folder.resolve():
+            raise TogetherError(
+                f"run.folder: {word} is of a run that lies in {own.path}, and would train in "
+                f"{folder}: it was moved, or this command is started in another folder than it "
+                f"was; give run.folder={own.path} to go on with it, or a new folder to repeat it"
+            )
 
 
 def check_config(folder: RunFolder, methods: Methods) -> None:

@@ -32,8 +32,14 @@ def spelled_path(path: str | Path) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names that `name` may have meant, best first, at most three."""
+    """Return the known names that `name` may have meant, best first, at most three.
+
+    One of a paper, as in pFedMMA or Tip-Adapter-F, is that of `pfedmma` and `tip_adapter_f`.
+    """
     known = list(known)
+    same = [key for key in known if _bare(key) == _bare(name)]
+    if same and name not in known:
+        return same[:3]
     ends = {key: key.rpartition(".")[2] for key in known}
     end = name.rpartition(".")[2]
     alike = get_close_matches(end, ends.values())
@@ -78,6 +84,11 @@ def control_in(text: str) -> str | None:
     if BYTES.match(found[0]):
         return f"a byte that is no UTF-8, {found[0].encode('utf-8', 'surrogateescape')!r}"
     return f"the control character {found[0]!r}"
+
+
+def _bare(name: str) -> str:
+    """Return a name in small letters, without what joins its words."""
+    return re.sub(r"[-_\s]", "", name).casefold()
 
 
 def _written(character: str) -> str:

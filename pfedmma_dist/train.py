@@ -16,9 +16,12 @@ if __name__ == "__main__":  # a slip is told before the seconds that the rest ta
     glance.leave_early(sys.argv[1:], with_default)
 
 from pfedmma_dist import command
+from pfedmma_dist.adoption import refuse_moved
+from pfedmma_dist.config.identity import run_folder
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.ending import ended
 from pfedmma_dist.federation.disclosure import privacy_lines
+from pfedmma_dist.methods import METHODS
 from pfedmma_dist.quantities.sampled import sample_lines
 from pfedmma_dist.run import result, selection
 from pfedmma_dist.run.logs import configure_logging
@@ -32,7 +35,13 @@ log = logging.getLogger(__name__)
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    return command.run(with_default(sys.argv[1:] if argv is None else argv), train)
+    words = with_default(sys.argv[1:] if argv is None else argv)
+
+    def start(cfg: Config, world: World) -> int:
+        refuse_moved(words, run_folder(cfg, METHODS))
+        return train(cfg, world)
+
+    return command.run(words, start)
 
 
 def train(cfg: Config, world: World) -> int:

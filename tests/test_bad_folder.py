@@ -37,6 +37,8 @@ def test_run_folder_below_a_file_is_told(lab: Lab, told: Told) -> None:
     (lab.path / "file").touch()
     text = told(lab, run__folder=lab.path / "file" / "run")
     assert f"run.folder: cannot write to {lab.path}/file" in text
+    assert "it is, or lies below, a file; set run.folder to a new folder" in text
+    assert "or lies below, a file" in told(lab, run__folder=lab.path / "file")
 
 
 def test_folder_of_something_else_is_left_alone(lab: Lab, told: Told, tmp_path: Path) -> None:
@@ -141,3 +143,15 @@ def test_remedy_may_be_tried_in_the_same_folder_while_nothing_is_saved(
     told(lab, "remedy", optim__lr=1e30)
     assert call(lab.words("remedy")) == 0
     assert outcome(lab.folder("remedy")) == outcome(lab.folder("whole"))
+
+
+def test_configuration_of_a_run_that_was_moved_does_not_begin_anew(
+    lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(lab.folder("whole"), moved)
+    text = refusal(capsys, [str(moved / "config.yaml")])
+    assert f"of a run that lies in {moved}, and would train in {lab.folder('whole')}" in text
+    assert f"give run.folder={moved} to go on with it" in text
+    assert call([str(moved / "config.yaml"), f"run.folder={moved}"]) == 0
+    assert call([str(lab.folder("whole") / "config.yaml")]) == 0  # where it lies

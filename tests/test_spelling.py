@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pfedmma_dist.spelling import LONGEST, control_in, quoted, spelled
+from pfedmma_dist.spelling import LONGEST, control_in, nearest, quoted, spelled
 
 
 @given(st.text())
@@ -29,3 +29,10 @@ def test_of_a_long_value_both_ends_are_shown() -> None:
     told = quoted("a" * 5000 + "z")
     assert told.startswith("'aaa") and told.endswith("az'")
     assert len(told) == LONGEST + len("...")
+
+
+def test_name_as_a_paper_writes_it_is_the_nearest() -> None:
+    known = ["tip_adapter", "tip_adapter_f", "pfedmma", "optim.lr"]
+    assert nearest("Tip-Adapter-F", known) == ["tip_adapter_f"]
+    assert nearest("pFedMMA", known) == ["pfedmma"]
+    assert nearest("optim.LR", known) == ["optim.lr"]

@@ -17,7 +17,17 @@ from pfedmma_dist.config.help import listing, manual
 from pfedmma_dist.config.identity import flat, meaning, refuse_unread
 from pfedmma_dist.config.keys import Config, Dealing
 from pfedmma_dist.config.limits import COOP, check
-from pfedmma_dist.config.merge import Layer, Methods, Word, hint, origins, parsed, place, plain
+from pfedmma_dist.config.merge import (
+    Layer,
+    Methods,
+    Word,
+    hint,
+    leaves,
+    origins,
+    parsed,
+    place,
+    plain,
+)
 from pfedmma_dist.config.optioned import tree_of
 from pfedmma_dist.config.plugged import announced, idle, plugged
 from pfedmma_dist.config.presets import find
@@ -249,4 +259,7 @@ def _unknown_flag(flag: str) -> str:
     assignment = OVERRIDE.fullmatch(flag.lstrip("-"))
     if assignment:
         return f"{flag}: keys are written without dashes: {flag.lstrip('-')}"
-    return f"{flag} is unknown; there are only --help, --list and --print-config"
+    meant = flag.lstrip("-").replace("-", "_")
+    keys = [key for key in leaves(Config) if meant in (key, key.rpartition(".")[2])]
+    like = f"; did you mean {' or '.join(f'{key}=...' for key in keys[:3])}?" if keys else ""
+    return f"{flag} is unknown{like}; there are only --help, --list and --print-config"

@@ -8,7 +8,7 @@ import numpy as np
 from pfedmma_dist.quantities.units import size
 from pfedmma_dist.results.cells import Cell, Column, Row, Table
 from pfedmma_dist.results.style import Look, legend, looks
-from pfedmma_dist.run.drawing import finish, legend_label, new_figure
+from pfedmma_dist.run.drawing import finish, legend_label, new_figure, steady
 from pfedmma_dist.run.labels import label
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def trade_off(table: Table, x: str, y: str, styles: Mapping[str, Look]) -> "Figu
         )  # fmt: skip
     axes.margins(0.12)
     finish(axes, *(_label(table.columns[place]) for place in (left, right)))
+    steady(axes)
     legend(figure, table.title)
     return figure
 

@@ -15,7 +15,7 @@ from pfedmma_dist.results.columns import taking_part
 from pfedmma_dist.results.lines import CLIENTS, Line
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.style import Look, legend
-from pfedmma_dist.run.drawing import finish, legend_label, new_figure
+from pfedmma_dist.run.drawing import finish, legend_label, new_figure, steady
 from pfedmma_dist.run.labels import label
 
 if TYPE_CHECKING:
@@ -193,6 +193,7 @@ def panelled(
     for axes in figure.axes[len(panels) :]:
         axes.remove()
     for place, axes in enumerate(figure.axes):
+        steady(axes)  # here, as all have one scale
         is_lowest = place + across >= len(panels)  # also above an empty place of the last row
         axes.tick_params(labelbottom=is_lowest)
         axes.set_xlabel(x if is_lowest else "")

@@ -22,6 +22,7 @@ from pfedmma_dist.results.hypertext import (
 from pfedmma_dist.results.outcome import Outcome
 from pfedmma_dist.results.style import as_svg
 from pfedmma_dist.results.tables import tables
+from pfedmma_dist.run.earlier import EARLIER
 from pfedmma_dist.run.folder import RunFolder
 
 OF_A_PLACE = ("run.folder",)
@@ -143,7 +144,16 @@ def _environments(finished: list[Outcome]) -> Iterator[str]:
         text = json.dumps(machine)
         found[text] = found.get(text, 0) + 1
     for text, count in found.items():
-        told = {key: shown(value) for key, value in json.loads(text).items()}
+        machine = json.loads(text)
+        before = machine.pop(EARLIER, [])
+        told = {key: shown(value) for key, value in machine.items()}
+        for number, one in enumerate(before, start=1):
+            words = f"before ({number} of {len(before)}), " if len(before) > 1 else "before, "
+            told |= {
+                f"{words}{key}": shown(value)
+                for key, value in one.items()
+                if value != machine.get(key)
+            }
         if told:
             yield facts(counted(count, "run"), told)
         else:

@@ -27,6 +27,12 @@ log = logging.getLogger(__name__)
 
 PIXELS_PER_INCH = 150
 
+ROUNDED = 1e-6
+"""Part of a number below which two of them are not told apart; files have 8 digits."""
+
+WIDER = 0.05
+"""Part of a number that is then shown below and above it."""
+
 NO_WIDTH = "\u200b"
 """Before a leading underscore, by which matplotlib means that a line is not in the legend."""
 
@@ -51,6 +57,20 @@ def finish(axes: "Axes", x: str, y: str) -> None:
     axes.grid(color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def steady(axes: "Axes") -> None:
+    """Widen an axis that would show nothing but how numbers are rounded in files, 86.111111 beside
+    86.11111111, as if that were a difference. Call it once all is drawn."""
+    for scale, limits, widen in (
+        (axes.get_xscale(), axes.get_xlim(), axes.set_xlim),
+        (axes.get_yscale(), axes.get_ylim(), axes.set_ylim),
+    ):
+        first, last = limits
+        largest = max(abs(first), abs(last))
+        if scale == "linear" and abs(last - first) < ROUNDED * largest:
+            more = WIDER * largest if last > first else -WIDER * largest
+            widen(first - more, last + more)
 
 
 def legend_label(name: str) -> str:

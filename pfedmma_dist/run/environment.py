@@ -1,5 +1,6 @@
 """What a run ran on: versions, hardware, code revision and memory, for the record."""
 
+import hashlib
 import os
 import platform
 import resource
@@ -21,6 +22,7 @@ MIB = 2**20
 
 def environment(world: World) -> dict[str, Any]:
     """Return what a reader needs to repeat the run, as plain JSON values."""
+    package = Path(pfedmma_dist.__file__).parent
     gpu = torch.cuda.get_device_name(world.device) if world.device.type == "cuda" else None
     return {
         "pfedmma_dist": pfedmma_dist.__version__,
@@ -35,9 +37,20 @@ def environment(world: World) -> dict[str, Any]:
         "ranks": world.size,
         "ranks_per_host": world.host_size,
         "threads_per_rank": torch.get_num_threads(),
-        "git_revision": git_revision(Path(pfedmma_dist.__file__).parent),
+        "git_revision": git_revision(package),
+        "code": code(package),
         "argv": sys.argv,
     }
+
+
+def code(package: Path) -> str:
+    """Return a digest of a package's Python files, which tells what neither version nor revision
+    does: an edited file, or an installed copy."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def git_revision(package: Path) -> str | None:

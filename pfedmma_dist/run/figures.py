@@ -21,7 +21,7 @@ from pfedmma_dist.quantities.scores import (
     VAL_MEAN,
 )
 from pfedmma_dist.run import selection
-from pfedmma_dist.run.drawing import finish, new_figure
+from pfedmma_dist.run.drawing import finish, new_figure, steady
 from pfedmma_dist.run.labels import label
 from pfedmma_dist.run.record import ClientTable
 
@@ -189,6 +189,7 @@ def _mark_domains(axes: "Axes", domains: Mapping[str, np.ndarray]) -> None:
 
 def _finish(axes: "Axes", x: str, y: str) -> None:
     finish(axes, x, y)
+    steady(axes)
     axes.figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
 
 

@@ -16,6 +16,11 @@ def writing(path: Path) -> Iterator[None]:
     """Say in a ValueError what could not be written in the run folder, here `path` or below."""
     try:
         yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(
+            f"run.folder: cannot write to {error.filename or path} ({error.strerror}): it "
+            "is, or lies below, a file; set run.folder to a new folder"
+        ) from error
     except OSError as error:
         raise ValueError(
             f"run.folder: cannot write to {error.filename or path} ({error.strerror or error}); "

@@ -84,7 +84,10 @@ class StopSignal:
     def _begin(self) -> None:
         if not self.patient:
             raise Stopped("stopped by a signal before the first round; there was nothing to save")
-        _say("stopping: this round will be finished and saved; a second signal ends at once")
+        _say(
+            "stopping: this round will be finished and saved, or given up if that takes over "
+            f"{LEAVE_SECONDS:.0f} s; a second signal ends at once"
+        )
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()

@@ -26,10 +26,12 @@ from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.rounds import Rounds
 from pfedmma_dist.run import result
+from pfedmma_dist.run.earlier import with_earlier
 from pfedmma_dist.run.environment import environment
 from pfedmma_dist.run.files import write_json, write_text_atomically, writing
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.logs import begin_log, drop_log
+from pfedmma_dist.run.manifest import candidates
 from pfedmma_dist.run.pictures import draw_missing
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import RoundRecord
@@ -165,7 +167,12 @@ class Training:
             with writing(folder.path):
                 owner.write_images()
                 write_text_atomically(folder.config, to_yaml(self.cfg))
-                write_json(folder.environment, environment(self.world))
+                found, words = environment(self.world), ""
+                if candidates(folder.checkpoints):
+                    found, words = with_earlier(folder, found)
+                write_json(folder.environment, found)
+            if words:
+                log.warning("%s", words)
 
     def _look_again(self) -> None:
         """Say that the run is finished, and draw those of its pictures that are missing."""

@@ -180,6 +180,8 @@ def test_interpolation_reaches_any_section(write) -> None:
         (["federation.rounds", "=", "5"], "'federation.rounds' is neither a file nor "
          "key=value (without spaces around =); give that key a value: federation.rounds=..."),
         (["--seed=5"], "--seed=5: keys are written without dashes: seed=5"),
+        (["--rounds", "3"], "--rounds is unknown; did you mean federation.rounds=...?; there are"),
+        (["method.name=pFedMMA"], "method.name: 'pFedMMA' is unknown; did you mean pfedmma?;"),
         (["--verbose"], "--verbose is unknown; there are only --help, --list and --print-config"),
         (["data.name=caltech"], "data.name: 'caltech' is unknown; did you mean caltech101?"),
         (["nowhere.yaml"], "there is no file nowhere.yaml"),

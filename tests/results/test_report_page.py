@@ -113,3 +113,13 @@ def test_page_of_several_needs_a_place_and_no_file_of_others_is_lost(
     assert len(re.findall(r"^error: (--out|.*report\.html was not made here)", told, re.M)) == 3
     assert main([runs[0]]) == 0
     assert main([runs[0]]) == 0  # its own page is written anew
+
+
+def test_page_tells_what_a_run_was_resumed_on(sweep: Path) -> None:
+    before = {"torch": "2.10.0", "numpy": "2.4.6"}
+    now = {"torch": "2.14.1", "numpy": "2.4.6", "earlier": [before]}
+    (sweep / "a-1" / "environment.json").write_text(json.dumps(now))
+    main([str(sweep)])
+    page = (sweep / "report.html").read_text()
+    assert "before, torch" in page and "2.10.0" in page and "2.14.1" in page
+    assert "before, numpy" not in page

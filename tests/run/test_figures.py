@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from dealt import dealt
 
+from pfedmma_dist.quantities.scores import LOCAL_MEAN, LOCAL_WORST_DECILE
 from pfedmma_dist.run import figures
+from pfedmma_dist.run.drawing import new_figure, steady
 from pfedmma_dist.run.record import DRAWN_CLIENTS, ClientTable
 
 
@@ -83,3 +85,24 @@ def test_best_round_on_validation_images_is_marked(val: list[float], best: int |
         assert not marks
     else:
         assert set(marks["best on validation images, round 2"].get_xdata()) == {best}
+
+
+def test_rounding_in_files_is_not_drawn_as_a_difference() -> None:
+    metrics = {
+        "round": np.arange(3),
+        LOCAL_MEAN.column: np.full(3, 86.111111),
+        LOCAL_WORST_DECILE.column: np.full(3, np.nan),
+    }
+    [axes] = figures.accuracy_over_rounds(metrics, ["local"], {LOCAL_MEAN.key: 86.1111111111}).axes
+    low, high = axes.get_ylim()
+    assert high - low > 1
+    assert low < 86 < 87 < high
+
+
+def test_axis_with_differences_is_left_as_it_is() -> None:
+    axes = new_figure().subplots()
+    axes.plot([1, 2], [50.0, 50.01])
+    axes.invert_yaxis()
+    before = axes.get_xlim(), axes.get_ylim()
+    steady(axes)
+    assert (axes.get_xlim(), axes.get_ylim()) == before

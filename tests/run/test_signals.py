@@ -1,7 +1,9 @@
 """What counts as a request to stop."""
 
+import logging
 import os
 import signal
+import threading
 
 import pytest
 
@@ -64,3 +66,14 @@ def test_what_torchrun_has_left_in_a_shell_makes_that_no_torchrun(
     stop = StopSignal()
     monkeypatch.setattr(os, "getppid", lambda: 1)
     assert not stop()
+
+
+def test_first_signal_tells_that_a_long_round_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), StopSignal() as stop:
+        stop.wait_for_round()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop()
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join(10)
+    assert "finished and saved, or given up if that takes over 20 s" in caplog.text

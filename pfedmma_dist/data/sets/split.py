@@ -109,7 +109,10 @@ def draw(
         raise ValueError(
             f"clip.cache_folder: the split kept in {kept} is damaged ({error}); delete that file"
         ) from error
-    log.warning("%s: found no published split, using a seeded one of our own: %s", name, kept)
+    log.warning(
+        "%s: found no split, neither published nor in folders train and test; using a seeded one "
+        "of our own: %s", name, kept,
+    )  # fmt: skip
     return drawn
 
 
