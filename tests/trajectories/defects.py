@@ -15,7 +15,6 @@ from pfedmma_dist.world import World
 from tests.trajectories import recorded
 from tests.trajectories.played import federation_of
 from tests.trajectories.pool import remembering
-from tests.trajectories.recorded import variants
 
 Sections = Mapping[str, Mapping[str, Any]]
 COSINE = {"schedule": Schedule.cosine, "unit": Unit.epochs}
