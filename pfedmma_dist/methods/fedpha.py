@@ -144,7 +144,7 @@ def remainder(
 ) -> Tensor:
     """Take directions of the common prompts out of the own ones: [G, n, W]."""
     _, _, rows = torch.linalg.svd(common, full_matrices=False)  # [G, n, W], a direction a row
-    main = int(rows.shape[1] * (1 - options.ratio))
+    main = int(round(rows.shape[1] * (1 - options.ratio), 6))  # 10 (1 - 0.8) is 2, not 1.9999
     if options.remainder is Remainder.as_paper:
         return own - own @ rows[:, :main].mT @ rows[:, :main]
     return own @ rows[:, main:].mT @ rows[:, main:]

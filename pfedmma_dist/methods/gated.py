@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pfedmma_dist.params import ParamSpec, torch_linear, zeros
+from pfedmma_dist.params import Init, ParamSpec, torch_linear, zeros
 
 WIDER = 4
 """How many times wider than its tokens the net is inside, after its gate (released code)."""
@@ -23,6 +23,7 @@ WIDER = 4
 def block(width: int, read: int) -> tuple[ParamSpec, ...]:
     """Return the parameters of a block, all averaged: tokens of `width` ask others, `read` wide."""
     wide = WIDER * width
+    draw = _xavier(width, read)
 
     def spec(name: str, shape: tuple[int, ...], init: Any) -> ParamSpec:
         return ParamSpec(name, shape, init, shared=True)
@@ -33,9 +34,9 @@ def block(width: int, read: int) -> tuple[ParamSpec, ...]:
     return (
         *norm("norm_asked", width),
         *norm("norm_names", read),
-        spec("query", (width, width), _xavier),
-        spec("key", (width, read), _xavier),
-        spec("value", (width, read), _xavier),
+        spec("query", (width, width), draw),
+        spec("key", (width, read), draw),
+        spec("value", (width, read), draw),
         spec("attention.bias", (3, width), zeros),
         spec("out", (width, width), torch_linear(width)),
         spec("out.bias", (width,), zeros),
@@ -94,7 +95,16 @@ def _ones(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
     return torch.ones(shape)
 
 
-def _xavier(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-    """Draw a weight [out, in] as torch's attention does: evenly, within sqrt(6 / (out + in))."""
-    bound = (6 / sum(shape)) ** 0.5
-    return (2 * torch.from_numpy(rng.random(shape, np.float32)) - 1) * bound
+def _xavier(width: int, read: int) -> Init:
+    """Return how torch's attention draws the weights of queries, keys and values.
+
+    Evenly within sqrt(6 / (out + in)); where all have one width, torch keeps them as one matrix of
+    3 W outputs, whose bound is narrower: sqrt(6 / 4 W).
+    """
+
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+        out, into = shape
+        bound = (6 / ((3 * out if width == read else out) + into)) ** 0.5
+        return (2 * torch.from_numpy(rng.random(shape, np.float32)) - 1) * bound
+
+    return draw

@@ -66,7 +66,7 @@ class LoRAOptions:
     """What stands in place of W: `added`, W + s B A; `decomposed`, m (W + s B A) / |W + s B A|,
     with a trained length m for each output (DoRA)."""
     dropout: float = key(0.0, since=1)
-    """FactorShare of a term's inputs that a step of training does without; 0.25 (CLIP-LoRA)."""
+    """Share of a term's inputs that a step of training does without; 0.25 (CLIP-LoRA)."""
     merge: Merge = key(Merge.none, since=1)
     """What a round makes of A and B: `none`, their means; `residual`, and what their product lacks
     of the mean product is added to the frozen matrices (FedEx-LoRA); `product`, all of the mean

@@ -16,7 +16,7 @@ from pfedmma_dist.config.choices import CorrectionName, Optimiser
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
 from pfedmma_dist.federation.cohort import batches
-from pfedmma_dist.federation.corrections.correction import Correction
+from pfedmma_dist.federation.corrections.correction import Correction, Start
 from pfedmma_dist.federation.corrections.feddyn import FedDyn
 from pfedmma_dist.federation.corrections.scaffold import Scaffold
 from pfedmma_dist.federation.federation import Federation
@@ -55,6 +55,29 @@ def test_feddyn_equals_the_papers_rounds() -> None:
         for key, value in (("y", ours.y), ("x", ours.x), ("h_i", ours.memory)):
             np.testing.assert_allclose(value, arrays[f"round{index}/{key}"], atol=2e-6)
     np.testing.assert_allclose(correction.held, arrays["round3/h"], atol=2e-6)
+
+
+class Unsquared(FedDyn):
+    """FedDyn with the distance in place of its square, as PFLlib has it: no gradient at 0."""
+
+    def pull(self, theta: Tensor, start: Start) -> Tensor:
+        moved = theta - start.theta
+        length = moved.norm(dim=1, keepdim=True)
+        return self.alpha / 2 * torch.where(length > 0, moved / length, 0.0) - start.memory
+
+
+def test_feddyn_with_its_defect_follows_the_released_rounds() -> None:
+    layout, away = Layout(TwoLayers().specs), []
+    for kind in (Unsquared, FedDyn):
+        correction = kind(layout, float(golden("feddyn_pfllib")["alpha"]))
+        arrays, rounds = play("feddyn_pfllib", correction, layout)
+        parts = [
+            np.abs(np.asarray(value) - arrays[f"round{index}/{key}"]).max()
+            for index, own in enumerate(rounds, 1)
+            for key, value in (("y", own.y), ("x", own.x), ("h_i", own.memory))
+        ]
+        away.append(max(parts))
+    assert away[0] < 2e-6 < 1e-3 < away[1]
 
 
 class Bias(Method):

@@ -30,6 +30,15 @@ def test_main_direction_of_the_common_prompt_is_taken_out(kind: Remainder, kept:
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("length", "main"), [(4, 0), (5, 1), (10, 2), (16, 3), (20, 4)])
+def test_share_of_main_directions_is_rounded_down_and_no_further(length: int, main: int) -> None:
+    """In floating point 10 (1 - 0.8) is 1.9999999999999996."""
+    own, common = torch.randn(2, 1, length, 64, generator=torch.Generator().manual_seed(1)).double()
+    taken = own - remainder(own, common, FedPHAOptions())
+    values = torch.linalg.svdvals(taken[0])
+    assert int((values > 1e-6).sum()) == main
+
+
 def test_released_remainder_of_a_random_prompt_is_almost_nothing() -> None:
     own, common = torch.randn(2, 1, 16, 512, generator=torch.Generator().manual_seed(0))
     kept = {

@@ -156,10 +156,33 @@ def test_promptfl_equals_the_published_code(golden_clip: FrozenCLIP, num_clients
     check(method, golden_clip, arrays, lambda spec: "prompt_learner.ctx", num_clients)
 
 
+@FORMS
+@pytest.mark.parametrize(("place", "before"), [("middle", 8), ("front", 0)])
+def test_prompts_with_the_name_elsewhere_equal_those_of_the_published_code(
+    golden_clip: FrozenCLIP, place: str, before: int, num_clients: int
+) -> None:
+    arrays, features = golden("promptfl"), GoldenFeatures(golden_clip)
+    key = "prompt_learner.ctx"
+    context = torch.from_numpy(arrays[f"init/{key}"]).repeat(num_clients, 1, 1).requires_grad_()
+    vectors = class_text(golden_clip, NAMES, "a photo of a {}.").with_context(context, before)
+    kind, rows = PromptFL.images, (np.arange(6), None)
+    images = golden_clip.encode_image(features.rows(kind, rows), kind)
+    logits = golden_clip.scale * images @ vectors.mT
+    expected = torch.from_numpy(arrays[f"logits_{place}"]).expand_as(logits)
+    near(PromptFL.name, arrays, f"logits, name in {place}", logits, expected, atol=2e-5)
+    for own in logits:
+        F.cross_entropy(own, torch.from_numpy(LABELS)).backward(retain_graph=True)
+    expected = torch.from_numpy(arrays[f"grad_{place}/{key}"]).expand_as(context)
+    what = f"gradient, name in {place}"
+    near(PromptFL.name, arrays, what, context.grad, expected, atol=1e-5, rtol=1e-4)
+
+
 @in_turn(
     ("name", "options"),
     [
         ("kgcoop_n16_w8", {}),
+        ("kgcoop_n16_w1", {"weight": 1.0}),
+        ("kgcoop_w8", {"ctx_init": "a photo of a"}),  # where the second term begins, at 0
         ("kgcoop_w8_moved", {"ctx_init": "a photo of a"}),  # four words, moved off their place
     ],
 )

@@ -28,6 +28,7 @@ def test_vpt_equals_the_published_code(
 @in_turn(
     ("name", "options"),
     [
+        ("ivlp_J1", {"text_depth": 1, "image_depth": 1}),
         ("ivlp_J3", {"text_depth": 3, "image_depth": 3}),
         (
             "ivlp_J4_n2v3",

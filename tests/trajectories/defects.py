@@ -14,8 +14,7 @@ from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.world import World
 from tests.trajectories import recorded
 from tests.trajectories.played import federation_of
-from tests.trajectories.pool import leaking_gate, one_order, seen_at_once
-from tests.trajectories.recorded import variants
+from tests.trajectories.pool import remembering
 
 Sections = Mapping[str, Mapping[str, Any]]
 COSINE = {"schedule": Schedule.cosine, "unit": Unit.epochs}
@@ -61,6 +60,10 @@ def never_emptied(federation: Federation) -> None:
     exchange.sync = synced
 
 
+def _pooled(name: str, words: str) -> Defect:
+    return Defect(words, ALONE, remembering(name))
+
+
 DEFECTS = {
     "momentum": Defect(
         "momentum handed on",
@@ -73,11 +76,11 @@ DEFECTS = {
     "alias": Defect("uploads are references", {"released": {"references": True}}),
     "history": Defect("uploads of all rounds averaged", patch=never_emptied),
     "unweighted": Defect("plain mean", patch=evenly),
-    "gating_leak": Defect("a gate passes on", ALONE, leaking_gate),
-    "snapshot": Defect("experts of the same round", ALONE, seen_at_once),
-    "nearest": Defect("one random order of experts", patch=one_order),
-    "stale_experts": Defect("left-over experts, where some sit out"),
-    "eval_experts": Defect("scores with other experts, where some sit out"),
+    "gating_leak": _pooled("gating_leak", "a gate passes on"),
+    "snapshot": _pooled("snapshot", "experts of the same round"),
+    "nearest": _pooled("nearest", "one random order of experts"),
+    "stale_experts": _pooled("stale_experts", "left-over experts, where some sit out"),
+    "eval_experts": _pooled("eval_experts", "scores with other experts, where some sit out"),
 }
 """Name -> defect; `cosine` is the schedule of a loop without warm-up."""
 
@@ -114,16 +117,6 @@ def defects_of(file: str, variant: str) -> list[str]:
         "only": [name],
     }[how]
     return ["cosine" if cosine and one == "schedule" else one for one in found]
-
-
-def followed(file: str) -> list[str]:
-    """Return the variants of a file that our federation follows: all, but for left-over experts of
-    pFedMoAP where clients sit out, which we could not find out from the recordings."""
-    found = variants(file)
-    if file != "pfedmoap_halfguard":
-        return found
-    alone = ("momentum", "schedule", "gating_leak", "snapshot", "nearest")
-    return [one for one in found if one == "off" or one.removeprefix("only_") in alone]
 
 
 def with_defects(file: str, plan: Path, names: list[str], world: World | None = None) -> Federation:

@@ -9,9 +9,9 @@ import numpy as np
 
 from tests.cards.card import table
 from tests.trajectories import recorded
-from tests.trajectories.defects import DEFECTS, defects_of, followed, planned, with_defects
+from tests.trajectories.defects import DEFECTS, defects_of, planned, with_defects
 from tests.trajectories.played import follow
-from tests.trajectories.recorded import FILES, ROUNDS, of_variant
+from tests.trajectories.recorded import FILES, ROUNDS, of_variant, variants
 
 ROOT = Path(__file__).parents[2]
 CSV = ROOT / "docs" / "measured" / "trajectories.csv"
@@ -41,7 +41,7 @@ def measure() -> str:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(COLUMNS)
     with tempfile.TemporaryDirectory() as folder:
-        for file, variant in [(one, v) for one in FILES for v in followed(one)]:
+        for file, variant in [(one, v) for one in FILES for v in variants(one)]:
             names = defects_of(file, variant)
             plan = planned(file, variant, Path(folder))
             found = follow(with_defects(file, plan, names), file, variant)

@@ -7,12 +7,12 @@ from tiny import on_ranks
 
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.world import World
-from tests.trajectories.defects import defects_of, followed, planned, with_defects
+from tests.trajectories.defects import defects_of, planned, with_defects
 from tests.trajectories.played import Differences, follow
 from tests.trajectories.recorded import FILES, variants
 
 NEAR = 1e-5
-RELEASED = [file for file in FILES if "released" in followed(file)]
+RELEASED = [file for file in FILES if "released" in variants(file)]
 ALONE = {
     "schedule": ("promptfl_half", "pfedmma_allcosine"),
     "textcache": ("pfedmma_all",),
@@ -23,6 +23,8 @@ ALONE = {
     "gating_leak": ("pfedmoap_halfguard",),
     "snapshot": ("pfedmoap_halfguard",),
     "nearest": ("pfedmoap_all",),
+    "stale_experts": ("pfedmoap_halfguard",),
+    "eval_experts": ("pfedmoap_halfguard",),
 }
 """Defect -> files that hold it alone; momentum is alone in what FedPGP and FedOTP released."""
 ON_RANKS = [
@@ -59,6 +61,12 @@ def test_federation_with_its_defects_follows_a_released_loop(file: str, tmp_path
 @pytest.mark.parametrize(("name", "file"), [(n, file) for n in ALONE for file in ALONE[n]])
 def test_federation_with_one_defect_follows_it(name: str, file: str, tmp_path: Path) -> None:
     check(file, f"only_{name}", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["stale_experts", "eval_experts"])
+def test_federation_with_all_defects_but_one_follows_it(name: str, tmp_path: Path) -> None:
+    """Who sits out is scored with what others have left, which scores by themselves do not tell."""
+    check("pfedmoap_halfguard", f"without_{name}", tmp_path)
 
 
 @pytest.mark.parametrize(("file", "variant"), ON_RANKS)
