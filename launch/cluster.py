@@ -117,7 +117,7 @@ def inherited(environment: Mapping[str, str]) -> list[str]:
     return [name for name in environment if INHERITED.fullmatch(name) and name not in KEPT]
 
 
-def refuse_without_slurm() -> None:
-    """Raise ValueError on a machine that has no Slurm."""
+def refuse_without_slurm(otherwise: str = "") -> None:
+    """Raise ValueError on a machine that has no Slurm. otherwise: another way, in words."""
     if shutil.which("sbatch") is None:
-        raise ValueError("there is no sbatch here; submit from a login node, or add --local")
+        raise ValueError(f"there is no sbatch here; submit from a login node{otherwise}")

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,45 @@ def test_run_on_this_machine_is_known_by_its_process(sweep: Recorded) -> None:
     assert sweep.note("running")[0] == "failed"
     sweep.job("pending", process(os.getpid()), "", cluster="local")  # a number used again
     assert sweep.note("pending")[0] == "failed"
+
+
+def test_run_of_another_machine_is_unknown_until_its_log_tells_its_end(sweep: Recorded) -> None:
+    sweep.job("running", "elsewhere:7", "round 1\n", cluster="local")
+    kind, note = sweep.note("running")
+    assert (kind, note.startswith("no round yet, process elsewhere:7; ask on host elsewhere")) == (
+        "unknown",
+        True,
+    )
+    sweep.job("running", "elsewhere:7", "stopped by a signal and saved\n", cluster="local")
+    assert sweep.note("running")[0] == "stopped"
+
+
+SAID = "2026-11-30 14:08:27 "
+ROUND = f"{SAID}INFO round 2/10: loss 3.9"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said", "age", "told"),
+    [
+        ("", f"{SAID}INFO encoding images: 512", 0, "no round yet; last said: {}, job 7"),
+        (METRICS, ROUND, 70, "round 2 of 10, about 40.0 s left, job 7"),
+        (METRICS, ROUND, 80, "round 2 of 10; last said: {}, job 7"),  # 60 s, and rounds of 5 s
+        (METRICS, f"{ROUND}\n{SAID}WARNING waiting for rank 1, for 40 s so far", 0,
+         "round 2 of 10; last said: {}, job 7"),
+    ],
+)  # fmt: skip
+def test_run_that_waits_says_for_what(
+    sweep: Recorded, metrics: str, said: str, age: int, told: str
+) -> None:
+    folder = sweep.path / "running"
+    folder.mkdir()
+    (folder / "metrics.csv").write_text(metrics or METRICS.splitlines(keepends=True)[0])
+    (folder / "log.txt").write_text(said + "\n")
+    then = time.time() - age
+    os.utime(folder / "log.txt", (then, then))
+    sweep.job("running", "7")
+    sweep.queue = {"7": Queued("RUNNING", "None")}
+    assert sweep.note("running")[1] == told.format(said.splitlines()[-1])
 
 
 def test_launcher_is_who_holds_the_lock(tmp_path: Path) -> None:
