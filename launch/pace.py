@@ -1,5 +1,6 @@
 """How far an unfinished run is, and what it waits for: its rounds, or the last words of its log."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,17 @@ ROUND = " INFO round "
 """In a line of the log about a round, which metrics.csv tells as well."""
 
 
-def pace(folder: Path, config: str) -> str:
-    """Say how many rounds of a run are done, and when about it will be, or what it does instead."""
-    metrics, log = RunFolder(folder).metrics, RunFolder(folder).log
+def pace(folder: Path, config: str, log: Path) -> str:
+    """Say how many rounds of a run are done, and when about it will be, or what it does instead.
+
+    log: what its launcher takes down, from before there is one in its folder.
+    """
+    metrics = RunFolder(folder).metrics
     try:
         columns = read_metrics(metrics) if metrics.exists() else {}
     except Unreadable as error:
         return f"error: {error}"
-    said, silent = last_words(log)
+    said, silent = _last_words(log, RunFolder(folder).log)
     if not len(columns.get("round", ())):
         return f"no round yet{said}"
     done, total = int(columns["round"][-1]) + 1, _rounds(config)
@@ -39,17 +43,18 @@ def pace(folder: Path, config: str) -> str:
     return f"{far}, about {duration(seconds * (total - done))} left"
 
 
-def last_words(log: Path) -> tuple[str, float]:
-    """Return the last line of a log, to stand behind other words, and how old it is, in seconds."""
+def _last_words(*logs: Path) -> tuple[str, float]:
+    """Return the last line of the newest log, to stand behind other words, and its age, seconds."""
     try:
+        written, log = max((log.stat().st_mtime, log) for log in logs if log.exists())
         with open(log, "rb") as file:
-            size = file.seek(0, 2)
+            size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - TAIL))
             lines = file.read().decode("utf-8", "replace").splitlines()
-            age = time.time() - log.stat().st_mtime
-    except OSError:  # no log yet
+    except (OSError, ValueError):  # no log yet, or none any more
         return "", 0.0
-    return (f"; last said: {shortened(lines[-1], 160)}", age) if lines else ("", 0.0)
+    said = f"; last said: {shortened(lines[-1], 160)}" if lines else ""
+    return said, time.time() - written
 
 
 def _rounds(config: str) -> int:

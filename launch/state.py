@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from launch.attempts import Attempts, read_record
 from launch.jobs import Job, host_of, is_alive, launcher, newest, process, read_jobs
 from launch.pace import pace
 from launch.slurm import Queued, queued
@@ -94,7 +95,7 @@ def _unfinished(
         return ("pending", "waits for its turn on this machine") if working else ("missing", "")
     if job.is_local:
         if is_alive(job):
-            return "running", f"{pace(folder / job.run, job.config)}, process {job.job}"
+            return "running", f"{_pace(folder, job)}, process {job.job}"
         return _ended(job) if host_of(job) == socket.gethostname() else _elsewhere(folder, job)
     if queue is None:
         return "unknown", f"job {job.job}"
@@ -102,8 +103,19 @@ def _unfinished(
         return _ended(job)
     found = queue[job.job]
     if found.is_pending:
-        return "pending", f"job {job.job} ({found.reason})"
-    return "running", f"{pace(folder / job.run, job.config)}, job {job.job}"
+        return "pending", f"job {job.job} ({found.reason}){failures(job)}"
+    return "running", f"{_pace(folder, job)}, job {job.job}"
+
+
+def failures(job: Job) -> str:
+    """Say how often in a row a job that waits for its next start has failed."""
+    record = read_record(Attempts.of(Path(job.log).parent, job.job, 0).path)
+    told = f"{record['count']} of {record['limit']}" if record else ""
+    return f", failed starts in a row: {told}; see {near(job.log)}" if told else ""
+
+
+def _pace(folder: Path, job: Job) -> str:
+    return pace(folder / job.run, job.config, Path(job.log))
 
 
 def outcome(folder: Path) -> str:
@@ -128,7 +140,7 @@ def _elsewhere(folder: Path, job: Job) -> tuple[str, str]:
     state, note = _ended(job)
     if UNTOLD not in note:
         return state, note
-    far = pace(folder / job.run, job.config)
+    far = _pace(folder, job)
     where = f"ask on host {host_of(job)}, or start the sweep again where that one is gone"
     return "unknown", f"{far}, process {job.job}; {where}"
 

@@ -141,7 +141,7 @@ class Workers:
             child.process.terminate()
 
     def _progress(self, child: Child) -> str:
-        far = pace(self.folder / child.task.run, child.task.config)
+        far = pace(self.folder / child.task.run, child.task.config, child.log)
         return f"{child.label}  {child.took}  {far}"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from launch import state, status
+from launch.attempts import Attempts
 from launch.jobs import Job, add_jobs, launcher, process
 from launch.plan import PLAN
 from launch.slurm import Queued
@@ -88,6 +89,14 @@ def test_last_job_of_a_run_counts(sweep: Recorded) -> None:
     sweep.job("failed", "8")
     sweep.queue = {"8": Queued("PENDING", "Priority")}
     assert sweep.note("failed") == ("pending", "job 8 (Priority)")
+
+
+def test_job_that_waits_after_a_failed_start_says_so(sweep: Recorded) -> None:
+    sweep.job("pending", "7_3", "")
+    sweep.queue = {"7_3": Queued("PENDING", "BeginTime")}
+    Attempts.of(sweep.path, "7_3", limit=3).begin("")
+    told = "job 7_3 (BeginTime), failed starts in a row: 1 of 3; see "
+    assert sweep.note("pending") == ("pending", f"{told}{sweep.path}/7_3_0_log.out")
 
 
 CODE = "RuntimeError: pfedmma_dist.train ended with exit code 1; its log says why\n"
@@ -170,7 +179,8 @@ def test_run_on_this_machine_is_known_by_its_process(sweep: Recorded) -> None:
     ):
         sweep.job("running", process(child.pid), cluster="local", log=str(log))
         kind, note = sweep.note("running")
-        assert (kind, note) == ("running", f"no round yet, process {process(child.pid)}")
+        said = f"no round yet; last said: round 1, process {process(child.pid)}"
+        assert (kind, note) == ("running", said)
         child.communicate(b"\n")
     assert sweep.note("running")[0] == "failed"
     sweep.job("pending", process(os.getpid()), "", cluster="local")  # a number used again
@@ -180,10 +190,8 @@ def test_run_on_this_machine_is_known_by_its_process(sweep: Recorded) -> None:
 def test_run_of_another_machine_is_unknown_until_its_log_tells_its_end(sweep: Recorded) -> None:
     sweep.job("running", "elsewhere:7", "round 1\n", cluster="local")
     kind, note = sweep.note("running")
-    assert (kind, note.startswith("no round yet, process elsewhere:7; ask on host elsewhere")) == (
-        "unknown",
-        True,
-    )
+    said = "no round yet; last said: round 1, process elsewhere:7; ask on host elsewhere, "
+    assert (kind, note[: len(said)]) == ("unknown", said)
     sweep.job("running", "elsewhere:7", "stopped by a signal and saved\n", cluster="local")
     assert sweep.note("running")[0] == "stopped"
 
