@@ -17,6 +17,7 @@ from launch.plan import PLAN
 from launch.slurm import Queued
 from launch.status import main
 from launch.sweep import only_one
+from launch.tasks import started_in
 
 INFO = "submitit INFO (2026-11-27 23:06:27,490) - Starting with JobEnvironment(job_id=3)\n"
 METRICS = "round,train_seconds,evaluate_seconds\n0,4.0,1.0\n1,3.0,2.0\n"
@@ -254,6 +255,28 @@ def test_retry_submits_failed_and_stopped_runs_where_they_were(
     cluster.unlink()
     assert main([str(sweep.path), "--retry"]) == 2
     assert f"there is no cluster file {cluster}" in capsys.readouterr().err
+
+
+def test_retry_begins_where_the_sweep_was_started(
+    sweep: Recorded, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    home = sweep.path / "home"
+    home.mkdir()
+    started_in(sweep.path).parent.mkdir()
+    started_in(sweep.path).write_text(f"{home}\n")
+    cluster = sweep.path / "cluster.yaml"
+    cluster.write_text("ranks_per_node: 2\n")
+    sweep.job("failed", "7", INFO + "error: no\n", cluster=str(cluster))
+    calls = []
+    monkeypatch.setattr(
+        status, "_submit", lambda folder, *words: calls.append((folder, Path.cwd()))
+    )
+    monkeypatch.chdir(sweep.path.parent)
+    assert main([sweep.path.name, "--retry"]) == 0
+    assert calls == [(sweep.path, home)]
+    home.rmdir()
+    assert main([str(sweep.path), "--retry"]) == 2
+    assert f"was started in {home}, which cannot be entered" in capsys.readouterr().err
 
 
 def test_nothing_to_retry_is_said(sweep: Recorded, capsys: pytest.CaptureFixture) -> None:
