@@ -54,7 +54,7 @@ class Cluster:
     """How often in a row a start may fail before the job gives up, counted from the newest
     checkpoint: by a crash, a killed rank or a lost node, not by what the user has to mend."""
     array_parallelism: int = limited(256, AT_LEAST_1)
-    """How many runs of one sweep may run at a time."""
+    """How many runs of one submission of a sweep may run at a time."""
     setup: list[str] = field(default_factory=list)
     """Shell lines before the ranks start, such as `module load cuda`; bash -n sees them first."""
     sbatch: dict[str, Any] = field(default_factory=dict)
