@@ -1,6 +1,7 @@
 """Submit runs of a sweep as arrays: one SLURM task per rank, one array per chunk."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,9 @@ from launch.tasks import Task, jobs_folder, plugins_of
 from pfedmma_dist import plugins
 
 T = TypeVar("T")
+
+DEPENDENCY = "dependency"
+"""Of sbatch's options: what a job waits for."""
 
 
 def chunks(items: Sequence[T], most: int) -> list[Sequence[T]]:
@@ -31,7 +35,8 @@ def submit_arrays(
     """Submit an array per chunk and write each down; return the jobs.
 
     folder: of the sweep. file: of the cluster. most: runs of one array. A stop is obeyed between
-    two arrays: of a submitted one no number is lost.
+    two arrays: of a submitted one no number is lost. Arrays do not know of each other, so they
+    share array_parallelism, and where even one run of each is too many they wait in lines.
     """
     from submitit.core.utils import UncompletedJobError
 
@@ -39,12 +44,15 @@ def submit_arrays(
     clean_environment(plugins.folders(sorted(named)))
     jobs: list[Job] = []
     parts = chunks(tasks, most)
+    lines = min(len(parts), cluster.array_parallelism)
+    arrays: list[str] = []
     for part in parts:
         if stopped():
             break
-        handle = executor(cluster, jobs_folder(folder.absolute()), "slurm", folder.absolute().name)
-        width = max(1, cluster.array_parallelism // len(parts))  # arrays do not know of each other
-        handle.update_parameters(slurm_array_parallelism=width)
+        before = arrays[-lines] if len(arrays) >= lines else None
+        own = after(cluster, before)
+        handle = executor(own, jobs_folder(folder.absolute()), "slurm", folder.absolute().name)
+        handle.update_parameters(slurm_array_parallelism=cluster.array_parallelism // lines)
         try:
             with handle.batch():
                 submitted = [handle.submit(_run(folder, task, cluster)) for task in part]
@@ -56,7 +64,17 @@ def submit_arrays(
         new = [_job(task, job, cluster, file) for task, job in zip(part, submitted, strict=True)]
         add_jobs(folder, new)
         jobs += new
+        arrays.append(new[0].job.partition("_")[0])
     return jobs
+
+
+def after(cluster: Cluster, job: str | None) -> Cluster:
+    """Return what a job asks that is to wait for the end of another, whatever that end is."""
+    if job is None:
+        return cluster
+    asked = [cluster.sbatch.get(DEPENDENCY), f"afterany:{job}"]
+    told = ",".join(str(one) for one in asked if one)
+    return replace(cluster, sbatch={**cluster.sbatch, DEPENDENCY: told})
 
 
 def _run(folder: Path, task: Task, cluster: Cluster) -> Run:

@@ -54,7 +54,7 @@ class Cluster:
     """How often in a row a start may fail before the job gives up, counted from the newest
     checkpoint: by a crash, a killed rank or a lost node, not by what the user has to mend."""
     array_parallelism: int = limited(256, AT_LEAST_1)
-    """How many runs of one sweep may run at a time."""
+    """How many runs of one submission of a sweep may run at a time."""
     setup: list[str] = field(default_factory=list)
     """Shell lines before the ranks start, such as `module load cuda`; bash -n sees them first."""
     sbatch: dict[str, Any] = field(default_factory=dict)
@@ -117,7 +117,7 @@ def inherited(environment: Mapping[str, str]) -> list[str]:
     return [name for name in environment if INHERITED.fullmatch(name) and name not in KEPT]
 
 
-def refuse_without_slurm() -> None:
-    """Raise ValueError on a machine that has no Slurm."""
+def refuse_without_slurm(otherwise: str = "") -> None:
+    """Raise ValueError on a machine that has no Slurm. otherwise: another way, in words."""
     if shutil.which("sbatch") is None:
-        raise ValueError("there is no sbatch here; submit from a login node, or add --local")
+        raise ValueError(f"there is no sbatch here; submit from a login node{otherwise}")

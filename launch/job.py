@@ -29,14 +29,20 @@ from launch.attempts import Attempts, is_wanted, job_id
 from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slurm
 from launch.cluster_files import write_examples
 from launch.script import check_log_folder
+from launch.starts import port_of, restarts
 from pfedmma_dist.ending import ended
 from pfedmma_dist.run.signals import SIGNALS
 from pfedmma_dist.spelling import spelled
 
 ROOT = Path(__file__).parents[1]
 
-FINAL = (0, 2, os.EX_TEMPFAIL)
-"""Exit codes that no further attempt would change: finished, something to mend, saved."""
+FINAL = (0, os.EX_TEMPFAIL)
+"""Exit codes that no further attempt would change: finished, saved."""
+
+MEND = 2
+"""Exit code of something to mend: final too, but in a start that goes on. What it finds has changed
+since the first start, and may change back: ranks of a node that Slurm has lost may still hold the
+run's folder, another node may lack a file system, or a disk be full for a while."""
 
 EXAMPLES = "--examples"
 
@@ -66,6 +72,8 @@ class Run:
         """Run the program; raise where it failed, requeue the job where it stopped half-way."""
         from submitit.helpers import TorchDistributedEnvironment
 
+        if "SLURM_JOB_ID" in os.environ:
+            os.environ.setdefault("MASTER_PORT", str(port_of(os.environ)))
         # All GPUs of the node stay visible, whatever Slurm calls them: the local rank picks one.
         place = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
         requeue = signal.getsignal(signal.SIGUSR2)  # the program takes the signal over
@@ -73,7 +81,7 @@ class Run:
         if attempts:
             attempts.begin(self._reached())
         code = import_module(self.program).main(self.argv)
-        if attempts and code in FINAL:
+        if attempts and (code in FINAL or (code == MEND and not restarts(os.environ))):
             attempts.forgive()
         if code == os.EX_TEMPFAIL:
             self._go_on_later(place.rank, requeue)
@@ -182,7 +190,7 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     folder = run_folder(config, METHODS).absolute()
     check_log_folder(folder)
     if kind == "slurm":
-        refuse_without_slurm()
+        refuse_without_slurm(", or add --local")
     config.run.folder = str(folder)
     saved = save(config, folder / "submitit")
     clean_environment(plugins.folders(config.plugins))

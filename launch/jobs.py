@@ -98,6 +98,11 @@ def launcher(folder: Path) -> str | None:
         return None
 
 
+def host_of(job: Job) -> str:
+    """Return the machine that a run was started on without Slurm."""
+    return job.job.rpartition(":")[0]
+
+
 def _here(job: str) -> int | None:
     """Return the number of a process of this machine; None for one of another."""
     host, _, number = job.rpartition(":")

@@ -21,7 +21,8 @@ if __name__ == "__main__":  # what the words decide is told before the rest is i
     parser().parse_intermixed_args()
 
 
-from launch.cluster import Cluster, read_cluster
+from launch.cluster import Cluster, read_cluster, refuse_without_slurm
+from launch.cluster_files import absolute_file
 from launch.foretelling import foretell
 from launch.looks import fetch, keep, look, other_images, tell_weights
 from launch.openai import doubts_of_runs
@@ -31,7 +32,7 @@ from launch.runs import is_sweep, sweep_runs
 from launch.script import check_log_folder
 from launch.selection import Selection
 from launch.state import BUSY
-from launch.sweep import processes, start_here, states_of, submit, total
+from launch.sweep import HERE, processes, start_here, states_of, submit, total
 from pfedmma_dist import __version__
 from pfedmma_dist.ending import ended
 from pfedmma_dist.results.expected import expectations
@@ -65,6 +66,9 @@ def main(argv: list[str] | None = None) -> int:
             check_ranks(run.config, count, on_gpus=bool(cluster and cluster.gpus_per_rank))
         for remark in unread_everywhere(asked):
             print(f"warning: {spelled(remark)}", file=sys.stderr)
+        if cluster and not words.dry_run:  # before minutes of looks
+            refuse_without_slurm(HERE)
+            check_log_folder(folder)
         states = states_of(folder, asked)
         tell_weights(asked)
         splits = look(asked)
@@ -74,13 +78,12 @@ def main(argv: list[str] | None = None) -> int:
         if words.dry_run:
             return 0
         keep(folder, splits)
+        if due:
+            fetch(due[0])  # with --cluster, too: its nodes may have no network
         if cluster:
-            check_log_folder(folder)
-            code = submit(folder, asked, cluster, str(Path(words.cluster).absolute()), planned)
+            code = submit(folder, asked, cluster, absolute_file(words.cluster), planned)
             print(f"report  {_command([*given, '--report'])}")
             return code
-        if due:
-            fetch(due[0])
         code = start_here(folder, asked, ranks, workers, planned)
         return code if code == STOPPED else max(code, report(chosen, folder, given))
     except ValueError as error:

@@ -2,26 +2,26 @@
 
 import os
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from launch.jobs import Job, is_alive, launcher, newest, process, read_jobs
+from launch.attempts import Attempts, read_record
+from launch.jobs import Job, host_of, is_alive, launcher, newest, process, read_jobs
+from launch.pace import pace
 from launch.slurm import Queued, queued
-from pfedmma_dist.config.documents import read_yaml
 from pfedmma_dist.quantities.quantity import Place
 from pfedmma_dist.quantities.sampled import sample_words
 from pfedmma_dist.quantities.scores import scored
-from pfedmma_dist.quantities.units import UNITS, duration
+from pfedmma_dist.quantities.units import UNITS
 from pfedmma_dist.reading import Unreadable
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.metrics import read_metrics
 from pfedmma_dist.run.result import altered, read
 
 STATES = ("done", "running", "pending", "failed", "stopped", "missing", "unknown")
 """In the order of the total. stopped: by a signal or a cancellation, to be gone on with. missing:
-never submitted. unknown: Slurm does not answer."""
+never submitted. unknown: Slurm does not answer, or another machine runs it."""
 
 BUSY = ("running", "pending")
 """States of runs that must not be started again."""
@@ -37,6 +37,7 @@ SLURM = re.compile(r"^(?:slurmstepd|srun): error: .*", re.MULTILINE)
 GIVEN_UP = re.compile(r"given up; .*")
 CODE = "ended with exit code"
 """In the error of `launch.job.Run`, which says nothing that the lines before did not."""
+UNTOLD = "without a word of why"
 
 
 @dataclass(frozen=True)
@@ -94,30 +95,27 @@ def _unfinished(
         return ("pending", "waits for its turn on this machine") if working else ("missing", "")
     if job.is_local:
         if is_alive(job):
-            return "running", f"{pace(folder / job.run, job.config)}, process {job.job}"
-        return _ended(job)
+            return "running", f"{_pace(folder, job)}, process {job.job}"
+        return _ended(job) if host_of(job) == socket.gethostname() else _elsewhere(folder, job)
     if queue is None:
         return "unknown", f"job {job.job}"
     if job.job not in queue:
         return _ended(job)
     found = queue[job.job]
     if found.is_pending:
-        return "pending", f"job {job.job} ({found.reason})"
-    return "running", f"{pace(folder / job.run, job.config)}, job {job.job}"
+        return "pending", f"job {job.job} ({found.reason}){failures(job)}"
+    return "running", f"{_pace(folder, job)}, job {job.job}"
 
 
-def pace(folder: Path, config: str) -> str:
-    """Say how many rounds of a run are done, and when about it will be."""
-    metrics = RunFolder(folder).metrics
-    try:
-        columns = read_metrics(metrics) if metrics.exists() else {}
-    except Unreadable as error:
-        return f"error: {error}"
-    if not len(columns.get("round", ())):
-        return "no round yet"
-    done, total = int(columns["round"][-1]) + 1, _rounds(config)
-    seconds = float((columns["train_seconds"] + columns["evaluate_seconds"]).mean())
-    return f"round {done} of {total}, about {duration(seconds * (total - done))} left"
+def failures(job: Job) -> str:
+    """Say how often in a row a job that waits for its next start has failed."""
+    record = read_record(Attempts.of(Path(job.log).parent, job.job, 0).path)
+    told = f"{record['count']} of {record['limit']}" if record else ""
+    return f", failed starts in a row: {told}; see {near(job.log)}" if told else ""
+
+
+def _pace(folder: Path, job: Job) -> str:
+    return pace(folder / job.run, job.config, Path(job.log))
 
 
 def outcome(folder: Path) -> str:
@@ -137,9 +135,14 @@ def outcome(folder: Path) -> str:
     return "  ".join([*shown, *sample, *told])
 
 
-def _rounds(config: str) -> int:
-    section: Any = read_yaml(config)["federation"]
-    return section["rounds"]
+def _elsewhere(folder: Path, job: Job) -> tuple[str, str]:
+    """Return the state of a run that another machine started, which alone knows its processes."""
+    state, note = _ended(job)
+    if UNTOLD not in note:
+        return state, note
+    far = _pace(folder, job)
+    where = f"ask on host {host_of(job)}, or start the sweep again where that one is gone"
+    return "unknown", f"{far}, process {job.job}; {where}"
 
 
 def _ended(job: Job) -> tuple[str, str]:
@@ -154,7 +157,7 @@ def _ended(job: Job) -> tuple[str, str]:
         found = pattern.search(logs[0])
         if found:
             return state, f"{found.group()}; see {near(job.log)}"
-    return "failed", f"without a word of why; see {near(job.log)}"
+    return "failed", f"{UNTOLD}; see {near(job.log)}"
 
 
 def first_error(logs: list[str]) -> str | None:

@@ -22,7 +22,7 @@ from launch.jobs import LOCAL, Job, launcher, only_one, read_jobs
 from launch.script import check_log_folder
 from launch.slurm import cancel, max_array_size, queued
 from launch.state import OVER, STATES, RunState, read_states
-from launch.tasks import Task, tell
+from launch.tasks import Task, go_back, tell
 from launch.workers import StopSignal, Workers
 from pfedmma_dist.ending import ended
 from pfedmma_dist.run.folder import RunFolder
@@ -76,7 +76,8 @@ def show(folder: Path) -> int:
 def retry(folder: Path) -> int:
     """Start what failed or stopped again where it was started, and return the exit code."""
     read_plan(folder)
-    failed = False
+    failed, folder = False, folder.absolute()
+    go_back(folder)
     with only_one(folder), StopSignal() as asked:
         states, trouble = _states(folder)
         if trouble:

@@ -47,6 +47,9 @@ from pfedmma_dist.results.tables import tables
 from pfedmma_dist.run.signals import STOPPED
 from pfedmma_dist.spelling import spelled
 
+HERE = ", or leave out --cluster to run here"
+"""Ends the refusal of a machine without Slurm."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run what the command line asks for and return the exit code."""
@@ -130,7 +133,7 @@ def submit(
 
     planned: what the sweep consists of, where that is more.
     """
-    refuse_without_slurm()
+    refuse_without_slurm(HERE)
     most = max_array_size()
     with only_one(folder) as own, StopSignal() as stop:
         states = states_of(folder, runs)

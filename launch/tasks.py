@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from launch.job import save
 from launch.jobs import Job
 from pfedmma_dist import plugins
 from pfedmma_dist.config.documents import read_yaml
+from pfedmma_dist.run.files import write_text_atomically
 
 if TYPE_CHECKING:
     from launch.plan import PlannedRun
@@ -34,7 +36,9 @@ class Task:
         """
         folder = run.folder.path.absolute()
         run.config.run.folder = str(folder)
-        return cls(run.name, run.id, str(save(run.config, jobs_folder(folder.parent))))
+        saved = save(run.config, jobs_folder(folder.parent))
+        write_text_atomically(started_in(folder.parent), f"{Path.cwd()}\n")
+        return cls(run.name, run.id, str(saved))
 
     @classmethod
     def again(cls, job: Job) -> Task:
@@ -51,6 +55,24 @@ def plugins_of(task: Task) -> list[str]:
 def jobs_folder(folder: Path) -> Path:
     """Return where a sweep keeps configurations, Slurm's logs and submitit's files."""
     return folder / "jobs"
+
+
+def started_in(folder: Path) -> Path:
+    """Return the file that names the folder in which a sweep was started, as data=DATA means it."""
+    return jobs_folder(folder) / "started_in.txt"
+
+
+def go_back(folder: Path) -> None:
+    """Change into the folder in which a sweep was started, which paths in its runs begin from."""
+    file = started_in(folder)
+    place = file.read_text(encoding="utf-8").rstrip("\n") if file.exists() else "."
+    try:
+        os.chdir(place)
+    except OSError as error:
+        raise ValueError(
+            f"{folder} was started in {place}, which cannot be entered ({error.strerror}); start "
+            "its sweep again, in a folder that its paths hold in"
+        ) from error
 
 
 def tell(folder: Path, jobs: Sequence[Job]) -> None:

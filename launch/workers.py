@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from launch.forks import Fork, can_fork
 from launch.gpus import dealt, visible
 from launch.jobs import LOCAL, Job, add_jobs, process
-from launch.state import first_error, outcome, pace
+from launch.pace import pace
+from launch.state import first_error, outcome
 from launch.stop import StopSignal
 from launch.tasks import Task
 from pfedmma_dist.config.documents import read_yaml
@@ -74,7 +76,8 @@ class Workers:
                             failed += self._ended(child)
                     self._pass_on(running)
                     if self.console.is_terminal:  # else nobody sees it, and it costs
-                        status.update("\n  ".join(self._progress(child) for child in running))
+                        lines = [self._progress(child) for child in running]
+                        status.update(Text("\n  ".join(lines)))  # [rank 1] is no markup
                     time.sleep(0.2 if running else 0)
         finally:
             for child in running:  # nobody would look after them
@@ -138,7 +141,7 @@ class Workers:
             child.process.terminate()
 
     def _progress(self, child: Child) -> str:
-        far = pace(self.folder / child.task.run, child.task.config)
+        far = pace(self.folder / child.task.run, child.task.config, child.log)
         return f"{child.label}  {child.took}  {far}"
 
 

@@ -33,6 +33,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 cd {programs}; env > environment; echo x >> count; number=$(wc -l < count)
 size=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\)%.*/\\1/p' "$1")
 grep -e --array= "$1" >> arrays
+grep -e --dependency= "$1" >> lines
 for i in $(seq 0 "$size"); do echo "${{number}}_$i|PENDING|Priority|$1" >> queue; done
 echo "Submitted batch job $number"
 """
@@ -65,6 +66,28 @@ def test_arrays_are_as_long_as_allowed_and_share_the_parallelism(
     assert [job.job for job in jobs] == ["1_0", "1_1", "1_2", "2_0", "2_1", "2_2"]
     assert Path(jobs[0].log).name == "1_0_0_log.out"
     assert jobs[0].cluster == str(tmp_path / "cluster.yaml")
+
+
+@pytest.mark.parametrize(
+    ("most", "asked", "lines"),
+    [
+        (4, "", []),
+        (2, "", ["afterany:1"]),
+        (1, "singleton", ["singleton", "singleton,afterany:1", "singleton,afterany:2"]),
+    ],
+)
+def test_arrays_wait_in_lines_where_one_run_of_each_is_too_many(
+    stubs: Stubs, slurm: Path, tmp_path: Path, most: int, asked: str, lines: list[str]
+) -> None:
+    text = (slurm / "scontrol").read_text()
+    (slurm / "scontrol").write_text(text.replace("= 5", "= 2"))  # three arrays of two
+    further = f"sbatch: {{dependency: {asked}}}\n" if asked else ""
+    more = f"array_parallelism: {most}\ngpus_per_rank: 0\n{further}"
+    (tmp_path / "cluster.yaml").write_text(more)
+    assert submit(stubs, tmp_path) == 0
+    assert (slurm / "lines").read_text().splitlines() == [
+        f"#SBATCH --dependency={x}" for x in lines
+    ]
 
 
 def test_array_sees_nothing_of_the_job_around_it(

@@ -5,6 +5,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import submitit
 from launch import job
 from launch.cluster import Cluster
 from launch.job import Run, main, submit
+from launch.starts import port_of
 from pfedmma_dist.config.command_line import from_yaml
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
@@ -103,6 +105,33 @@ def test_cancelled_job_does_not_ask_for_a_requeue(stub, monkeypatch: pytest.Monk
     assert asked == []
 
 
+@pytest.mark.parametrize(("restarts", "counted"), [("0", False), ("1", True)])
+def test_something_to_mend_ends_a_first_start_alone(
+    stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarts: str, counted: bool
+) -> None:
+    here = {"ID": "12", "NODELIST": "localhost", "NUM_NODES": "1"}
+    one = {"NTASKS": "1", "PROCID": "0", "LOCALID": "0", "NODEID": "0", "RESTART_COUNT": restarts}
+    names = {f"SLURM_JOB_{name}": value for name, value in here.items()}
+    names |= {f"SLURM_{name}": value for name, value in one.items()}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    monkeypatch.setenv("SUBMITIT_FOLDER", str(tmp_path))
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    with pytest.raises(RuntimeError, match="ended with exit code 2"):
+        replace(stub("fail"), max_failures=3)()
+    assert (tmp_path / "12_attempts.json").exists() is counted  # the batch script then requeues
+    assert os.environ["MASTER_PORT"] == str(20012 + 5003 * int(restarts))
+
+
+def test_jobs_and_their_starts_meet_at_ports_of_their_own() -> None:
+    jobs = [{"SLURM_JOB_ID": str(7_000_000 + n)} for n in range(1000)]
+    again = [{**jobs[0], "SLURM_RESTART_COUNT": str(n)} for n in range(1, 10)]
+    ports = {port_of(names) for names in (*jobs, *again)}
+    assert len(ports) == len(jobs) + len(again)
+    assert ports <= set(range(20000, 32768))  # systems give away those above
+
+
 @pytest.fixture
 def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """Return what `main` hands to `submit`, which here hands it to nobody."""
@@ -116,7 +145,7 @@ def submitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         return submitit.LocalJob(tmp_path, "7")
 
     monkeypatch.setattr(job, "submit", record)
-    monkeypatch.setattr(job, "refuse_without_slurm", lambda: None)
+    monkeypatch.setattr(job, "refuse_without_slurm", lambda words: None)
     return calls
 
 
@@ -169,7 +198,10 @@ def test_machine_without_slurm_is_told_so(submitted, capsys, monkeypatch) -> Non
     monkeypatch.undo()
     monkeypatch.setenv("PATH", "")
     assert main(["slurm/template.yaml"]) == 2
-    assert "there is no sbatch here" in capsys.readouterr().err
+    assert (
+        "there is no sbatch here; submit from a login node, or add --local"
+        in capsys.readouterr().err
+    )
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:

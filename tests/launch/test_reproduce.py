@@ -379,3 +379,27 @@ def test_second_start_runs_nothing_anew(
     folder = RunFolder(glyphs[1].removeprefix("run.folder=")).path
     assert json.loads((folder / "splits.json").read_text()).keys() == {"glyphs"}
     assert "NO COMPARISON WITH THE PAPER IS MEANT" in capsys.readouterr().out
+
+
+def test_cluster_gets_whole_weights_and_its_file_where_that_is(
+    glyphs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+    monkeypatch.setattr(reproduce, "refuse_without_slurm", lambda words: None)
+    monkeypatch.setattr(reproduce, "foretell", lambda due, folder: None)
+    monkeypatch.setattr(reproduce, "fetch", lambda run: calls.append("weights"))
+    monkeypatch.setattr(reproduce, "submit", lambda *words: calls.append(words[3]) or 0)
+    monkeypatch.chdir(tmp_path)  # where there is no slurm/
+    assert main([*glyphs, "--cluster", "slurm/template.yaml"]) == 0
+    weights, file = calls
+    assert weights == "weights" and Path(str(file)).is_file()
+
+
+def test_machine_without_slurm_is_told_before_anything_is_looked_at(
+    glyphs: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert main([*glyphs, "--cluster", "slurm/template.yaml"]) == 2
+    told = capsys.readouterr()
+    assert "no sbatch here; submit from a login node, or leave out --cluster" in told.err
+    assert told.out == ""

@@ -5,16 +5,19 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from launch import state, status
+from launch.attempts import Attempts
 from launch.jobs import Job, add_jobs, launcher, process
 from launch.plan import PLAN
 from launch.slurm import Queued
 from launch.status import main
 from launch.sweep import only_one
+from launch.tasks import started_in
 
 INFO = "submitit INFO (2026-11-27 23:06:27,490) - Starting with JobEnvironment(job_id=3)\n"
 METRICS = "round,train_seconds,evaluate_seconds\n0,4.0,1.0\n1,3.0,2.0\n"
@@ -87,6 +90,14 @@ def test_last_job_of_a_run_counts(sweep: Recorded) -> None:
     sweep.job("failed", "8")
     sweep.queue = {"8": Queued("PENDING", "Priority")}
     assert sweep.note("failed") == ("pending", "job 8 (Priority)")
+
+
+def test_job_that_waits_after_a_failed_start_says_so(sweep: Recorded) -> None:
+    sweep.job("pending", "7_3", "")
+    sweep.queue = {"7_3": Queued("PENDING", "BeginTime")}
+    Attempts.of(sweep.path, "7_3", limit=3).begin("")
+    told = "job 7_3 (BeginTime), failed starts in a row: 1 of 3; see "
+    assert sweep.note("pending") == ("pending", f"{told}{sweep.path}/7_3_0_log.out")
 
 
 CODE = "RuntimeError: pfedmma_dist.train ended with exit code 1; its log says why\n"
@@ -169,11 +180,49 @@ def test_run_on_this_machine_is_known_by_its_process(sweep: Recorded) -> None:
     ):
         sweep.job("running", process(child.pid), cluster="local", log=str(log))
         kind, note = sweep.note("running")
-        assert (kind, note) == ("running", f"no round yet, process {process(child.pid)}")
+        said = f"no round yet; last said: round 1, process {process(child.pid)}"
+        assert (kind, note) == ("running", said)
         child.communicate(b"\n")
     assert sweep.note("running")[0] == "failed"
     sweep.job("pending", process(os.getpid()), "", cluster="local")  # a number used again
     assert sweep.note("pending")[0] == "failed"
+
+
+def test_run_of_another_machine_is_unknown_until_its_log_tells_its_end(sweep: Recorded) -> None:
+    sweep.job("running", "elsewhere:7", "round 1\n", cluster="local")
+    kind, note = sweep.note("running")
+    said = "no round yet; last said: round 1, process elsewhere:7; ask on host elsewhere, "
+    assert (kind, note[: len(said)]) == ("unknown", said)
+    sweep.job("running", "elsewhere:7", "stopped by a signal and saved\n", cluster="local")
+    assert sweep.note("running")[0] == "stopped"
+
+
+SAID = "2026-11-30 14:08:27 "
+ROUND = f"{SAID}INFO round 2/10: loss 3.9"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said", "age", "told"),
+    [
+        ("", f"{SAID}INFO encoding images: 512", 0, "no round yet; last said: {}, job 7"),
+        (METRICS, ROUND, 70, "round 2 of 10, about 40.0 s left, job 7"),
+        (METRICS, ROUND, 80, "round 2 of 10; last said: {}, job 7"),  # 60 s, and rounds of 5 s
+        (METRICS, f"{ROUND}\n{SAID}WARNING waiting for rank 1, for 40 s so far", 0,
+         "round 2 of 10; last said: {}, job 7"),
+    ],
+)  # fmt: skip
+def test_run_that_waits_says_for_what(
+    sweep: Recorded, metrics: str, said: str, age: int, told: str
+) -> None:
+    folder = sweep.path / "running"
+    folder.mkdir()
+    (folder / "metrics.csv").write_text(metrics or METRICS.splitlines(keepends=True)[0])
+    (folder / "log.txt").write_text(said + "\n")
+    then = time.time() - age
+    os.utime(folder / "log.txt", (then, then))
+    sweep.job("running", "7")
+    sweep.queue = {"7": Queued("RUNNING", "None")}
+    assert sweep.note("running")[1] == told.format(said.splitlines()[-1])
 
 
 def test_launcher_is_who_holds_the_lock(tmp_path: Path) -> None:
@@ -206,6 +255,28 @@ def test_retry_submits_failed_and_stopped_runs_where_they_were(
     cluster.unlink()
     assert main([str(sweep.path), "--retry"]) == 2
     assert f"there is no cluster file {cluster}" in capsys.readouterr().err
+
+
+def test_retry_begins_where_the_sweep_was_started(
+    sweep: Recorded, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    home = sweep.path / "home"
+    home.mkdir()
+    started_in(sweep.path).parent.mkdir()
+    started_in(sweep.path).write_text(f"{home}\n")
+    cluster = sweep.path / "cluster.yaml"
+    cluster.write_text("ranks_per_node: 2\n")
+    sweep.job("failed", "7", INFO + "error: no\n", cluster=str(cluster))
+    calls = []
+    monkeypatch.setattr(
+        status, "_submit", lambda folder, *words: calls.append((folder, Path.cwd()))
+    )
+    monkeypatch.chdir(sweep.path.parent)
+    assert main([sweep.path.name, "--retry"]) == 0
+    assert calls == [(sweep.path, home)]
+    home.rmdir()
+    assert main([str(sweep.path), "--retry"]) == 2
+    assert f"was started in {home}, which cannot be entered" in capsys.readouterr().err
 
 
 def test_nothing_to_retry_is_said(sweep: Recorded, capsys: pytest.CaptureFixture) -> None:
