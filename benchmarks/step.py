@@ -21,6 +21,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,13 @@ def step_of(
     preset: str, form: Form, args: argparse.Namespace, recorder: Recorder | None = None
 ) -> Callable[[], LocalResult]:
     """Return a function that trains one step of a cohort; recorder: of the step as a CUDA graph."""
+    return partial(steps_of(preset, form, args, recorder), 1)
+
+
+def steps_of(
+    preset: str, form: Form, args: argparse.Namespace, recorder: Recorder | None = None
+) -> Callable[[int], LocalResult]:
+    """Return a function that trains so many steps of a cohort."""
     clip = frozen(args.model, form.dtype, form.plain, args.device)
     cfg = configured(preset)
     name, options = resolve_method(cfg.method, METHODS)
@@ -130,7 +138,7 @@ def step_of(
         method, layout, text, Stored(stored), lambda rows: rows % args.classes, cfg.optim,
         recorder=recorder,
     )  # fmt: skip
-    return lambda: trainer.train(theta, theta[:, :0], prepared, [batch])
+    return lambda count: trainer.train(theta, theta[:, :0], prepared, [batch] * count)
 
 
 @torch.no_grad()
