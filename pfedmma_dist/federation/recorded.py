@@ -87,7 +87,10 @@ class Recording:
 
 
 class Recorder:
-    """The recordings of a run, which share a stream and memory: no two run at a time."""
+    """The recordings of a run, which share a stream and memory: no two run at a time.
+
+    They outlive a round, as features do: what is kept is addresses, and no number is read again.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device

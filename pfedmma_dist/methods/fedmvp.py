@@ -164,6 +164,7 @@ class FedMVP(Method):
         _, *untouched = step.images
         clip, kinds = step.text.clip, self.images[1:]
         plain, mirrored = (encode(clip, *pair) for pair in zip(untouched, kinds, strict=True))
+        assert classes.mirrors is not None, "drawn at each step"
         mirrors = sent(classes.mirrors, plain.device)
         target = torch.where(mirrors[:, None, None], mirrored, plain)
         return self.options.consistency * step.mean(1 - (step.seen * target).sum(dim=2))

@@ -1,11 +1,11 @@
 """Count the kernels that the host starts in one step of training, plain and as a CUDA graph.
 
-    PYTHONPATH=. python tests/accelerator/launches.py [--model ViT-B-16-quickgelu] [--presets lora]
-        [--write docs/gpus.md]
+    PYTHONPATH=. python tests/accelerator/launches.py [--presets lora] [--write docs/gpus.md]
 
 On the pretended GPU: a kernel is a call of aten that fills or changes memory of the device; some of
-them are several on a real one. Their number hardly depends on images, classes and clients, so that
-there are few. --write puts the counts into a page as a table.
+them are several on a real one. Their number is that of the blocks, and not of images, classes,
+clients and widths: the CLIP is as deep as ViT-B/16, and narrow. --write puts the counts into a page
+as a table.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
 from graphs import graphs
 from pretend import CUDA, Places, pretended, tensors
@@ -26,8 +27,8 @@ import step as one_step  # noqa: E402 (a benchmark is no package)
 
 from pfedmma_dist.clip import attention  # noqa: E402
 from pfedmma_dist.clip.freeze import freeze  # noqa: E402
-from pfedmma_dist.clip.load import opened  # noqa: E402
-from pfedmma_dist.config.keys import ClipConfig, Dtype  # noqa: E402
+from pfedmma_dist.clip.load import tokenizer  # noqa: E402
+from pfedmma_dist.config.keys import Dtype  # noqa: E402
 from pfedmma_dist.federation.recorded import Recorder  # noqa: E402
 
 BEGIN, END = "<!-- from tests/accelerator/launches.py -->\n", "<!-- to here, launches -->\n"
@@ -66,10 +67,25 @@ def counted(train: Callable[[int], object], places: Places) -> int:
     return found[1] - found[0]
 
 
+def narrow() -> torch.nn.Module:
+    """Return an open_clip CLIP of 12 blocks in each tower, with random weights."""
+    torch.manual_seed(0)
+    return open_clip.CLIP(
+        embed_dim=64,
+        vision_cfg={
+            "layers": 12, "width": 128, "head_width": 32, "patch_size": 8, "image_size": 32,
+        },
+        text_cfg={
+            "layers": 12, "width": 128, "heads": 4, "context_length": 77, "vocab_size": 49408,
+        },
+        quick_gelu=True,
+    ).eval().requires_grad_(False)  # fmt: skip
+
+
 def rows(args: argparse.Namespace) -> Iterator[list[str]]:
     """Yield, for each preset, the kernels of its steps."""
-    module, words = opened(ClipConfig(model=args.model, pretrained=None), 0)  # torch builds on meta
-    presets = args.presets or one_step.trained(args.model)
+    presets, words = args.presets or one_step.trained(args.model), tokenizer(args.model)
+    module = narrow()  # before torch is pretended to have a GPU, which it would build on
     with pretended() as places, graphs(places):
         kept = {x: freeze(module, words, CUDA, getattr(torch, x.stored)) for x in DTYPES}
         one_step.frozen = lambda model, dtype, plain, device: kept[dtype]
@@ -87,11 +103,10 @@ def rows(args: argparse.Namespace) -> Iterator[list[str]]:
 def main() -> None:
     """Count, print and maybe write the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", default="ViT-B-16-quickgelu")
     parser.add_argument("--presets", nargs="+", help="of configs/method; default: all that train")
     parser.add_argument("--write", type=Path, help="a page with a table of this tool in it")
     args = parser.parse_args()
-    args.device, args.classes, args.batch = "cuda", 3, 2
+    args.model, args.device, args.classes, args.batch = "ViT-B-16-quickgelu", "cuda", 3, 2
     attention.LONGEST = 0  # the CPU attends as a GPU does, in bfloat16 too
     head = ["method", "float32", "as a graph", "bfloat16", "as a graph"]
     table = "".join(f"| {' | '.join(row)} |\n" for row in [head, ["---"] * 5, *rows(args)])

@@ -31,7 +31,7 @@ def test_fedmvp_equals_a_second_computation(
 ) -> None:  # fmt: skip
     method = FedMVP(FedMVPOptions(low_rank_from=0 if low_rank else 1), golden_clip.dims)
     method.attributes = Attributes(Path(), TEXTS)
-    method.draw = lambda prepared, keys: (mirrored,) * num_clients
+    method.draw = lambda prepared, keys: torch.tensor((mirrored,) * num_clients)
     torch.manual_seed(3)
     ids = torch.stack([golden_clip.tokenizer(list(TEXTS[name])) for name in NAMES])
     model = PublishedMVP(module(), ids, rank=8)
