@@ -23,6 +23,7 @@ from pfedmma_dist.config.learning import CorrectionConfig
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation import recorded
 from pfedmma_dist.federation.federation import Sources
+from pfedmma_dist.federation.laid import Laid
 from pfedmma_dist.federation.recorded import Inputs, Recorder, Recording
 from pfedmma_dist.federation.steady import taken_apart
 from pfedmma_dist.methods import METHODS
@@ -108,6 +109,27 @@ def test_replayed_steps_under_a_correction_are_the_plain_ones(name: CorrectionNa
     there = lives("fedpgp", FORMS[0], correction=CorrectionConfig(name=name), epochs=(2, 3))
     assert bool(there.recorder.kept) is (name is not CorrectionName.moon)
     assert bool(there.recorder.told) is (name is CorrectionName.moon)
+
+
+def test_draws_that_are_no_tensor_are_not_recorded() -> None:
+    there = lives("lora", FORMS[0], options={"dropout": 0.25})
+    assert not there.recorder.kept
+    assert there.recorder.told == {"they hold a float, which cannot be recorded"}
+
+
+def test_what_a_replay_has_found_outlives_the_next() -> None:
+    def slope(theta: torch.Tensor, *rest: object) -> tuple[torch.Tensor, torch.Tensor]:
+        return theta.sum(dim=1), 2 * theta
+
+    with recording():
+        recorder, numbers = Recorder(CUDA), torch.zeros(2, 1).to(CUDA)
+        step = Laid(numbers, numbers, numbers, numbers[:, 0], numbers, None, (), 2)
+        found = [
+            recorder.gradient(slope, None, torch.full((2, 3), value).to(CUDA), None, step)
+            for value in (1.0, 2.0, 3.0, 4.0)  # recorded, held to the plain step, replayed twice
+        ]
+        assert [loss.tolist() for loss, _ in found] == [[3 * x] * 2 for x in (1, 2, 3, 4)]
+        assert [grad.tolist() for _, grad in found] == [[[2.0 * x] * 3] * 2 for x in (1, 2, 3, 4)]
 
 
 def test_classes_of_another_data_set_are_another_form() -> None:
