@@ -108,7 +108,8 @@ class Recorder:
         self, slope: Slope, text: ClassText, theta: Tensor, drawn: Any, step: Laid
     ) -> tuple[Tensor, Tensor]:
         """Return what `slope` does of a step in which the classes of `text` compete."""
-        given, tensors = Inputs(theta, drawn, *map(step.__getattribute__, READ)), []
+        tensors: list[Tensor] = []
+        given = Inputs(theta, drawn, *(getattr(step, name) for name in READ))
         try:
             form = text, taken_apart(given, tensors)
         except Unsteady as error:

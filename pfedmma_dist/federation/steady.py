@@ -1,7 +1,7 @@
 """Steady: nested inputs of a step, taken apart into a form and the tensors that fill it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
 import torch
@@ -38,7 +38,8 @@ def taken_apart(nested: Any, tensors: list[Tensor]) -> Form:
         return Slot(nested.shape, nested.stride(), nested.dtype)
     if type(nested) is tuple:
         return tuple, *(taken_apart(each, tensors) for each in nested)
-    if not is_dataclass(nested) or not nested.__dataclass_params__.frozen:  # type: ignore[union-attr]
+    parameters = getattr(nested, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
         raise Unsteady(type(nested).__name__)
     names = [field.name for field in fields(nested)]
     return type(nested), *(taken_apart(getattr(nested, name), tensors) for name in names)
