@@ -9,6 +9,7 @@ the embedded world: no file is needed.
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -24,10 +25,12 @@ from pfedmma_dist.config.choices import Dtype
 from pfedmma_dist.config.command_line import parse
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.federation.recorded import Recorder
+from pfedmma_dist.federation.trainer import LocalResult
 from pfedmma_dist.measure import rounds, silent
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.start import resolve
-from pfedmma_dist.world import World
+from pfedmma_dist.world import World, make_deterministic
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 EXPERIMENTS = ("base_to_novel", "label_shift", "domains")
@@ -45,9 +48,22 @@ def main(argv: list[str] | None = None) -> None:
     words = parser.parse_args(argv)
     name = torch.cuda.get_device_name() if words.device == "cuda" else "CPU"
     print(f"torch {torch.__version__} on {name}, {torch.get_num_threads()} thread(s)\n")
+    if words.device != "cuda":
+        print("Left out, as there is no GPU: peaks of its memory, and steps as CUDA graphs.\n")
+    else:
+        make_deterministic()  # as runs do; a replayed step is held to the plain one bit for bit
     began = time.perf_counter()
     table(
-        ["method", "dtype", "clients", "ms a step", "ms a client", "peak MiB"],
+        [
+            "method",
+            "dtype",
+            "clients",
+            "ms a step",
+            "ms a client",
+            "peak MiB",
+            "as a graph",
+            "differs by",
+        ],
         steps(words.device, small=words.small),
     )
     table(
@@ -62,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def steps(device: str, *, small: bool) -> Iterable[list[str]]:
-    """Yield what a step of a cohort takes, and the memory beside it."""
+    """Yield what a step of a cohort takes, with its memory, and what it takes as a CUDA graph."""
     model = "mini-clip" if small else "ViT-B-16-quickgelu"
     sizes = argparse.Namespace(
         model=model, device=device, classes=4 if small else 50, batch=8 if small else 32
@@ -71,11 +87,34 @@ def steps(device: str, *, small: bool) -> Iterable[list[str]]:
         for dtype in (Dtype.float32, Dtype.bfloat16):
             for cohort in (1, 2) if small else (1, 2, 8):
                 form = one_step.Form(dtype, False, cohort)
-                took, peak = timed(one_step.step_of(method, form, sizes), device)
+                plain = one_step.step_of(method, form, sizes)
+                took, peak = timed(plain, device)
                 yield [
                     method, dtype.value, str(cohort), f"{1000 * took:.2f}",
-                    f"{1000 * took / cohort:.2f}", peak,
+                    f"{1000 * took / cohort:.2f}", peak, *graphed(plain, method, form, sizes),
                 ]  # fmt: skip
+
+
+def graphed(
+    plain: Callable[[], LocalResult], method: str, form: one_step.Form, sizes: argparse.Namespace
+) -> tuple[str, str]:
+    """Return the milliseconds of the same step replayed, and the largest difference of a number
+    that it leaves; dashes where there are no graphs."""
+    if sizes.device != "cuda":
+        return "–", "–"
+    recorder = Recorder(torch.device("cuda"))
+    step = one_step.step_of(method, form, sizes, recorder)
+    try:
+        for _ in range(2):  # recorded, and held to the plain step
+            step()
+        took, _ = timed(step, sizes.device)
+    except ValueError as error:
+        print(f"{method}: {error}", file=sys.stderr)
+        return "refused", "–"
+    if not recorder.kept:
+        return "not recorded", "–"
+    gap = float((step().theta - plain().theta).abs().max())
+    return f"{1000 * took:.2f}", f"{gap:.1e}"
 
 
 def timed(action: Callable[[], object], device: str) -> tuple[float, str]:

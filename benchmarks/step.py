@@ -22,6 +22,7 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ from pfedmma_dist.config.keys import CacheMode, ClipConfig, Config, Dtype
 from pfedmma_dist.config.presets import installed
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.cohort import Batch
-from pfedmma_dist.federation.trainer import LocalTrainer
+from pfedmma_dist.federation.recorded import Recorder
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
@@ -101,8 +103,17 @@ def configured(preset: str) -> Config:
     return from_yaml(PRESETS / f"{preset}.yaml", methods=METHODS, sources=SOURCES)
 
 
-def step_of(preset: str, form: Form, args: argparse.Namespace) -> Callable[[], object]:
-    """Return a function that trains one step of a cohort."""
+def step_of(
+    preset: str, form: Form, args: argparse.Namespace, recorder: Recorder | None = None
+) -> Callable[[], LocalResult]:
+    """Return a function that trains one step of a cohort; recorder: of the step as a CUDA graph."""
+    return partial(steps_of(preset, form, args, recorder), 1)
+
+
+def steps_of(
+    preset: str, form: Form, args: argparse.Namespace, recorder: Recorder | None = None
+) -> Callable[[int], LocalResult]:
+    """Return a function that trains so many steps of a cohort."""
     clip = frozen(args.model, form.dtype, form.plain, args.device)
     cfg = configured(preset)
     name, options = resolve_method(cfg.method, METHODS)
@@ -125,9 +136,10 @@ def step_of(preset: str, form: Form, args: argparse.Namespace) -> Callable[[], o
     )
     prepared = prepare(method, layout, text, form.cohort)
     trainer = LocalTrainer(
-        method, layout, text, Stored(stored), lambda rows: rows % args.classes, cfg.optim
-    )
-    return lambda: trainer.train(theta, theta[:, :0], prepared, [batch])
+        method, layout, text, Stored(stored), lambda rows: rows % args.classes, cfg.optim,
+        recorder=recorder,
+    )  # fmt: skip
+    return lambda count: trainer.train(theta, theta[:, :0], prepared, [batch] * count)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from pfedmma_dist import plugins
 from pfedmma_dist.build import assemble, attach_features
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.run.environment import memory_mib
-from pfedmma_dist.start import resolve
+from pfedmma_dist.start import check_graphs, resolve
 from pfedmma_dist.world import World
 
 TIMED = 3
@@ -44,6 +44,7 @@ def rounds(cfg: Config) -> Measured:
     world = World.connect(cfg.run.device)
     try:
         resolve(cfg, world)
+        check_graphs(cfg, world)
         federation = assemble(_long_enough(cfg), world)
         attach_features(federation, silent, testing=False)
         took = [federation.round(index).seconds for index in range(1 + TIMED)][1:]

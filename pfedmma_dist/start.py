@@ -27,6 +27,7 @@ def settle(cfg: Config, folder: RunFolder, world: World) -> None:
         for level, words in remarks:
             log.log(level, "%s", words)
     resolve(cfg, world)
+    check_graphs(cfg, world)
 
 
 def _agree(cfg: Config, world: World) -> None:
@@ -62,3 +63,20 @@ def resolve(cfg: Config, world: World) -> None:
     cfg.run.threads = limit_threads(cfg.run.threads, world)
     if cfg.run.deterministic:
         make_deterministic()
+
+
+def check_graphs(cfg: Config, world: World) -> None:
+    """Refuse CUDA graphs where there are none, or where no bit could be compared."""
+    if not cfg.run.cuda_graphs:
+        return
+    if world.device.type != "cuda":
+        raise TogetherError(
+            "run.cuda_graphs: true, and this run computes on a CPU, which calls its kernels one by "
+            "one whatever is recorded; set run.cuda_graphs=false"
+        )
+    if not cfg.run.deterministic:
+        raise TogetherError(
+            "run.cuda_graphs: true, and run.deterministic=false: a replayed step is held to the "
+            "plain one bit for bit, and not even two plain steps need be the same there; set "
+            "run.deterministic=true or run.cuda_graphs=false"
+        )

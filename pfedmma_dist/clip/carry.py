@@ -42,10 +42,11 @@ def carried(
         yield found
 
 
-def sent(numbers: np.ndarray, device: torch.device) -> Tensor:
-    """Return numbers of the host on a device, without waiting for a GPU to be ready for them."""
-    found = torch.from_numpy(numbers)
-    if device.type == "cpu":
+def sent(numbers: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """Return numbers of the host, or there already, on a device, without waiting for a GPU to be
+    ready for them."""
+    found = numbers if isinstance(numbers, Tensor) else torch.from_numpy(numbers)
+    if found.device.type == device.type:
         return found
     pinned = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
     return pinned.copy_(found).to(device, non_blocking=True)

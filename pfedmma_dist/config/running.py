@@ -46,3 +46,8 @@ class RunConfig:
     warning where it fails."""
     deterministic: bool = key(True, role=Role.BITS)
     """Ask torch for deterministic kernels; needed for equal bits on a GPU, no cost on a CPU."""
+    cuda_graphs: bool = key(False, role=Role.RESOURCE, since=1)
+    """Record the gradient of a step of fixed shape as a CUDA graph and replay it (docs/gpus.md),
+    for steps that a GPU is done with before the host has started all their kernels. Off, as no real
+    GPU has recorded one yet. No part of what a run is: the first replay of each shape
+    is held to the plain step bit for bit, and another bit ends the run, so none depends on it."""

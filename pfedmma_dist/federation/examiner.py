@@ -22,9 +22,9 @@ from pfedmma_dist.federation.classify import Classifier, Group
 from pfedmma_dist.federation.corrections.resting import SharedRests
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting, Start, score
+from pfedmma_dist.federation.finite import check_finite
 from pfedmma_dist.federation.grouping import groups, those_to_score, together
 from pfedmma_dist.federation.need import of_batch
-from pfedmma_dist.federation.trainer import check_finite
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.quantities.attacked import ATTACKERS

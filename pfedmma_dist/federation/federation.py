@@ -25,10 +25,12 @@ from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.evaluate import Scores, Sitting
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
+from pfedmma_dist.federation.finite import check_finite
 from pfedmma_dist.federation.grouping import those_to_score
 from pfedmma_dist.federation.guarded import check_enough, server_of
 from pfedmma_dist.federation.picking import rearranged
 from pfedmma_dist.federation.protection import protection_of
+from pfedmma_dist.federation.recorded import recorder_of
 from pfedmma_dist.federation.released.misfits import check_released
 from pfedmma_dist.federation.released.momentum import handed
 from pfedmma_dist.federation.released.stale_text import StaleText
@@ -38,7 +40,7 @@ from pfedmma_dist.federation.sources import Sources
 from pfedmma_dist.federation.stages import uplink_of
 from pfedmma_dist.federation.tally import RoundStats, Tally, check_bounded
 from pfedmma_dist.federation.timing import clock_of
-from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.federation.training import trainer_of
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
@@ -59,6 +61,7 @@ class Federation(Clientele):
         self.method, self.clip = method, clip
         self.on_cohort: Callable[[int], None] = lambda num_clients: None  # told of progress
         self.on_step: Callable[[], None] = lambda: None  # may raise, to leave in the midst of it
+        self.recorder = recorder_of(cfg, clip.device)
         self.texts = texts_of(task, clip, cfg.data.template)
         frozen = method.frozen(cfg.seed, clip)
         self.layout = Layout(method.specs, frozen, clip.device)

@@ -19,6 +19,7 @@ from pfedmma_dist.federation.corrections.running import Running
 from pfedmma_dist.federation.examples import ImageGuard
 from pfedmma_dist.federation.laid import Laid, Pace, Sources, lay
 from pfedmma_dist.federation.optimiser import rule_of
+from pfedmma_dist.federation.recorded import Recorder
 from pfedmma_dist.federation.seen import Seen
 from pfedmma_dist.federation.softmax import Columns
 from pfedmma_dist.federation.walk import Push, Walk
@@ -26,7 +27,6 @@ from pfedmma_dist.federation.yielding import yielding
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.step import Step, among
 from pfedmma_dist.params import Layout
-from pfedmma_dist.world import LIMIT
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,13 @@ class LocalTrainer:
         guard: ImageGuard | None = None,  # of single images
         *,
         waves: bool = False,  # rates leave alone what is steady
+        recorder: Recorder | None = None,  # of steps as CUDA graphs
     ) -> None:
         self.method, self.layout, self.text = method, layout, text
         self.features, self.label_of = features, label_of
         self.optim, self.corrections, self.columns_of = optim, corrections, columns_of
         self.on_step, self.guard, self.rule = on_step, guard, rule_of(optim)
+        self.recorder = recorder
         waves &= any(spec.steady for spec in layout.specs)
         self.steady = layout.spread("steady") > 0 if waves else None
         self.num_rows = 1 + sum(each.is_personal for each in corrections)
@@ -80,7 +82,7 @@ class LocalTrainer:
         """Return the same with other corrections, for training of which nothing is sent."""
         return LocalTrainer(
             self.method, self.layout, self.text, self.features, self.label_of, self.optim,
-            corrections, self.columns_of, self.on_step,
+            corrections, self.columns_of, self.on_step, recorder=self.recorder,
         )  # fmt: skip
 
     def telling_apart(self, text: ClassText) -> "LocalTrainer":
@@ -159,8 +161,18 @@ class LocalTrainer:
     ) -> tuple[Tensor, Tensor]:
         """Return each client's loss [G] on a step and its gradient [G, P + S], 0 where a client is
         done."""
-        leaf, laid = theta.detach().requires_grad_(), self._beside(theta, step)
-        loss, against = self._both(leaf, prepared, laid, terms)
+        laid = self._beside(theta, step)
+        drawn = self.method.draw(prepared, laid.keys)
+        if self.recorder is not None and self.recorder.takes(terms):
+            return self.recorder.gradient(self._slope, self.text, theta, drawn, laid)
+        return self._slope(theta, drawn, laid, terms)
+
+    def _slope(
+        self, theta: Tensor, drawn: Any, laid: Laid, terms: Sequence[Term] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """Return loss and gradient with what the method has drawn; nothing here asks the host."""
+        leaf = theta.detach().requires_grad_()
+        loss, against = self._both(leaf, drawn, laid, terms)
 
         def slope(values: Tensor, again: bool) -> Tensor:
             # The sum joins no two clients: the gradient of a row is that of its own loss.
@@ -177,14 +189,14 @@ class LocalTrainer:
     ) -> Tensor:
         """Return each client's loss [G]: mean cross-entropy over its own images, its penalty, and
         the corrections' terms."""
-        return self._both(theta, prepared, step, terms)[0]
+        laid = self._beside(theta, step)
+        return self._both(theta, self.method.draw(prepared, laid.keys), laid, terms)[0]
 
     def _both(
-        self, theta: Tensor, prepared: Any, step: Laid | Batch, terms: Sequence[Term]
+        self, theta: Tensor, drawn: Any, laid: Laid, terms: Sequence[Term]
     ) -> tuple[Tensor, Tensor | None]:
         """Return each client's loss [G], and the one that it yields to."""
-        laid = self._beside(theta, step)
-        params, drawn = self.layout.views(theta), self.method.draw(prepared, laid.keys)
+        params = self.layout.views(theta)
         classes = self.method.classes(params, drawn, self.text)
         seen = self._step(params, classes, laid)
         loss = seen.cross_entropy(seen.logits)
@@ -241,18 +253,3 @@ class LocalTrainer:
             torch.cat([*states, *(one.memory for one in closed)], dim=1),
             torch.cat([walk.theta[:, :0], *(one.sent for one in closed)], dim=1),
         )
-
-
-def check_finite(result: LocalResult, clients: np.ndarray, when: str, optim: OptimConfig) -> None:
-    """Raise for the first client whose training left the numbers that can be averaged, or kept.
-
-    when: such as "in round 3".
-    """
-    sound = (result.loss.abs() < LIMIT) & (result.theta.abs() < LIMIT).all(dim=1)  # nan is not
-    sound &= (result.sent.abs() < LIMIT).all(dim=1) & result.memory.isfinite().all(dim=1)
-    for client, ok, loss in zip(clients, sound.tolist(), result.loss.tolist(), strict=True):
-        if not ok:
-            raise ValueError(
-                f"optim.lr: {optim.lr} drove the training of client {client} {when} to numbers "
-                f"that are not finite or not below {LIMIT:g} (mean loss {loss:g}); lower optim.lr"
-            )

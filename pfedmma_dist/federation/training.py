@@ -20,4 +20,5 @@ def trainer_of(federation: "Federation") -> LocalTrainer:
         own.label_of, optimiser_of(cfg), own.corrections,
         training_columns(cfg.federation.softmax, own.task), own.on_step,
         guard_of(cfg.privacy, own.method, own.corrections), waves=cfg.released.wave,
+        recorder=own.recorder,
     )  # fmt: skip

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,7 +62,7 @@ class Asked:
     vectors: Tensor  # [1, C, D] mean of the unit vectors of each class's texts
     key: Tensor  # [G, H, C a, W / H]
     value: Tensor  # the same
-    mirrors: Sequence[bool] | None  # whom the loss compares with mirror images; None: no step
+    mirrors: Tensor | None  # [G] bool, whom the loss compares with mirror images; None: no step
 
 
 class FedMVP(Method):
@@ -105,13 +104,11 @@ class FedMVP(Method):
         rests, all_of_them = self.block if later else self.terms, torch.ones(1, dtype=torch.bool)
         return {spec.name: all_of_them for spec in rests}
 
-    def draw(self, prepared: Any, keys: Sequence[Key]) -> tuple[bool, ...]:
-        """Toss each client's coin: whether the step compares with mirror images."""
-        return tuple(bool(key.generator("mirror").random() < 0.5) for key in keys)
+    def draw(self, prepared: Any, keys: Sequence[Key]) -> Tensor:
+        """Toss each client's coin: whether the step compares with mirror images [G] bool."""
+        return torch.tensor([key.generator("mirror").random() < 0.5 for key in keys])
 
-    def classes(
-        self, params: dict[str, Tensor], prepared: Sequence[bool] | None, text: ClassText
-    ) -> Asked:
+    def classes(self, params: dict[str, Tensor], prepared: Tensor | None, text: ClassText) -> Asked:
         """Return what patches read of the attributes, and the mean attribute of each class."""
         found = self.attributes
         vectors = text.plain[:, None] if found is None else found.vectors(text)  # [C, a, D]
@@ -167,7 +164,8 @@ class FedMVP(Method):
         _, *untouched = step.images
         clip, kinds = step.text.clip, self.images[1:]
         plain, mirrored = (encode(clip, *pair) for pair in zip(untouched, kinds, strict=True))
-        mirrors = sent(np.array(classes.mirrors), plain.device)
+        assert classes.mirrors is not None, "drawn at each step"
+        mirrors = sent(classes.mirrors, plain.device)
         target = torch.where(mirrors[:, None, None], mirrored, plain)
         return self.options.consistency * step.mean(1 - (step.seen * target).sum(dim=2))
 

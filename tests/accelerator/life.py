@@ -22,6 +22,7 @@ from pfedmma_dist.config.learning import CorrectionConfig
 from pfedmma_dist.data.tasks.task import Task
 from pfedmma_dist.federation.classify import Count
 from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.federation.recorded import Recorder
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.world import World
 
@@ -47,6 +48,7 @@ class Life:
     per_step: Counter[str] = field(default_factory=Counter)  # waits of more steps, beyond one epoch
     per_batch: Counter[str] = field(default_factory=Counter)  # of scores, but the first of a set
     num_batches: int = 0  # of which these are
+    recorder: Recorder | None = None  # of steps
 
 
 @functools.cache
@@ -88,28 +90,35 @@ def live(
     epochs: tuple[int, ...] = (1, 1, 2),
     correction: CorrectionConfig | None = None,
     options: dict[str, object] | None = None,
+    *,
+    scored: bool = True,
+    graphs: bool = False,
+    cohort: int = len(SIZES),
 ) -> Life:
-    """Return what three rounds of a method with some options leave, and everybody's scores.
+    """Return what rounds of a method with some options leave, and everybody's scores.
 
     places: of a pretended device. The last round has an epoch more than the one before: what waits
-    oftener in it waits in every step.
+    oftener in it waits in every step. scored: whether anybody is. graphs: whether steps are
+    recorded.
     """
-    cfg = tiny_config(batch_size=8, num_shards=1, cohort_size=len(SIZES))
+    cfg = tiny_config(batch_size=8, num_shards=1, cohort_size=cohort)
+    cfg.run.cuda_graphs = graphs
     cfg.federation.local_epochs = epochs[0]
     cfg.correction = correction or cfg.correction
     cfg.evaluate.finetune_epochs = 1 if correction else 0
     cfg.federation.softmax = Softmax.own if correction else Softmax.all
     federation = born(name, form, device, cfg, options)
-    lived, waits = Life(), []
+    lived, waits = Life(recorder=federation.recorder), []
     for index, count in enumerate(epochs if federation.layout.num_trained else ()):
         cfg.federation.local_epochs = count
         before = Counter() if places is None else places.waits.copy()
         lived.losses.append(federation.round(index).loss)
         waits.append(Counter() if places is None else places.waits - before)
     if waits:
-        lived.per_step = waits[2] - waits[1]
-    with nullcontext() if places is None else watched(lived, places):
-        lived.scores = federation.evaluate(full=True).percent
+        lived.per_step = waits[-1] - waits[-2]
+    with nullcontext() if places is None or not scored else watched(lived, places):
+        if scored:
+            lived.scores = federation.evaluate(full=True).percent
     shards, server = federation.state()
     lived.rows = [shards[shard]["rows"] for shard in sorted(shards)] + [*server.values()]
     federation.load(shards, server, len(waits))

@@ -77,6 +77,10 @@ class Places:
         """Count that the host waits for the device."""
         self.waits[f"{what} at {site()}"] += 1
 
+    def copied(self) -> None:
+        """Count a copy that no host waits for."""
+        self.copies[site()] += 1
+
 
 class Kernels(TorchDispatchMode):
     """Every kernel: where its inputs are, and so its outputs."""
@@ -90,13 +94,16 @@ class Kernels(TorchDispatchMode):
     ) -> Any:
         kwargs, places, name = kwargs or {}, self.places, func.overloadpacket.__name__
         inputs = tensors((args, kwargs))
-        on_gpu = [x for x in inputs if places.of(x) == CUDA]
-        wide = [x for x in inputs if places.of(x) == CPU and x.dim() > 0]
-        for x in wide if on_gpu else ():
-            if x.untyped_storage()._cdata in places.drifting:
-                places.put(x, CUDA)
-        wide = [x for x in wide if places.of(x) == CPU]
-        if on_gpu and any(places.of(x) == CPU and not x.dim() for x in inputs):
+        where = list(map(places.of, inputs))
+        on_gpu = CUDA in where
+        if on_gpu and CPU in where:
+            for x in inputs:
+                if x.dim() and x.untyped_storage()._cdata in places.drifting:
+                    places.put(x, CUDA)
+            where = list(map(places.of, inputs))
+        on_host = [x for x, place in zip(inputs, where, strict=True) if place == CPU]
+        wide = [x for x in on_host if x.dim() > 0]
+        if on_gpu and len(wide) < len(on_host):
             places.taken[f"a number of the host at {site()}"] += 1
         place = CUDA if on_gpu else CPU if inputs else places.asked
         if on_gpu and name in SYNCHRONOUS:
@@ -107,7 +114,7 @@ class Kernels(TorchDispatchMode):
             place = places.of(args[0])
             awaited = not any([*args[2:], kwargs.get("non_blocking")])
             if not awaited and any(x.untyped_storage()._cdata in places.pinned for x in wide):
-                places.copies[site()] += 1
+                places.copied()
             else:
                 places.wait(f"{name} to {place.type}")
             wide = []
@@ -207,7 +214,7 @@ class Moves(TorchFunctionMode):
         places.moves[site()] += 1
         pinned = x.untyped_storage()._cdata in places.pinned
         if wanted.type == "cuda" and kwargs.get("non_blocking") and pinned:
-            places.copies[site()] += 1
+            places.copied()
         else:
             places.wait(f"a copy to {wanted.type}")
         dtype = kwargs.get("dtype") or next((y for y in rest if isinstance(y, torch.dtype)), None)

@@ -52,6 +52,7 @@ FREE = (
     "run.folder=b", "run.checkpoint_every=1", "run.threads=1", "run.device=cpu",
     "clip.cache_memory=1", "clip.cache_folder=/x", "clip.cache=disk", "clip.cache=ram",
     "evaluate.every=5", "evaluate.full_every=2", "plugins=[json]", "run.trackers=[aim]",
+    "run.cuda_graphs=true",
 )  # fmt: skip
 
 
@@ -105,6 +106,7 @@ def test_every_key_says_what_it_means() -> None:
     assert {name for name, role in roles.items() if role is Role.RESOURCE} == {
         "clip.cache_memory", "clip.cache_folder", "run.folder", "run.device", "run.threads",
         "run.checkpoint_every", "run.keep_checkpoints", "run.patience", "run.pause_after",
+        "run.cuda_graphs",
             "federation.client_memory", "plugins",
     }  # fmt: skip
 

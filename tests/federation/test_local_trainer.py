@@ -13,7 +13,8 @@ from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
 from pfedmma_dist.federation.cohort import Batch, batches
 from pfedmma_dist.federation.corrections.proximal import Proximal
-from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer, check_finite
+from pfedmma_dist.federation.finite import check_finite
+from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.params import Layout
 
 CLASSES, WIDTH, NUM_IMAGES = 3, 5, 24

@@ -34,7 +34,7 @@ def test_gradient_in_training_is_at_no_obtuse_angle_to_the_distillations() -> No
     obtuse = 0
     for batch in STEPS:
         leaf = setting.theta.clone().requires_grad_()
-        _, second = setting.trainer._both(leaf, None, batch, ())
+        _, second = setting.trainer._both(leaf, None, setting.trainer._beside(leaf, batch), ())
         (b,) = torch.autograd.grad(second.sum(), leaf)
         _, before = plain.trainer.gradient(setting.theta, None, batch)
         _, after = setting.trainer.gradient(setting.theta, None, batch)
