@@ -44,11 +44,13 @@ ROOMS = {
     "results": "config quantities reading run spelling",
     "adoption": "config data plugins reading run",
     "start": "adoption config methods plugins run world",
-    "command": "config data methods run spelling stopped world",
+    "command": "config data methods run spelling start stopped world",
     "divided": "config data federation methods",
-    "build": "clip config data divided federation methods params quantities.scores run world",
+    "alike": "data run world",
+    "build": "alike clip config data divided federation methods params quantities.scores run world",
     "best": "config federation run",
-    "ownership": "build config data federation plugins reading run",
+    "files_read": "clip config methods run",
+    "ownership": "alike files_read build config data federation plugins reading run",
     "scoring": "federation run",
     "foretold": "federation quantities",
     "loudness": "accountant config exchange federation methods params",
@@ -61,11 +63,11 @@ ROOMS = {
     "cross": "abroad build config data federation methods quantities results run trained world",
     "controls": "build config federation quantities results run trained world",
     "measure": "build config plugins run start world",
-    "home": "adoption build clip config data divided federation methods reading rng run spelling "
-    "trained world",
+    "home": "adoption build clip config data divided federation files_read methods reading rng run "
+    "spelling trained world",
     "overview": "data quantities run",
-    "simulation": "adoption build config cross data federation methods ownership quantities "
-    "results rounds run spelling start stopped trained world",
+    "simulation": "adoption build config cross data federation files_read methods ownership "
+    "quantities results rounds run spelling start stopped trained world",
     "console": "config data outline spelling",
     "__main__": "console",
     "serving": "data spelling",
