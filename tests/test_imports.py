@@ -103,6 +103,7 @@ OUTSIDE = {
     "wandb": "run/trackers/wandb_run.py",
     "mlflow": "run/trackers/mlflow_run.py",
     "aim": "run/trackers/aim_run.py",
+    "IPython": "run/notebook.py",
     "optuna": "../launch/sampler.py",
     "dp_accounting": "accountant.py",
     "launch": "../launch/",
