@@ -92,13 +92,8 @@ def _of_record(
     most = int(task.train.sizes().max())
     method = METHODS[name].build(options, clip.dims, num_classes, most, cfg.federation.rounds)
     federation = Federation(cfg, task, method, clip, world)
-    return (
-        federation,
-        folder,
-        take_state(
-            federation, folder, partial(refuse_altered, cfg, federation.layout.fingerprint())
-        ),
-    )
+    check_files = partial(refuse_altered, cfg, federation.layout.fingerprint())
+    return federation, folder, take_state(federation, folder, check_files)
 
 
 def _known(device: str) -> str:
