@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from rich.progress import TaskID
+
 WIDTH = 24
 """Characters of a bar."""
 
@@ -37,7 +39,7 @@ class NotebookBars:
     """Bars as rich's `Progress` has them for a terminal, as far as `run.progress` asks for them."""
 
     def __init__(self) -> None:
-        self._tasks: dict[int, _Task] = {}
+        self._tasks: dict[TaskID, _Task] = {}
         self._handle: Any = None  # of the place in a cell's output
         self._cell: int | None = None  # which, by its number
         self._next, self._drawn = 0, float("-inf")
@@ -51,24 +53,25 @@ class NotebookBars:
 
     def add_task(
         self, description: str, *, total: float | None, completed: int = 0, note: str = ""
-    ) -> int:
+    ) -> TaskID:
         """Show one more bar, and return its number."""
         self._next += 1
-        self._tasks[self._next] = _Task(description, total, completed, note)
+        task = TaskID(self._next)
+        self._tasks[task] = _Task(description, total, completed, note)
         self._draw()
-        return self._next
+        return task
 
-    def advance(self, task: int, count: float) -> None:
+    def advance(self, task: TaskID, count: float) -> None:
         """Count so many more."""
         self._tasks[task].completed += count
         self._draw()
 
-    def update(self, task: int, *, completed: float, note: str) -> None:
+    def update(self, task: TaskID, *, completed: float, note: str) -> None:
         """Say how far it is, and what beside the bar."""
         self._tasks[task].completed, self._tasks[task].note = completed, note
         self._draw()
 
-    def remove_task(self, task: int) -> None:
+    def remove_task(self, task: TaskID) -> None:
         """Take a bar away; the only one is left to be seen as it ended."""
         self._draw(at_once=len(self._tasks) == 1)
         del self._tasks[task]
