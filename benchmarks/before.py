@@ -93,6 +93,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--most", type=int, default=1_000, help="clients that are all scored")
     asked = parser.parse_args()
+    few = [number for number in asked.clients if number < asked.participants]
+    if few:
+        parser.error(f"--participants: {asked.participants} of {few[0]} clients; give fewer")
     print(f"| clients | | scored | {' | '.join(COLUMNS)} |")
     print(f"| ---: | --- | --- |{' ---: |' * len(COLUMNS)}", flush=True)
     for clients in asked.clients:

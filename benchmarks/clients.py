@@ -290,6 +290,9 @@ def main(argv: list[str] | None = None) -> None:
         print("\n".join(table(held(args.rows, args.clients[-1], args.width, args.memory), False)))
         return
     clients, rounds = ((10, 100), 1) if args.small else (args.clients, args.rounds)
+    few = [number for number in clients if number < args.participants]
+    if few:
+        parser.error(f"--participants: {args.participants} of {few[0]} clients; give fewer")
     columns: dict[str, Costs] = {}
     for number in clients:
         columns[f"{number:,}"] = apart(partial(grow, number, args.participants, rounds))

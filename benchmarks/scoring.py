@@ -40,10 +40,14 @@ def main() -> None:
     """Train some rounds, then score."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("words", nargs="+", help="as of train")
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=10, help="2 at least: the last is left out")
     parser.add_argument("--sampled", type=int, default=10)
     asked = parser.parse_args()
+    if asked.rounds < 2:
+        parser.error(f"--rounds: {asked.rounds}; give 2 at least, as the last is left out")
     federation = trained(asked.words, asked.rounds)
+    if not 1 <= asked.sampled <= len(federation.seen):
+        parser.error(f"--sampled: {asked.sampled}, and {len(federation.seen)} clients are scored")
     num = len(federation.trained(asked.rounds)) + 1
     print(f"{len(federation.seen):,} clients, {num} different rows")
     ways = {

@@ -213,7 +213,7 @@ def rows(preset: str, found: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def arguments() -> argparse.Namespace:
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cpu")
@@ -221,7 +221,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--presets", nargs="+", help="of configs/method; default: all that train")
     parser.add_argument("--cohorts", nargs="+", type=int, default=[1])
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--classes", type=int, default=50)
+    parser.add_argument("--classes", type=int, default=50, help="50 at most")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--plain-repeats", type=int, default=3, help="of the plain forms")
     parser.add_argument("--threads", type=int, default=1)
@@ -229,7 +229,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--again", action="store_true", help="measure what the file has, too")
     for name in ("--dtypes", "--plain"):
         parser.add_argument(name, nargs="*", type=Dtype, default=DTYPES, help="default: both")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
+    if not 1 <= args.classes <= len(NAMES):
+        parser.error(f"--classes: {args.classes}, and there are names of 1 to {len(NAMES)} classes")
     args.presets = args.presets or trained(args.model)
     return args
 

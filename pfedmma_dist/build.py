@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pfedmma_dist.alike import refuse_other_lists
 from pfedmma_dist.clip import cache
 from pfedmma_dist.clip.alike import refuse_alike
 from pfedmma_dist.clip.disk import check_folder
@@ -70,6 +71,7 @@ def assemble(cfg: Config, world: World) -> Federation:
 
     images = together(world, listed, ValueError, OSError)
     together(world, told_apart, ValueError)
+    refuse_other_lists(images, world)
 
     def divided() -> Task:
         task = divide(cfg, images)

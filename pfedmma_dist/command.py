@@ -14,8 +14,18 @@ from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.checkpoint import CheckpointError
 from pfedmma_dist.run.together import TogetherError
 from pfedmma_dist.spelling import spelled
+from pfedmma_dist.start import agree
 from pfedmma_dist.stopped import Stopped
-from pfedmma_dist.world import RankLost, World, speaks
+from pfedmma_dist.world import (
+    RankLost,
+    Refused,
+    Verdict,
+    World,
+    own_rank,
+    said,
+    speaks,
+    tell_others,
+)
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +38,13 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
     try:
         config = parse(argv, methods=METHODS, sources=SOURCES)
     except ValueError as error:
-        if speaks():  # the same words on every rank
-            sys.stderr.write(f"error: {spelled(str(error))}\n")
-        return MEND
+        return refuse(str(error))
     if config is None:
         return 0
     world = None
     try:
         world = World.connect(config.run.device, config.run.patience)
+        agree(config, world)
         for words in unread(argv, config).values() if world.first else ():
             sys.stderr.write(f"warning: {spelled(words)}\n")
         return action(config, world)
@@ -72,10 +81,30 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def refuse(problem: str) -> int:
+    """Print why this rank cannot begin, tell the others, who would wait for it, and return MEND.
+
+    What all have met is printed once. Rank 0 prints its own at once, as the others may not come.
+    """
+    first = speaks()
+    if first:
+        sys.stderr.write(f"error: {spelled(problem)}\n")
+        sys.stderr.flush()
+    found = tell_others(Verdict(problem))
+    if found is None and not first:
+        sys.stderr.write(f"[rank {own_rank()}] error: {spelled(problem)}\n")
+    elif found is not None and first:
+        others = said(found, but=problem)
+        sys.stderr.writelines(f"error: {spelled(words)}\n" for words in others)
+    return MEND
+
+
 def _tell(error: Exception, world: World | None) -> None:
     """Print an error once: those that all ranks share are rank 0's to tell."""
-    words, shared = spelled(str(error)), isinstance(error, (CheckpointError, TogetherError))
-    if world is None or world.first:
+    words = spelled(str(error))
+    shared = isinstance(error, (CheckpointError, TogetherError, Refused))
+    first = speaks() if world is None else world.first
+    if first or (world is None and not shared):
         sys.stderr.write(f"error: {words}\n")
-    elif not shared:
+    elif world is not None and not shared:
         sys.stderr.write(f"[rank {world.rank}] error: {words}\n")

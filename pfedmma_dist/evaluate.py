@@ -66,11 +66,10 @@ def main(argv: list[str] | None = None) -> int:
         given = words[0] if words else "RUN"
         inside = Path(given).parent  # a file of the run's, as one completes it
         meant = f" (did you mean {inside}?)" if (inside / "config.yaml").is_file() else ""
-        sys.stderr.write(
-            f"error: {given}: give a run folder, one with a config.yaml{meant}; "
-            f"usage: python -m pfedmma_dist.evaluate RUN [{SEARCH}|{ACROSS}] [key=value ...]\n"
+        return command.refuse(
+            f"{given}: give a run folder, one with a config.yaml{meant}; "
+            f"usage: python -m pfedmma_dist.evaluate RUN [{SEARCH}|{ACROSS}] [key=value ...]"
         )
-        return command.MEND
     folder, searches = RunFolder(words[0]), SEARCH in words
     others = [word for word in words[1:] if word not in (SEARCH, ACROSS)]
 

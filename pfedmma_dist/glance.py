@@ -1,7 +1,8 @@
 """A glance at the words of a command before it imports what takes seconds.
 
 What `--help` and `--list` ask for is written, and a slip that the words alone show is told, as
-`command.run` would: from outlines of the methods, without torch. All else is left to the command.
+`command.run` would: from outlines of the methods, without torch. All else is left to the command,
+and so is a slip of one of several ranks.
 """
 
 import sys
@@ -12,7 +13,7 @@ from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.ending import at_once
 from pfedmma_dist.outline import outlines
 from pfedmma_dist.spelling import spelled
-from pfedmma_dist.world import speaks
+from pfedmma_dist.world import own_rank
 
 LEFT = "--print-config"
 """The flag that shows values which a method has checked."""
@@ -33,8 +34,9 @@ def leave_early(
             sys.exit(0)
         read([word for word in words if word != LEFT], methods=outlines(), sources=SOURCES)
     except ValueError as error:
-        if speaks():
-            sys.stderr.write(f"error: {spelled(str(error))}\n")
+        if own_rank() is not None:  # to whom the command tells it, as it may be this rank's alone
+            return
+        sys.stderr.write(f"error: {spelled(str(error))}\n")
         sys.exit(2)  # command.MEND
 
 

@@ -35,11 +35,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if not words or not (Path(words[0]) / "config.yaml").is_file():
         given = words[0] if words else "RUN"
-        sys.stderr.write(
-            f"error: {given}: give a run folder, one with a config.yaml; usage: python -m "
-            "pfedmma_dist.membership RUN [key=value ...]\n"
+        return command.refuse(
+            f"{given}: give a run folder, one with a config.yaml; usage: python -m "
+            "pfedmma_dist.membership RUN [key=value ...]"
         )
-        return command.MEND
     folder = RunFolder(words[0])
     return command.run(
         [str(folder.config), *words[1:]], lambda cfg, world: membership(cfg, folder, world)

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pfedmma_dist import plugins
+from pfedmma_dist import files_read, plugins
+from pfedmma_dist.alike import refuse_other_facts
 from pfedmma_dist.build import used_rows
 from pfedmma_dist.config.identity import flat
 from pfedmma_dist.data.tasks import inputs
 from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.files_read import digests, refuse_altered
 from pfedmma_dist.reading import Unreadable, read_rows
 from pfedmma_dist.run import manifest
 from pfedmma_dist.run.files import write_text_atomically
@@ -35,11 +37,16 @@ class Owner:
         rows = used_rows(task)
         self.folder, self._task, self._rows = folder, task, rows
         clip = federation.clip
+        self._cfg, self._world = cfg, federation.world
+        self._fingerprint = federation.layout.fingerprint()
         self.facts: dict[str, Any] = {
             "configuration": flat(cfg),
             "task": inputs.facts(task, rows, by_row=cfg.data.views != 1),
             "weights": {"image": clip.image_hash(), "text": clip.text_hash()},
         }
+        read = digests(cfg) if federation.world.first else {}  # for rank 0 to write down
+        if read:
+            self.facts[files_read.KEY] = read
         self.code = plugins.record(cfg.plugins)
         if self.code:
             self.facts[plugins.KEY] = self.code
@@ -47,6 +54,20 @@ class Owner:
             self.facts["task"]["plan"] = federation.plan.digest
         if federation.clock is not None:
             self.facts["task"]["clock"] = federation.clock.digest
+
+    def agree(self) -> None:
+        """Raise TogetherError where a rank has read something else than rank 0. Collective."""
+        task, weights = self.facts["task"], self.facts["weights"]
+        dealt = {key: task[key] for key in ("labels", "owners", "scored", "scaling")}
+        read = (
+            ("clip.pretrained", weights),
+            ("data.class_names, or the set's own", task["classes"]),
+            ("federation.plan", task.get("plan")),
+            ("system.profiles", task.get("clock")),
+            ("data.root", dealt),
+            ("method.*, the files that it names", self._fingerprint),
+        )
+        refuse_other_facts([(what, repr(value)) for what, value in read], self._world)
 
     def check(self, path: Path, record: Manifest) -> None:
         """Raise TogetherError where a checkpoint belongs to other images or weights."""
@@ -57,7 +78,12 @@ class Owner:
                 f"with: {'; '.join(found)}; restore it to go on with that run, or set run.folder "
                 "to a new folder"
             )
+        self.refuse_altered(path, record)
         self._remember(record.meta.get(plugins.KEY, []))
+
+    def refuse_altered(self, path: Path, record: Manifest) -> None:
+        """Raise TogetherError where files that the method reads have changed since a checkpoint."""
+        refuse_altered(self._cfg, self._fingerprint, path, record)
 
     def _remember(self, saved: plugins.Record) -> None:
         """Keep the digests of code that had a part in the run and has changed since."""

@@ -36,11 +36,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if len(words) != 1 or not (Path(words[0]) / "config.yaml").is_file():
         given = " ".join(words) or "RUN"
-        sys.stderr.write(
-            f"error: {given}: give a run folder, one with a config.yaml, and nothing else; usage: "
-            "python -m pfedmma_dist.plan RUN\n"
+        return command.refuse(
+            f"{given}: give a run folder, one with a config.yaml, and nothing else; usage: "
+            "python -m pfedmma_dist.plan RUN"
         )
-        return command.MEND
     folder = RunFolder(words[0])
     return command.run([str(folder.config)], lambda cfg, world: write(cfg, folder, world))
 

@@ -5,11 +5,12 @@ import logging
 from pfedmma_dist import plugins
 from pfedmma_dist.adoption import adopt
 from pfedmma_dist.config.choices import Dtype
+from pfedmma_dist.config.common import common, differing
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.shards import num_shards
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.together import TogetherError, together
+from pfedmma_dist.run.together import TogetherError, together, unlike
 from pfedmma_dist.world import World, allow_tf32, limit_threads, make_deterministic
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,6 @@ def settle(cfg: Config, folder: RunFolder, world: World) -> None:
 
     TogetherError where the folder holds a run of another configuration. Collective.
     """
-    if cfg.plugins:
-        _agree(cfg, world)
     remarks = together(world, lambda: adopt(cfg, folder, METHODS), ValueError)
     if world.first:
         for level, words in remarks:
@@ -30,16 +29,19 @@ def settle(cfg: Config, folder: RunFolder, world: World) -> None:
     check_graphs(cfg, world)
 
 
-def _agree(cfg: Config, world: World) -> None:
-    """Raise TogetherError where hosts have different code of a plugin. Collective."""
-    told = [f"{one['name']} {one['digest']}" for one in plugins.record(cfg.plugins)]
-    first, *others = world.gather_texts(", ".join(told))
-    for rank, words in enumerate(others, start=1):
-        if words != first:
-            raise TogetherError(
-                f"plugins: rank 0 has the code {first} and rank {rank} has {words}; give all hosts "
-                "the same files"
-            )
+def agree(cfg: Config, world: World) -> None:
+    """Raise TogetherError where a rank was given other keys than rank 0, or has other code of a
+    plugin, as where hosts have different files. Collective."""
+    if world.size == 1:
+        return
+    code = (f"{one['name']} {one['digest']}" for one in plugins.record(cfg.plugins))
+    found = unlike(world, "\n".join([f"{plugins.KEY}={', '.join(code)}", common(cfg, METHODS)]))
+    if found is not None:
+        rank, theirs, ours = found
+        raise TogetherError(
+            f"{differing(theirs, ours, rank)}; give all ranks the same words, and all hosts the "
+            "same files"
+        )
 
 
 def resolve(cfg: Config, world: World) -> None:

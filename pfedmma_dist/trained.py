@@ -60,7 +60,9 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
     resolve(cfg, world)
     federation = assemble(cfg, world)
     others: list[Difference] = []
-    check = partial(_check, Owner(federation, folder), others)
+    owner = Owner(federation, folder)
+    owner.agree()
+    check = partial(_check, owner, others)
     try:
         return federation, take_state(federation, folder, check)
     except TogetherError as error:
@@ -121,6 +123,7 @@ def _check(owner: Owner, others: list[Difference], path: Path, record: Manifest)
     """Say what is scored on something else, and put the keys that say so into `others`."""
     if record.format == 0:
         return
+    owner.refuse_altered(path, record)
     saved, wanted = record.meta["configuration"], owner.facts["configuration"]
     others[:] = [
         (key, saved[key], now)

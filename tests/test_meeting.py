@@ -13,14 +13,15 @@ import torch.distributed as dist
 from ports import free_port
 from runs import PLACE, python
 
-from pfedmma_dist import train
+from pfedmma_dist import command, train
 from pfedmma_dist.command import MEND
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.world import address, meeting, roster, side_by_side
+from pfedmma_dist.world import address, meeting, roster, side_by_side, verdict
 from pfedmma_dist.world.address import Network, check_interfaces, check_reachable
 from pfedmma_dist.world.launchers import TORCHRUN
 from pfedmma_dist.world.meeting import meet
 from pfedmma_dist.world.place import Place
+from pfedmma_dist.world.verdict import Verdict
 
 HOST = socket.gethostname()
 
@@ -116,8 +117,19 @@ def test_slip_in_the_command_line_is_told_by_rank_0_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: int, speaks: bool
 ) -> None:
     by_hand(monkeypatch, rank)
+    found = [Verdict("unknown key federation.ronds; did you mean federation.rounds?")] * 2
+    monkeypatch.setattr(command, "tell_others", lambda own: found)
     assert train.main(["federation.ronds=3"]) == MEND
     assert ("unknown key" in capsys.readouterr().err) is speaks
+
+
+def test_slip_of_a_rank_that_reaches_nobody_is_told_by_that_rank(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_hand(monkeypatch, 1)
+    monkeypatch.setattr(verdict, "TELL_SECONDS", 0.1)  # nobody listens at the port
+    assert train.main(["federation.ronds=3"]) == MEND
+    assert capsys.readouterr().err.startswith("[rank 1] error: unknown key federation.ronds")
 
 
 def by_hand(monkeypatch: pytest.MonkeyPatch, rank: int, **changes: str) -> None:

@@ -1,5 +1,6 @@
 """Ranks, exact sums and threads."""
 
+import json
 import logging
 import os
 from collections.abc import Callable
@@ -18,11 +19,14 @@ from pfedmma_dist.world import (
     limit_threads,
     make_deterministic,
     to_fixed,
+    verdict,
 )
 from pfedmma_dist.world import world as module
 from pfedmma_dist.world.address import Network
 from pfedmma_dist.world.launchers import NAMES
+from pfedmma_dist.world.place import Place
 from pfedmma_dist.world.roster import Roster
+from pfedmma_dist.world.verdict import Verdict
 
 Join = Callable[..., tuple[World, dict]]
 
@@ -37,11 +41,18 @@ def join(monkeypatch: pytest.MonkeyPatch) -> Join:
     monkeypatch.setattr(
         dist, "init_process_group", lambda *args, **kwargs: asked.update(kwargs, backend=args[0])
     )
-    monkeypatch.setattr(module, "meet", lambda place: met(place.rank, place.size))
+    kind = "cpu"
+
+    def meet(place: Place) -> tuple[dist.Store, Roster]:
+        return met(place.rank, place.size, kind)
+
+    monkeypatch.setattr(module, "meet", meet)
 
     def connect(
         env: dict[str, str], gpus: int = 0, device: str = "auto", uuids: tuple[str, ...] = ()
     ) -> tuple[World, dict]:
+        nonlocal kind
+        kind = "cuda" if gpus and device != "cpu" else "cpu"
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
@@ -61,10 +72,14 @@ def alone(rank: int, size: int) -> Roster:
     return Roster(dist.HashStore(), rank, size)
 
 
-def met(rank: int, size: int) -> tuple[dist.Store, Roster]:
-    """Return the store and the roster of ranks that have met, all of them on this host."""
+def met(rank: int, size: int, kind: str = "cpu") -> tuple[dist.Store, Roster]:
+    """Return the store and the roster of ranks that have met, all of them on this host.
+
+    kind: of device that the others compute on.
+    """
     store = dist.HashStore()
     for other in range(size):
+        store.set(f"verdict/{other}", json.dumps(vars(Verdict(device=kind))))
         store.set(f"network/{other}", " ".join(Network.own()))
         store.set(f"gpu/{other}", f"GPU-{other}")
     rosters = [Roster(store, other, size) for other in range(size)]
@@ -225,8 +240,8 @@ def test_rank_without_a_local_rank_takes_the_gpu_of_its_place_on_the_host(join: 
 def test_ranks_of_which_some_have_no_gpu_are_refused(
     join: Join, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, roster = met(1, 2)
-    store.set("device", "cuda")
+    store, roster = met(1, 2, "cuda")
+    monkeypatch.setattr(verdict, "HEARD_SECONDS", 0.1)
     monkeypatch.setattr(module, "meet", lambda place: (store, roster))
     with pytest.raises(ValueError, match=r"^run\.device: rank 1, on host .*, computes on cpu, and"):
         join(torchrun(1, 2, 1))

@@ -54,7 +54,7 @@ class FederationConfig:
     client_memory: float = key(8.0, role=Role.RESOURCE, limit=POSITIVE, since=1)
     """Largest size of the clients' own numbers kept in memory, GiB per host; beyond it they lie in
     a file in clip.cache_folder, which ends with the run."""
-    plan: str | None = key(None, since=1, by_content=True, limit=PATH, heading="Plan")
+    plan: str | None = key(None, since=1, by_content=True, is_file=True, limit=PATH, heading="Plan")
     """A file of lines of JSON that says who trains in which round, in which order, on which images
     in which batches, in place of what the seed draws (docs/plans.md has the format);
     fraction, sampling, first_round_all and drop_last are then not read. `python -m

@@ -62,13 +62,16 @@ class DataConfig:
     classes: list[str] | None = key(None, never=GLYPHS, refused=True)
     """Classes to use in place of all, such as [cat,sea horse]; each counts as it is written, as a
     folder or in a prompt: [yes,no,001] are three texts."""
-    class_names: str | None = key(None, by_content=True, limit=PATH, never=GLYPHS, refused=True)
+    class_names: str | None = key(
+        None, by_content=True, is_file=True, limit=PATH, never=GLYPHS, refused=True
+    )
     """A .csv file of lines `folder,name`, or a .json object, of classes that a prompt shall call
     otherwise than their folder. No two may be the same words to CLIP."""
     # The name hides the built-in one: annotations further down cannot be list[...].
     list: str | None = key(
-        None, by_content=True, limit=PATH, only={"data.name": ("folder",)}, refused=True
-    )
+        None, by_content=True, is_file=True, limit=PATH, refused=True,
+        only={"data.name": ("folder",)},
+    )  # fmt: skip
     """A .csv, .tsv or .jsonl file with an image per line, in the columns path (from root) and
     class, and where there are such, domain, client and split (train, val or test). Commas,
     semicolons, tabs and bars separate. What is found only in another spelling is counted aloud:
@@ -157,11 +160,11 @@ class DataConfig:
 class ClipConfig:
     """The frozen CLIP."""
 
-    model: str = key("ViT-B-16", limit=PATH, by_content=True)
+    model: str = key("ViT-B-16", limit=PATH, by_content=True, is_file=True)
     """open_clip model name, `mini-clip` (the embedded world's), the path of a .json file in the
     format of open_clip's model configs, or open_clip's `local-dir:FOLDER` or `hf-hub:OWNER/NAME`,
     which bring weights too (used while clip.pretrained has its default)."""
-    pretrained: str | None = key("openai", by_content=True, limit=PATH)
+    pretrained: str | None = key("openai", by_content=True, limit=PATH, is_file=True)
     """open_clip tag, `glyphs` for mini-clip, or the path of a local file, whatever its suffix:
     safetensors, OpenAI's TorchScript, a state dict or a training checkpoint that holds one, in
     open_clip's, OpenAI's or transformers' names; null means random weights, drawn from the seed."""

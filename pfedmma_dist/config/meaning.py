@@ -35,6 +35,8 @@ class Meaning:
     """Null leaves the choice to the program, at a later start to what the run began with."""
     by_content: bool = False
     """A place: what lies there is compared in its stead, so that it may move."""
+    is_file: bool = False
+    """Names a file, whose digest a run keeps to say later that it has changed."""
     counts_as: Mapping[str | int, str | None] = field(default_factory=dict)
     """Values that differ in no number, and the one that they all count as."""
     only: Where = field(default_factory=dict)

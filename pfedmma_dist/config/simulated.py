@@ -24,8 +24,9 @@ class SystemConfig:
     with a GPU each), `mixed` (six of ten are phones, three laptops, one a silo), or those of a
     `file` (profiles). Their numbers are our choice (docs/clock.md). `none`: no clock."""
     profiles: str | None = key(
-        None, since=1, by_content=True, limit=PATH, only={"system.fleet": ("file",)}, refused=True
-    )
+        None, since=1, by_content=True, is_file=True, limit=PATH, refused=True,
+        only={"system.fleet": ("file",)},
+    )  # fmt: skip
     """A .csv file with a line per client: client, flops_per_second, up_bits_per_second,
     down_bits_per_second and, where wanted, availability, dropout, jitter."""
     flops_per_image: float | None = key(

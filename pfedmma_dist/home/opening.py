@@ -7,7 +7,7 @@ run is read as `evaluate` reads it.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,10 +22,10 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.files_read import refuse_altered
 from pfedmma_dist.home.recorded import recorded_facts, recorded_task, why_not_recorded
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.folder import RunFolder
-from pfedmma_dist.run.manifest import Manifest
 from pfedmma_dist.trained import refuse_what_made_it, restored, take_state
 from pfedmma_dist.world import World
 
@@ -92,7 +92,8 @@ def _of_record(
     most = int(task.train.sizes().max())
     method = METHODS[name].build(options, clip.dims, num_classes, most, cfg.federation.rounds)
     federation = Federation(cfg, task, method, clip, world)
-    return federation, folder, take_state(federation, folder, _accept)
+    check_files = partial(refuse_altered, cfg, federation.layout.fingerprint())
+    return federation, folder, take_state(federation, folder, check_files)
 
 
 def _known(device: str) -> str:
@@ -114,10 +115,6 @@ def _check_weights(clip: FrozenCLIP, facts: Mapping[str, Any], cfg: Config) -> N
                 f"(clip.model={cfg.clip.model}, clip.pretrained={cfg.clip.pretrained}); bring back "
                 "the file that it was trained with"
             )
-
-
-def _accept(path: Path, record: Manifest) -> None:
-    """Let every checkpoint of the folder count: config.yaml was held to what they say."""
 
 
 def _silent(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:

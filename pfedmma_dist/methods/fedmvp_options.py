@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pfedmma_dist.config.meaning import key
 from pfedmma_dist.methods.method import at_least_one
 
 
@@ -9,7 +10,7 @@ from pfedmma_dist.methods.method import at_least_one
 class FedMVPOptions:
     """Options of FedMVP."""
 
-    attributes: str | None = None
+    attributes: str | None = key(None, is_file=True)
     """A .json object of class name, as in a prompt, -> list of texts, equally many of each; null
     takes data.template's prompt alone. Its content may not change while a run goes on."""
     num_tokens: int = 4

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from pfedmma_dist.run.folder import RunFolder
+from pfedmma_dist.run.notebook import in_notebook
 from pfedmma_dist.spelling import spelled
 from pfedmma_dist.world import World
 
@@ -68,6 +69,8 @@ def handlers_of(
         )
     elif not quiet:
         found.append(logging.StreamHandler(sys.stderr))
+        if in_notebook():  # a line a round is too much there: bars show them, and log.txt has all
+            found[0].setLevel(logging.WARNING)
         prefix = "" if world.first else f"[rank {world.rank}] "
         found[0].setFormatter(logging.Formatter(prefix + PLAIN))
     if world.first and folder is not None:

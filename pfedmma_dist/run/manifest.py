@@ -42,8 +42,8 @@ OWNER: dict[str, tuple[type, ...]] = {
     "weights": (dict,),
 }
 """Whose state it is; format 0 does not say."""
-OPTIONAL: dict[str, tuple[type, ...]] = {"plugins": (list,)}
-"""Which code made it, where that is not ours alone."""
+OPTIONAL: dict[str, tuple[type, ...]] = {"plugins": (list,), "read": (dict,)}
+"""Which code made it, where that is not ours alone; which files its keys name, in digests."""
 
 REMEDY = "restore it from a copy, or remove its folder to go on from the checkpoint before"
 

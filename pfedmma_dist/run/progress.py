@@ -1,4 +1,5 @@
-"""Show a waiting person how far the run is: bars in a terminal, plain log lines elsewhere."""
+"""Show a waiting person how far the run is: bars in a terminal and in a notebook, plain log lines
+elsewhere."""
 
 import logging
 import time
@@ -12,6 +13,7 @@ from rich.progress import Progress as Bars
 from pfedmma_dist.quantities.catalogue import round_line
 from pfedmma_dist.quantities.units import duration
 from pfedmma_dist.run.logs import interactive
+from pfedmma_dist.run.notebook import NotebookBars, in_notebook
 from pfedmma_dist.run.record import RoundRecord
 from pfedmma_dist.world import World
 
@@ -29,10 +31,12 @@ class Progress:
     def __init__(self, world: World, console: Console, rounds: int, start_round: int = 0) -> None:
         """console: what `configure_logging` returned. start_round: the first to be trained."""
         self.first, self.rounds, self.start_round = world.first, rounds, start_round
-        self.bars: Bars | None = None
+        self.bars: Bars | NotebookBars | None = None
         self.main: TaskID | None = None
         self.began: float | None = None
-        if world.first and interactive():
+        if world.first and in_notebook() and not console.quiet:
+            self.bars = NotebookBars()
+        elif world.first and interactive():
             self.bars = Bars(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),

@@ -22,6 +22,7 @@ from pfedmma_dist.simulation.reached import clients_of, has_state, is_finished, 
 from pfedmma_dist.simulation.records import Result, Round, Scored
 from pfedmma_dist.simulation.session import Session
 from pfedmma_dist.simulation.work import Voice, tell
+from pfedmma_dist.start import agree
 from pfedmma_dist.world import World
 
 
@@ -71,6 +72,7 @@ class Simulation:
         if self._world is None:
             run = self.config.run
             self._world = joined(run.device, run.patience)
+            agree(self.config, self._world)
         return self._world
 
     @property

@@ -22,6 +22,7 @@ from pfedmma_dist.federation.cadence import cadence
 from pfedmma_dist.federation.disclosure import forewarned
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.idle import idle
+from pfedmma_dist.files_read import altered
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.rounds import Rounds
@@ -135,6 +136,7 @@ class Training:
         sizes = federation.sizes
         log.info("%d clients with %d to %d training images", len(sizes), sizes.min(), sizes.max())
         owner = self._owner = Owner(federation, folder)
+        owner.agree()
         together(world, owner.check_newest, ValueError)
         together(world, lambda: self._begin(owner), ValueError)
         num_rounds = cfg.federation.rounds if federation.layout.num_trained else 0
@@ -180,6 +182,11 @@ class Training:
         together(self.world, self._keep, ValueError)
         log.info("%s holds a finished run; this is its result", folder.path)
         if self.world.first:
+            assert self.result is not None
+            for key, path in altered(self.cfg, self.result).items():
+                words = "%s: %s has changed since the finished run read it, and is not looked at"
+                remedy = "restore it, or set run.folder to a new folder to train with it"
+                log.warning(f"{words}; {remedy}", key, path)
             draw_missing(folder, identity(self.cfg), to_yaml(self.cfg))
 
     def _keep(self) -> None:

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pfedmma_dist.world.neighbours import side_by_side
-from pfedmma_dist.world.place import speaks
+from pfedmma_dist.world.place import own_rank, speaks
 
 if TYPE_CHECKING:
     from pfedmma_dist.world.fixed import LIMIT, from_fixed, to_fixed
@@ -19,27 +19,35 @@ if TYPE_CHECKING:
         make_deterministic,
         one_thread,
     )
+    from pfedmma_dist.world.verdict import Refused, Verdict, said, tell_others
     from pfedmma_dist.world.waiting import RankLost
     from pfedmma_dist.world.world import World
 
 __all__ = [
     "LIMIT",
     "RankLost",
+    "Refused",
+    "Verdict",
     "World",
     "allow_tf32",
     "as_it_was",
     "from_fixed",
+    "own_rank",
     "limit_threads",
     "make_deterministic",
     "one_thread",
+    "said",
     "side_by_side",
     "speaks",
+    "tell_others",
     "to_fixed",
 ]
 
 HOMES = {
     "LIMIT": "fixed",
     "RankLost": "waiting",
+    "Refused": "verdict",
+    "Verdict": "verdict",
     "World": "world",
     "allow_tf32": "threads",
     "as_it_was": "threads",
@@ -47,6 +55,8 @@ HOMES = {
     "limit_threads": "threads",
     "make_deterministic": "threads",
     "one_thread": "threads",
+    "said": "verdict",
+    "tell_others": "verdict",
     "to_fixed": "fixed",
 }
 """Names whose modules import torch, which a command that only answers does without."""

@@ -23,14 +23,16 @@ STORE_SECONDS = 10.0
 STRANGER = "what listens there does not speak as rank 0 does"
 
 
-def meet(place: Place) -> tuple[dist.Store, Roster]:
+def meet(place: Place, patience: float | None = None) -> tuple[dist.Store, Roster]:
     """Return the store of this start of the ranks, and their notes, once all of them are there.
+
+    patience: seconds to wait for them; None: START_SECONDS.
 
     RankLost where one does not come, or where the store goes, as it does with its torchrun;
     ValueError where what the launcher or the user has set cannot bring them together.
     """
     try:
-        return _meet(place)
+        return _meet(place, START_SECONDS if patience is None else patience)
     except dist.DistError as error:
         raise RankLost(
             f"the ranks' store at {place.host}:{place.port} does not answer, as where torchrun or "
@@ -38,12 +40,12 @@ def meet(place: Place) -> tuple[dist.Store, Roster]:
         ) from error
 
 
-def _meet(place: Place) -> tuple[dist.Store, Roster]:
+def _meet(place: Place, patience: float) -> tuple[dist.Store, Roster]:
     rank, size = place.rank, place.size
     remedy = "look why they did not start, or what keeps hosts apart"
     if place.by_hand:  # as a shell may still hold them
         remedy += f", or for one rank alone: unset {place.to_unset}"
-    vigil = Vigil(START_SECONDS, NAME_SECONDS, remedy, advises=place.by_hand)
+    vigil = Vigil(patience, NAME_SECONDS, remedy, advises=place.by_hand)
     if place.store_of_torchrun:
         keeper = None
         _await_torchrun(place)

@@ -82,16 +82,19 @@ def find_place(env: MutableMapping[str, str] | None = None) -> Place:
     )
 
 
-def speaks(env: Environment | None = None) -> bool:
-    """Say whether this process is to tell what all ranks would: rank 0, or one that is not known.
-
-    Never raises: what is wrong with the variables is told where ranks are joined.
-    """
+def own_rank(env: Environment | None = None) -> int | None:
+    """Return the rank of this process where it is one of several; None where it is alone, or where
+    that is not known: what is wrong with the variables is told where ranks are joined."""
     try:
         inner = next(readings(os.environ if env is None else env), None)
     except ValueError:
-        return True
-    return inner is None or inner.rank == 0
+        return None
+    return inner.rank if inner is not None and inner.size > 1 else None
+
+
+def speaks(env: Environment | None = None) -> bool:
+    """Say whether this process is to tell what all ranks would: rank 0, or one not known."""
+    return not own_rank(env)
 
 
 def tasks_cores(env: Environment, size: int) -> int | None:

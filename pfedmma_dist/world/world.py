@@ -17,6 +17,7 @@ from pfedmma_dist.world.address import INTERFACES, check_interfaces, check_reach
 from pfedmma_dist.world.meeting import meet
 from pfedmma_dist.world.place import Remark, find_place
 from pfedmma_dist.world.roster import Roster, Watch
+from pfedmma_dist.world.verdict import Verdict, check, heard, tell_others
 from pfedmma_dist.world.waiting import QUIET_SECONDS, RankLost, doze, told_meanwhile, wait_for_ranks
 
 log = logging.getLogger(__name__)
@@ -69,8 +70,9 @@ class World:
         cuda = torch.cuda.is_available()
         if device not in ("auto", "cpu", "cuda"):
             raise ValueError(f"run.device: {device!r} is none of auto, cpu, cuda")
+        problem = ""
         if device == "cuda" and not cuda:
-            raise ValueError(
+            problem = (
                 "run.device: 'cuda' was asked for, but torch sees no CUDA device here; "
                 "set run.device=cpu, or install a CUDA build of torch and check nvidia-smi"
             )
@@ -79,9 +81,17 @@ class World:
         world.remarks = place.remarks
         store = None
         if world.size > 1:
-            check_interfaces()
+            try:
+                check_interfaces()
+            except ValueError as error:
+                tell_others(Verdict(str(error)))
+                raise
             store, world.roster = meet(place)
+            own = Verdict(problem, device="cuda" if on_gpu else "cpu")
+            check(heard(store, place.rank, place.size, own))
             world.host_ranks = world.roster.host_mates()
+        elif problem:
+            raise ValueError(problem)
         if on_gpu:
             local = world.host_rank if place.local_rank is None else place.local_rank
             world.device = torch.device("cuda", local % torch.cuda.device_count())
@@ -98,12 +108,6 @@ class World:
         """
         assert self.roster is not None
         kind = self.device.type
-        if store.compare_set("device", "", kind).decode() != kind:
-            raise ValueError(
-                f"run.device: rank {self.rank}, on host {self.roster.host}, computes on "
-                f"{kind}, and other ranks do not; set run.device=cpu, or look for CUDA "
-                "on each host"
-            )
         if kind == "cuda":  # by its own name: launchers may show each rank another GPU as the first
             gpu = str(torch.cuda.get_device_properties(self.device).uuid)
             store.set(f"gpu/{self.rank}", gpu)

@@ -13,6 +13,7 @@ from pfedmma_dist.federation.evaluate import score
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.home.head import Head, head_of, newcomer_start, own_start, untouched
+from pfedmma_dist.home.linear import largest_allowed
 from pfedmma_dist.methods import METHODS
 
 CLIENT = 3
@@ -95,3 +96,12 @@ def test_probabilities_sum_to_one() -> None:
     federation = tiny_federation(METHODS["pfedmma"])
     found = head(federation, 0, "base").probabilities(pixels_of(federation, np.arange(5)))
     torch.testing.assert_close(found.sum(dim=1), torch.ones(5))
+
+
+@pytest.mark.parametrize(
+    ("logits", "allowed"), [([2.0, -3.0], 2e-5), ([-20.0], 2e-5), ([1.0, -50.0], 5e-5)]
+)
+def test_what_is_allowed_grows_with_the_largest_logit_from_20_on(
+    logits: list[float], allowed: float
+) -> None:
+    assert largest_allowed(torch.tensor(logits)) == pytest.approx(allowed)

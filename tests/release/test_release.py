@@ -33,6 +33,13 @@ def test_version_is_written_once_and_cited() -> None:
     assert cited["license"] == settings()["metadata"]["license"]
 
 
+def test_page_lists_every_extra() -> None:
+    page = (ROOT / "docs" / "release.md").read_text()
+    [listed] = re.findall(r"^Extras: (.*?)\n\n", page, re.MULTILINE | re.DOTALL)
+    extras = {name for name in re.findall(r"`(\w+)`", listed) if name.islower()}
+    assert extras == dict(settings()["options.extras_require"]).keys()
+
+
 def test_every_dependency_has_a_lower_bound() -> None:
     told = settings()
     lists = [told["options"]["install_requires"], *told["options.extras_require"].values()]

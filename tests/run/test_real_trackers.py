@@ -4,6 +4,7 @@
 """
 
 import json
+import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 from runs import Lab, call, make_lab
+
+from pfedmma_dist.run.trackers import mlflow_run
 
 LOCAL = "accuracy/local"
 
@@ -131,3 +134,29 @@ def test_aim_has_each_round_once_and_the_result(
     assert run["config"]["optim.lr"] == 0.05
     assert run["result"]["result/local_mean"] == pytest.approx(local(lab)[-1])
     run.close()
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("hangs", [False, True])
+def test_run_ends_without_an_mlflow_server_that_is_gone_or_hangs(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    hangs: bool,
+) -> None:
+    pytest.importorskip("mlflow")
+    for name in mlflow_run.SETTINGS:  # as of a user who has set none
+        monkeypatch.setenv(name, "")  # to be put back
+        monkeypatch.delenv(name)
+    monkeypatch.setitem(mlflow_run.SETTINGS, "MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    lab = make_lab(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # nobody answers there
+        port = server.getsockname()[1]
+        if not hangs:
+            server.close()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+        assert call(lab.words("mine", run__trackers="[mlflow]")) == 0
+    assert "going on without MLflow (" in capsys.readouterr().err
+    again = [text for text in caplog.messages if text.startswith("Retrying (Retry(")]
+    assert len(again) == 2  # of MLflow's own 7, whose pauses double

@@ -58,3 +58,13 @@ def test_all_of_it_runs(parts: Callable[[], list[str]]) -> None:
     space: dict[str, object] = {"__name__": "somebody"}
     for number, code in enumerate(parts()):
         exec(compile(code, f"part {number} of the {parts.__name__}", "exec"), space)
+
+
+def test_notebook_holds_what_it_printed_and_little_else() -> None:
+    found = json.loads(NOTEBOOK.read_text())["cells"]
+    code = [cell for cell in found if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    kinds = [output["output_type"] for cell in code for output in cell["outputs"]]
+    assert len(kinds) > 4 and {*kinds} <= {"stream", "display_data", "execute_result"}
+    assert NOTEBOOK.stat().st_size < 10_000
+    assert not re.search(r"/(home|root|tmp|usr)/", NOTEBOOK.read_text())  # of this machine

@@ -16,6 +16,15 @@ STORE = "mlflow"
 """Folder beside the runs, of a data base and what does not go into one."""
 MOST_PARAMS = 100
 """That MLflow takes at a time."""
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Where the environment says nothing else. MLflow's own 7 tries of 120 s, with pauses that double,
+would let a run wait for minutes where its server is gone, and for a quarter of an hour where that
+hangs."""
 FORBIDDEN = re.compile(r"[^\w.\- :/]")
 """What MLflow takes in no name."""
 
@@ -24,7 +33,8 @@ class MlflowRun:
     """A run in the data base beside the run folders unless MLFLOW_TRACKING_URI says otherwise."""
 
     def __init__(self, opening: Opening, known: str | None) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
         import mlflow
         from mlflow.entities import Metric, Param
 
@@ -32,7 +42,8 @@ class MlflowRun:
         self._metric, self._param = Metric, Param
         store = opening.shelf / STORE
         place = self.place(opening)
-        self.words = f"mlflow ui --backend-store-uri {place}"
+        is_server = place.startswith(("http://", "https://"))
+        self.words = place if is_server else f"mlflow ui --backend-store-uri {place}"
         if place == _own(opening):
             with one_at_a_time(store / ".opening"):
                 self._client: Any = mlflow.MlflowClient(tracking_uri=place)

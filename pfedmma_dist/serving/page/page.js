@@ -32,9 +32,12 @@ function column(who, guesses, isAsked) {
   const list = make("ol");
   for (const guess of guesses) {
     const item = make("li", own.has(guess.class) ? "is-own" : "");
-    if (own.has(guess.class)) item.title = "a class of this client's own";
     const line = make("div", "line");
-    line.append(make("span", "name", guess.class), make("span", "share", percent(guess.probability)));
+    const name = make("span", "name", guess.class);
+    if (own.has(guess.class)) name.title = "a class of this client's own";
+    line.append(name);
+    if (own.has(guess.class)) line.append(make("span", "unseen", "(own class)")); // of the dot
+    line.append(make("span", "share", percent(guess.probability)));
     const track = make("div", "track");
     const bar = make("div", "bar");
     bar.style.width = `${100 * guess.probability}%`;
@@ -48,6 +51,7 @@ function column(who, guesses, isAsked) {
 
 function add(file) {
   const card = make("article", "card");
+  card.setAttribute("aria-label", file.name);
   const figure = make("figure");
   const image = make("img");
   image.alt = "";
@@ -69,6 +73,8 @@ function add(file) {
 }
 
 function refuse(entry, words) {
+  entry.words = `${entry.file.name}: ${words}`;
+  entry.refused = true;
   entry.body.replaceChildren(make("p", "bad-image", words));
 }
 
@@ -83,6 +89,9 @@ function show(entry, reply) {
   // Keys that are numbers come first in JavaScript, as the client in question does here.
   answers.forEach(([who, guesses]) => columns.append(column(who, guesses, who === reply.client)));
   entry.body.replaceChildren(columns);
+  entry.refused = false;
+  const [best] = found.answers[reply.client];
+  entry.words = `${entry.file.name}: ${heading(reply.client)} says ${best.class}, ${percent(best.probability)}.`;
   return undefined;
 }
 
@@ -133,7 +142,11 @@ async function askAbout(entries) {
     done += 1;
   }
   shown.forEach((entry) => entry.card.classList.remove("stale"));
-  say(done ? `${done} image${done === 1 ? "" : "s"} answered.` : "");
+  if (done === 1) say(waiting[0].words); // who does not see the card hears what it says
+  else if (done) {
+    const refused = waiting.filter((entry) => entry.refused).length;
+    say(`${done - refused} images answered${refused ? `, ${refused} not classified` : ""}.`);
+  } else say("");
 }
 
 function take(files) {
