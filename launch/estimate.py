@@ -23,16 +23,14 @@ from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import Dims, ImageFeatures
 from pfedmma_dist.config.choices import CacheMode
-from pfedmma_dist.config.command_line import resolve_method
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.task import Scope, Task
-from pfedmma_dist.divided import divide
+from pfedmma_dist.divided import divide, method_of
 from pfedmma_dist.federation.cadence import EACH_ROUND
 from pfedmma_dist.federation.cohort import steps_per_epoch
 from pfedmma_dist.federation.foresight import TRAINED
-from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.results.reproduced import FULL_SIZE
@@ -127,23 +125,20 @@ def _add(found: Estimate, run: PlannedRun, task: Task, speeds: Speeds) -> None:
     cfg, sizes = run.config, task.train.sizes()
     num_classes = len(task.class_sets[task.train_classes].names)
     shapes = dims(cfg.clip.model)
-    name, options = resolve_method(cfg.method, METHODS)
-    method = METHODS[name].build(
-        options, shapes, num_classes, int(sizes.max()), cfg.federation.rounds
-    )
+    method = method_of(cfg, task, shapes)
     layout = Layout(method.specs)
     steps = 0.0
     if method.num_trained(layout):
         steps = _client_rounds(cfg, method, task.num_clients) * cfg.federation.local_epochs
         steps *= float(steps_per_epoch(sizes, cfg.federation).mean())
     is_recorded = cfg.clip.model in FULL_SIZE
-    step = speeds.step(name, num_classes, cfg.federation.batch_size) if is_recorded else None
+    step = speeds.step(method.name, num_classes, cfg.federation.batch_size) if is_recorded else None
     passes = _scored(cfg, task, is_one=not layout.num_private)
     if step is not None:
         found.training += steps * step
         found.scoring += passes * step / cfg.federation.batch_size / TRAINED
     elif steps:
-        what = f"no step of {name}" if is_recorded else f"no step at {cfg.clip.model}"
+        what = f"no step of {method.name}" if is_recorded else f"no step at {cfg.clip.model}"
         found.unknown[run.row] = f"{what} is recorded"
     found.checkpoints += 4 * task.num_clients * layout.num_trained * cfg.run.keep_checkpoints
     _encode(found, run, task, method, shapes, steps * cfg.federation.batch_size, speeds)

@@ -45,7 +45,7 @@ ROOMS = {
     "adoption": "config data plugins reading run",
     "start": "adoption config methods plugins run world",
     "command": "config data methods run spelling stopped world",
-    "divided": "config data federation methods",
+    "divided": "clip.dims config data federation methods",
     "build": "clip config data divided federation methods params quantities.scores run world",
     "best": "config federation run",
     "ownership": "build config data federation plugins reading run",
