@@ -39,12 +39,7 @@ def opened(
 
     words: key=value, of what scores may differ in. ValueError for whatever a user can mend.
     """
-    if not folder.config.is_file():
-        inside = folder.path.parent
-        meant = f" (did you mean {inside}?)" if (inside / folder.config.name).is_file() else ""
-        raise ValueError(
-            f"{folder.path}: give a run folder, one with a {folder.config.name}{meant}"
-        )
+    folder.refuse_none()
     cfg = read([str(folder.config), *words], methods=METHODS, sources=SOURCES)
     check_config(folder, METHODS)
     refuse_what_made_it(cfg, folder)
