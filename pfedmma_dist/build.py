@@ -31,9 +31,10 @@ from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.counting import check as check_counting
 from pfedmma_dist.federation.evaluate import Scores, no_bar
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
-from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.plan import plan_of
 from pfedmma_dist.federation.released.misfits import check_released
+from pfedmma_dist.federation.sources import Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
