@@ -57,12 +57,6 @@ Costs = dict[str, float]
 """What is measured -> CPU seconds, or MiB."""
 
 
-@contextmanager
-def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show no progress."""
-    yield lambda done: None
-
-
 def configuration(clients: int, participants: int, rounds: int, folder: Path) -> Config:
     """Return a run of so many clients."""
     words = [
@@ -109,7 +103,7 @@ def grow(clients: int, participants: int, rounds: int) -> Costs:
             folder.create()
             owner.write_images()
         with clock.on("encoding"):
-            attach_features(federation, silent)
+            attach_features(federation)
         with clock.on("class counts"):
             report = begin_report(federation, folder)
         clock.costs["start"] = time.process_time() - started

@@ -27,7 +27,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.federation.recorded import Recorder
 from pfedmma_dist.federation.trainer import LocalResult
-from pfedmma_dist.measure import rounds, silent
+from pfedmma_dist.measure import rounds
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.start import resolve
 from pfedmma_dist.world import World, make_deterministic
@@ -162,7 +162,7 @@ def lived(cfg: Config) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
     world = World.alone(cfg.run.device)
     resolve(cfg, world)
     federation = assemble(cfg, world)
-    attach_features(federation, silent)
+    attach_features(federation)
     for index in range(2):
         federation.round(index)
     return federation.exchange.shared.cpu(), federation.evaluate(full=True).percent

@@ -7,7 +7,7 @@ Encoding is by arithmetic. Where a guess is needed it is the larger one.
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,13 +22,15 @@ from launch.plan import PlannedRun
 from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.clip.load import dims
 from pfedmma_dist.clip.model import Dims, ImageFeatures
-from pfedmma_dist.config.command_line import resolve_method
-from pfedmma_dist.config.keys import CacheMode, Config
+from pfedmma_dist.config.choices import CacheMode
+from pfedmma_dist.config.keys import Config
+from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets import registry
-from pfedmma_dist.data.tasks.task import Task
-from pfedmma_dist.divided import divide
+from pfedmma_dist.data.tasks.task import Scope, Task
+from pfedmma_dist.divided import divide, method_of
+from pfedmma_dist.federation.cadence import EACH_ROUND
 from pfedmma_dist.federation.cohort import steps_per_epoch
-from pfedmma_dist.methods import METHODS
+from pfedmma_dist.federation.foresight import TRAINED
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.params import Layout
 from pfedmma_dist.results.reproduced import FULL_SIZE
@@ -39,12 +41,6 @@ STEPS = tuple(ROOT / "docs" / "measured" / name for name in ("steps.json", "step
 
 FORM = "default float32"
 """Beginning of the name of the form in the record."""
-
-PASSES = 3
-"""Image passes of training on an image; to score it is one."""
-
-EVERY_ROUND = 200
-"""Clients up to which evaluate.every=null scores their own images in each round."""
 
 
 @dataclass
@@ -74,9 +70,9 @@ class Estimate:
 class Speeds:
     """What a step takes here: recorded seconds at the recorded speed of products, and ours."""
 
-    def __init__(self, records: Sequence[Path] = STEPS) -> None:
+    def __init__(self) -> None:
         self.steps: dict[str, Any] = {}
-        for path in records:
+        for path in STEPS:
             if path.is_file():  # an installed package comes without docs/
                 self.steps |= json.loads(path.read_text())
 
@@ -101,9 +97,7 @@ class Speeds:
         known = self.steps.get(method)
         if known is None:
             return None
-        form = next(
-            own for name, own in known["forms"].items() if name.startswith("default float32")
-        )
+        form = next(own for name, own in known["forms"].items() if name.startswith(FORM))
         speed = known["gemm"]["float32"] / self.rate
         shape = known["with"]
         more = max(1.0, num_classes / shape["classes"]) * batch / shape["batch"]
@@ -121,7 +115,7 @@ def estimate(runs: Iterable[PlannedRun], speeds: Speeds) -> Estimate:
     return found
 
 
-def _images(cfg: Config) -> list[Any]:
+def _images(cfg: Config) -> list[Images]:
     folder = Path(cfg.clip.cache_folder).expanduser()
     return [registry.read(own, cfg.seed, folder) for own in registry.sets_of(cfg.data)]
 
@@ -131,23 +125,20 @@ def _add(found: Estimate, run: PlannedRun, task: Task, speeds: Speeds) -> None:
     cfg, sizes = run.config, task.train.sizes()
     num_classes = len(task.class_sets[task.train_classes].names)
     shapes = dims(cfg.clip.model)
-    name, options = resolve_method(cfg.method, METHODS)
-    method = METHODS[name].build(
-        options, shapes, num_classes, int(sizes.max()), cfg.federation.rounds
-    )
+    method = method_of(cfg, task, shapes)
     layout = Layout(method.specs)
     steps = 0.0
     if method.num_trained(layout):
         steps = _client_rounds(cfg, method, task.num_clients) * cfg.federation.local_epochs
         steps *= float(steps_per_epoch(sizes, cfg.federation).mean())
     is_recorded = cfg.clip.model in FULL_SIZE
-    step = speeds.step(name, num_classes, cfg.federation.batch_size) if is_recorded else None
+    step = speeds.step(method.name, num_classes, cfg.federation.batch_size) if is_recorded else None
     passes = _scored(cfg, task, is_one=not layout.num_private)
     if step is not None:
         found.training += steps * step
-        found.scoring += passes * step / cfg.federation.batch_size / PASSES
+        found.scoring += passes * step / cfg.federation.batch_size / TRAINED
     elif steps:
-        what = f"no step of {name}" if is_recorded else f"no step at {cfg.clip.model}"
+        what = f"no step of {method.name}" if is_recorded else f"no step at {cfg.clip.model}"
         found.unknown[run.row] = f"{what} is recorded"
     found.checkpoints += 4 * task.num_clients * layout.num_trained * cfg.run.keep_checkpoints
     _encode(found, run, task, method, shapes, steps * cfg.federation.batch_size, speeds)
@@ -168,14 +159,14 @@ def _scored(cfg: Config, task: Task, *, is_one: bool) -> int:
     full = sum(_passes(scope, holders) for scope in task.scopes if scope.full)
     every, rounds = cfg.evaluate.every, cfg.federation.rounds
     if every is None:
-        every = 1 if task.num_clients <= EVERY_ROUND else rounds
+        every = 1 if task.num_clients <= EACH_ROUND else rounds
     on_the_way = rounds // every if every else 0
     fully = rounds // cfg.evaluate.full_every if cfg.evaluate.full_every else 0
     return local * (on_the_way + 1) + full * (fully + 1)
 
 
-def _passes(scope: Any, holders: int) -> int:
-    return len(scope.rows) * holders if scope.common else int(scope.rows.sizes().sum())
+def _passes(scope: Scope, holders: int) -> int:
+    return len(scope.together) * holders if scope.common else int(scope.apart.sizes().sum())
 
 
 def _encode(
@@ -214,8 +205,8 @@ def _encode(
                 found.features[key] = count * _numbers(kind, shapes) * width * is_kept
 
 
-def _rows(scope: Any) -> np.ndarray:
-    return scope.rows if scope.common else scope.rows.members
+def _rows(scope: Scope) -> np.ndarray:
+    return scope.together if scope.common else scope.apart.members
 
 
 def _numbers(kind: ImageFeatures, shapes: Dims) -> int:

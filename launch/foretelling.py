@@ -18,9 +18,7 @@ def foretell(due: Sequence[PlannedRun], folder: Path) -> None:
     print("counting steps of clients ...", file=sys.stderr, flush=True)
     speeds = Speeds()
     found = estimate(due, speeds)
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = len(os.sched_getaffinity(0))
     parts = (
         f"training {_hours(found.training)}, scoring {_hours(found.scoring)}, encoding "
         f"{_hours(found.encoding)} of {sum(found.images.values()) + found.fresh:,} images"
@@ -47,13 +45,6 @@ def _tell_room(found: Estimate, cache_folder: Path, folder: Path) -> None:
         free = shutil.disk_usage(near).free
         short = "; NOT ENOUGH ROOM" if num_bytes > free else ""
         print(f"disk     {what} {size(num_bytes)} in {place}, {size(free)} free there{short}")
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _hours(seconds: float) -> str:

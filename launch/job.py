@@ -11,6 +11,9 @@ hand rank 0 to submitit's own handler, which counts time-outs, writes the job an
 `scontrol requeue`; the new start finds the checkpoint. Until the program has taken over there is
 nothing to save, and submitit's handler is right. What ends in another way, by a killed rank or a
 lost peer, goes back into the queue too, from its batch script: see attempts.py.
+
+submitit, and what reads configurations, are imported where they are used: `launch.status` imports
+this file and does without.
 """
 
 import hashlib
@@ -30,7 +33,9 @@ from launch.cluster import Cluster, inherited, read_cluster, refuse_without_slur
 from launch.cluster_files import write_examples
 from launch.script import check_log_folder
 from launch.starts import port_of, restarts
+from pfedmma_dist.config.keys import Config
 from pfedmma_dist.ending import ended
+from pfedmma_dist.run.files import write_text_atomically
 from pfedmma_dist.run.signals import SIGNALS
 from pfedmma_dist.spelling import spelled
 
@@ -179,15 +184,15 @@ def _launch(cluster: Cluster, words: list[str], kind: str) -> int:
     from pfedmma_dist.config.command_line import parse, unread, with_default
     from pfedmma_dist.config.identity import run_folder
     from pfedmma_dist.data.sets.registry import SOURCES
-    from pfedmma_dist.methods import METHODS
+    from pfedmma_dist.outline import outlines
 
-    config = parse(with_default(words), methods=METHODS, sources=SOURCES)
+    config = parse(with_default(words), methods=outlines(), sources=SOURCES)
     if config is None:
         return 0
     for remark in unread(words, config).values():
         print(f"warning: {spelled(remark)}", file=sys.stderr)
     check_ranks(config, cluster.num_ranks, on_gpus=bool(cluster.gpus_per_rank))
-    folder = run_folder(config, METHODS).absolute()
+    folder = run_folder(config, outlines()).absolute()
     check_log_folder(folder)
     if kind == "slurm":
         refuse_without_slurm(", or add --local")
@@ -221,10 +226,9 @@ def _wait(job: Any) -> int:
     return 0
 
 
-def save(config: Any, folder: Path) -> Path:
+def save(config: Config, folder: Path) -> Path:
     """Write the configuration under a name made of its content, never over another one."""
     from pfedmma_dist.config.command_line import to_yaml
-    from pfedmma_dist.run.files import write_text_atomically
 
     text = to_yaml(config)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"

@@ -8,11 +8,8 @@ dealt to anybody, so it may have any number of classes and images.
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pfedmma_dist.build import refuse_unreadable, without_unreadable
 from pfedmma_dist.clip.alike import refuse_alike
@@ -24,10 +21,11 @@ from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.sample import thinned
 from pfedmma_dist.data.tasks.task import ClassSet, Scope, Task
-from pfedmma_dist.federation.evaluate import Scores, Sitting, Start
+from pfedmma_dist.federation.evaluate import Scores, Sitting, Start, nothing
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import groups, those_to_score, together
+from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.quantities.elsewhere import CROSS, cross_scope
 from pfedmma_dist.run import together as ranks
@@ -73,27 +71,13 @@ class Abroad:
     def exam_shared(self, sitting: Sitting) -> Scores:
         """Score what a client would hold that never trained: the shared part, and a private one
         that is still the template. Collective."""
-        home = self.home
-
-        def start(clients: np.ndarray) -> tuple[Tensor, Any]:
-            download = home.exchange.download(clients, training=False)
-            private = home.clients.template[: home.layout.num_private].to(home.clip.device)
-            shared = download.shared.to(home.clip.device)
-            theta = torch.cat([private.expand(len(clients), -1), shared], dim=1)
-            home.method.deal(home.layout.views(theta), clients)
-            return theta, download.extra
-
-        return self._alike(start, sitting)
+        return self._alike(Examiner(self.home).newcomers, sitting)
 
     def reference(self) -> Scores:
         """Score the untouched CLIP. Collective."""
-
-        def nothing(clients: np.ndarray) -> tuple[Tensor, Any]:
-            return torch.zeros(len(clients), 0), None
-
         return self._alike(nothing, None, ZeroShot(ZeroShotOptions(), self.home.clip.dims))
 
-    def _alike(self, start: Start, sitting: Sitting | None, method: Any = None) -> Scores:
+    def _alike(self, start: Start, sitting: Sitting | None, method: Method | None = None) -> Scores:
         """Score all clients with the same numbers."""
         own, examiner = together(self.home, those_to_score(self.home)), Examiner(self.there)
         scopes = list(self.there.task.scopes)

@@ -1,8 +1,9 @@
 """Accountant: what epsilon rounds of the sampled Gaussian mechanism come to.
 
-Neighbours differ by one client that is there or not. Two ways are those of dp-accounting, an extra;
-the third is Renyi differential privacy of whole orders (Mironov, Talwar and Zhang, 2019, eq. 3),
-turned into epsilon as Canonne, Kamath and Steinke do (NeurIPS 2020, proposition 12): never below.
+Neighbours differ by one client that is there or not. Two ways are those of dp-accounting, an extra
+that is imported when it is asked; the third is Renyi differential privacy of whole orders (Mironov,
+Talwar and Zhang, 2019, eq. 3), turned into epsilon as Canonne, Kamath and Steinke do (NeurIPS 2020,
+proposition 12): never below.
 """
 
 import logging

@@ -11,6 +11,7 @@ import numpy as np
 
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.released.best_on_test import rule_of
+from pfedmma_dist.restoring import load_into
 from pfedmma_dist.run import checkpoint, loading, manifest, selection, stored
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.manifest import candidates, round_of, shard_file
@@ -70,13 +71,8 @@ class Best:
 
         check: as of `loading.load`. Collective.
         """
-        federation, index, folder = self.federation, self.round, self.folder.best
-        loaded = loading.load(
-            folder, federation.world, federation.hosted, federation.layout.fingerprint(),
-            len(federation.shards), check,
-            lambda found: federation.load(found.shards, found.server, found.round_index), index,
-        )  # fmt: skip
-        if loaded is None:
+        index, folder = self.round, self.folder.best
+        if load_into(self.federation, folder, check, only=index) is None:
             raise TogetherError(
                 f"run.folder: {folder} does not hold round {index}, {self.words}; restore it from "
                 "a copy, or set evaluate.select=last and no released.best_on_test to score the last"

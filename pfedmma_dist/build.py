@@ -25,16 +25,17 @@ from pfedmma_dist.data.images.images import Images, Scaling, without
 from pfedmma_dist.data.images.pixels import PixelLoader
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.tasks.task import Task
-from pfedmma_dist.divided import divide, refuse_several
+from pfedmma_dist.divided import divide, method_of, refuse_several
 from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.cohort import check_ranks
 from pfedmma_dist.federation.corrections.registry import corrections_of
 from pfedmma_dist.federation.counting import check as check_counting
-from pfedmma_dist.federation.evaluate import Scores
+from pfedmma_dist.federation.evaluate import Scores, no_bar
 from pfedmma_dist.federation.examiner import Examiner, check_finetuning
-from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.plan import plan_of
 from pfedmma_dist.federation.released.misfits import check_released
+from pfedmma_dist.federation.sources import Sources
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
 from pfedmma_dist.params import Layout
@@ -82,12 +83,7 @@ def assemble(cfg: Config, world: World) -> Federation:
         return load(cfg.clip, cfg.seed, world.device)
 
     def built() -> Federation:
-        name, options = resolve_method(cfg.method, METHODS)
-        num_classes = len(task.class_sets[task.train_classes].names)  # who asks has one data set
-        num_images = int(task.train.sizes().max())
-        method = METHODS[name].build(
-            options, clip.dims, num_classes, num_images, cfg.federation.rounds
-        )
+        method = method_of(cfg, task, clip.dims)
         federation = Federation(cfg, task, method, clip, world)
         if method.counts:
             num_images = int(federation.sizes[federation.seen].sum())
@@ -114,7 +110,11 @@ def assemble(cfg: Config, world: World) -> Federation:
 
 
 def attach_features(
-    federation: Federation, steps: cache.Steps, *, training: bool = True, testing: bool = True
+    federation: Federation,
+    steps: cache.Steps = no_bar,
+    *,
+    training: bool = True,
+    testing: bool = True,
 ) -> list[cache.FeatureCache]:
     """Give a federation its frozen features and return the caches that hold them. Collective.
 

@@ -12,6 +12,7 @@ from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.checkpoint import CheckpointError
+from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.together import TogetherError
 from pfedmma_dist.spelling import spelled
 from pfedmma_dist.start import agree
@@ -67,6 +68,25 @@ def run(argv: list[str], action: Callable[[Config, World], int]) -> int:
     finally:
         if world is not None:
             world.close()
+
+
+def of_run(
+    words: list[str],
+    manual: str,
+    usage: str,
+    action: Callable[[Config, RunFolder, World], int],
+) -> int:
+    """Act on the run whose folder is the first word, with what the others change of it, and return
+    the exit code. manual: for --help. usage: such as "evaluate RUN [key=value ...]"."""
+    if {"--help", "-h"} & {*words}:
+        sys.stdout.write(manual)
+        return 0
+    folder = RunFolder(words[0] if words else "RUN")
+    try:
+        folder.refuse_none()
+    except ValueError as error:
+        return refuse(f"{error}; usage: python -m pfedmma_dist.{usage}")
+    return run([str(folder.config), *words[1:]], lambda cfg, world: action(cfg, folder, world))
 
 
 def leave(code: int) -> NoReturn:

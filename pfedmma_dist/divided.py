@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pfedmma_dist.clip.dims import Dims
+from pfedmma_dist.config.command_line import resolve_method
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.several import heading_of
 from pfedmma_dist.data.images.images import Images
@@ -45,6 +47,14 @@ def divide(cfg: Config, images: Sequence[Images]) -> Task:
         return tasks[0]
     headings = list(map(heading_of, cfg.data.names))
     return joined_tasks(headings, tasks, [own.template for own in sets])
+
+
+def method_of(cfg: Config, task: Task, dims: Dims) -> Method:
+    """Return the configured method for the clients of a task. dims: of the CLIP."""
+    name, options = resolve_method(cfg.method, METHODS)
+    num_classes = len(task.class_sets[task.train_classes].names)  # who asks has one data set
+    num_images = int(task.train.sizes().max())
+    return METHODS[name].build(options, dims, num_classes, num_images, cfg.federation.rounds)
 
 
 def refuse_several(cfg: Config) -> None:

@@ -18,7 +18,6 @@ and beta are, on those of data.validation, and scores with what it chose. --help
 import math
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pfedmma_dist import glance
@@ -59,31 +58,20 @@ ACROSS = "--cross"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    if {"--help", "-h"} & {*words}:
-        sys.stdout.write(__doc__)
-        return 0
-    if not words or words[0].startswith("-") or not (Path(words[0]) / "config.yaml").is_file():
-        given = words[0] if words else "RUN"
-        inside = Path(given).parent  # a file of the run's, as one completes it
-        meant = f" (did you mean {inside}?)" if (inside / "config.yaml").is_file() else ""
-        return command.refuse(
-            f"{given}: give a run folder, one with a config.yaml{meant}; "
-            f"usage: python -m pfedmma_dist.evaluate RUN [{SEARCH}|{ACROSS}] [key=value ...]"
-        )
-    folder, searches = RunFolder(words[0]), SEARCH in words
-    others = [word for word in words[1:] if word not in (SEARCH, ACROSS)]
+    others = [word for word in words if word not in (SEARCH, ACROSS)]
 
-    def action(cfg: Config, world: World) -> int:
+    def action(cfg: Config, folder: RunFolder, world: World) -> int:
         if ACROSS not in words and not is_elsewhere(cfg, folder):
-            return evaluate(cfg, folder, world, searches)
-        if searches:
+            return evaluate(cfg, folder, world, SEARCH in words)
+        if SEARCH in words:
             raise TogetherError(
                 f"{SEARCH}: options are chosen on validation images of the run's own data; leave "
                 f"it out with {ACROSS} or another data.name"
             )
-        return score_elsewhere(cfg, folder, world, others)
+        return score_elsewhere(cfg, folder, world, others[1:])
 
-    return command.run([str(folder.config), *others], action)
+    usage = f"evaluate RUN [{SEARCH}|{ACROSS}] [key=value ...]"
+    return command.of_run(others, __doc__, usage, action)
 
 
 def evaluate(cfg: Config, folder: RunFolder, world: World, searches: bool = False) -> int:

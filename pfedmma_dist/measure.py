@@ -4,9 +4,7 @@ Rounds are those of the program: the same federation, the same cached features. 
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -46,7 +44,7 @@ def rounds(cfg: Config) -> Measured:
         resolve(cfg, world)
         check_graphs(cfg, world)
         federation = assemble(_long_enough(cfg), world)
-        attach_features(federation, silent, testing=False)
+        attach_features(federation, testing=False)
         took = [federation.round(index).seconds for index in range(1 + TIMED)][1:]
         resident, gpu = memory_mib(world.device)
         with FlopCounterMode(display=False) as counter:
@@ -62,9 +60,3 @@ def _long_enough(cfg: Config) -> Config:
     """Return the run with the rounds that are trained here: their clients' features are there."""
     rounds = max(cfg.federation.rounds, 2 + TIMED)
     return replace(cfg, federation=replace(cfg.federation, rounds=rounds))
-
-
-@contextmanager
-def silent(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Tell nobody how far a step is."""
-    yield lambda done: None

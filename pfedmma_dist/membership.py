@@ -8,7 +8,6 @@ protects. The run is left as it is; what was found goes to RUN/evaluations/membe
 import math
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from pfedmma_dist import command
 from pfedmma_dist.build import attach_features
@@ -30,19 +29,7 @@ FILE = "membership.json"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    if {"--help", "-h"} & {*words}:
-        sys.stdout.write(__doc__)
-        return 0
-    if not words or not (Path(words[0]) / "config.yaml").is_file():
-        given = words[0] if words else "RUN"
-        return command.refuse(
-            f"{given}: give a run folder, one with a config.yaml; usage: python -m "
-            "pfedmma_dist.membership RUN [key=value ...]"
-        )
-    folder = RunFolder(words[0])
-    return command.run(
-        [str(folder.config), *words[1:]], lambda cfg, world: membership(cfg, folder, world)
-    )
+    return command.of_run(words, __doc__, "membership RUN [key=value ...]", membership)
 
 
 def membership(cfg: Config, folder: RunFolder, world: World) -> int:
@@ -58,7 +45,7 @@ def membership(cfg: Config, folder: RunFolder, world: World) -> int:
     with Progress(world, console, done) as progress:
         attach_features(federation, progress.step)
         found, epsilon = attack(federation, done), epsilon_of(federation, done)
-    path = folder.path / "evaluations" / FILE
+    path = folder.evaluations / FILE
     with writing(path):
         path.parent.mkdir(exist_ok=True)
         write_json(path, {"rounds": done, "epsilon": epsilon, **asdict(found)})

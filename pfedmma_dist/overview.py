@@ -36,6 +36,17 @@ def owner_table(images: Images) -> Table:
     return table
 
 
+def clients_of(task: Task) -> ClientTable:
+    """Count what every client trains on."""
+    return ClientTable.count(
+        len(task.class_sets[task.train_classes].names),
+        task.num_clients,
+        task.train.owners(),
+        task.labels(task.train_classes, task.train.members),
+        task.domains,
+    )
+
+
 def client_table(task: Task, clients: ClientTable) -> Table:
     """Count what the clients of a partition hold."""
     own: dict[str, np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""Write the plan of a run: `python -m pfedmma_dist.plan RUN`.
+"""Write the plan of a run: `python -m pfedmma_dist.plan RUN [key=value ...]`.
 
 Who trained in which round, in which order, on which images in which batches, as lines of JSON in
 RUN/plan.jsonl. federation.plan=FILE trains by them, in this program to the same bits, and any other
@@ -8,7 +8,6 @@ for: no run pays for it, and runs of older versions have one, too.
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -31,17 +30,7 @@ FILE = "plan.jsonl"
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
-    if {"--help", "-h"} & {*words}:
-        sys.stdout.write(__doc__)
-        return 0
-    if len(words) != 1 or not (Path(words[0]) / "config.yaml").is_file():
-        given = " ".join(words) or "RUN"
-        return command.refuse(
-            f"{given}: give a run folder, one with a config.yaml, and nothing else; usage: "
-            "python -m pfedmma_dist.plan RUN"
-        )
-    folder = RunFolder(words[0])
-    return command.run([str(folder.config)], lambda cfg, world: write(cfg, folder, world))
+    return command.of_run(words, __doc__, "plan RUN [key=value ...]", write)
 
 
 def write(cfg: Config, folder: RunFolder, world: World) -> int:

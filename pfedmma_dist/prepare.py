@@ -44,13 +44,12 @@ from pfedmma_dist.data.images.images import Images, without
 from pfedmma_dist.data.sets.look import account
 from pfedmma_dist.data.tasks.registry import TASKS
 from pfedmma_dist.ending import ended
-from pfedmma_dist.overview import client_table, image_table, owner_table
+from pfedmma_dist.overview import client_table, clients_of, image_table, owner_table
 from pfedmma_dist.run import figures
 from pfedmma_dist.run.drawing import save
 from pfedmma_dist.run.files import new_file
 from pfedmma_dist.run.logs import configure_logging
 from pfedmma_dist.run.progress import Progress
-from pfedmma_dist.run.record import ClientTable
 from pfedmma_dist.run.table import WIDTH
 from pfedmma_dist.run.together import TogetherError
 from pfedmma_dist.spelling import hint, spelled
@@ -214,13 +213,7 @@ def _describe(cfg: Config, images: Images) -> None:
         log.warning("data.skip_corrupt: unreadable images count here, and a run leaves them out")
     task = TASKS[cfg.data.task](images, cfg.data, cfg.seed)
     classes = task.class_sets[task.train_classes].names
-    clients = ClientTable.count(
-        len(classes),
-        task.num_clients,
-        task.train.owners(),
-        task.labels(task.train_classes, task.train.members),
-        task.domains,
-    )
+    clients = clients_of(task)
     held = f"{clients.sizes.sum():,} of {len(images.train):,} training images"
     trained = f"{len(classes):,} of {len(images.class_names):,} classes"
     _show(f"{cfg.data.task.name}: {held}, {trained}", client_table(task, clients))

@@ -19,16 +19,18 @@ from pfedmma_dist.federation.grouping import sample_of
 from pfedmma_dist.federation.released.best_on_test import rule_of
 from pfedmma_dist.federation.tally import RoundStats
 from pfedmma_dist.foretold import Foretold
+from pfedmma_dist.overview import clients_of
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.quantities.catalogue import of_rounds
 from pfedmma_dist.quantities.quantity import Source
 from pfedmma_dist.quantities.scores import summary
 from pfedmma_dist.recording import recorded
+from pfedmma_dist.restoring import load_into
 from pfedmma_dist.run import checkpoint, loading, selection
 from pfedmma_dist.run.files import writing
 from pfedmma_dist.run.metrics import read_metrics
 from pfedmma_dist.run.progress import Progress
-from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
+from pfedmma_dist.run.record import MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
 from pfedmma_dist.run.signals import StopSignal
 from pfedmma_dist.saving import Saving
@@ -66,21 +68,14 @@ class Rounds:
                 checkpoint.tidy(self.folder.checkpoints)
                 checkpoint.tidy(self.folder.best)
         progress.start_round = self.done
-        cfg, task = federation.cfg, federation.task
-        clients = ClientTable.count(
-            len(task.class_sets[task.train_classes].names),
-            task.num_clients,
-            task.train.owners(),
-            task.labels(task.train_classes, task.train.members),
-            task.domains,
-        )
+        cfg = federation.cfg
         scopes, self.sample = Examiner(federation).scope_names, sample_of(federation)
         first_row = self.done - (self.unscored is not None)
         with writing(self.folder.path):
             self.report = Report(
-                self.folder, self.world, clients, scopes, identity(cfg), to_yaml(cfg), first_row,
-                self.saved_metrics, self.sample, federation.clock is not None,
-                cfg.run.trackers or (),
+                self.folder, self.world, clients_of(federation.task), scopes, identity(cfg),
+                to_yaml(cfg), first_row, self.saved_metrics, self.sample,
+                federation.clock is not None, cfg.run.trackers or (),
             )  # fmt: skip
         self.reference = zero_shot(federation)
         self.scores: Scores | None = None
@@ -230,28 +225,21 @@ class Rounds:
             log.warning("%s", words)
 
     def _load(self) -> None:
-        federation = self.federation
-        loaded = loading.load(
-            self.folder.checkpoints,
-            self.world,
-            federation.hosted,
-            federation.layout.fingerprint(),
-            len(federation.shards),
-            self.owner.check,
-            self._accept,
-        )
-        if loaded is not None:
-            due = "" if self.unscored is None else ", whose scores are still due"
-            log.info("going on after round %d of %d%s", self.done, self.rounds, due)
-
-    def _accept(self, loaded: loading.Loaded) -> None:
-        """Take in a checkpoint; ValueError where it is another run's, or its best is lost."""
-        self.best.take_back(loaded.metrics or "")
-        self.unscored = RoundStats.of(loaded.meta["unscored"])
-        self.federation.load(loaded.shards, loaded.server, loaded.round_index)
+        """Take in the newest checkpoint, if there is one."""
+        place, check = self.folder.checkpoints, self.owner.check
+        loaded = load_into(self.federation, place, check, before=self._look)
+        if loaded is None:
+            return
         self.done = self.saving.saved = loaded.round_index
         self.earlier_seconds = loaded.meta["seconds"]
         self.saved_metrics = loaded.metrics
+        due = "" if self.unscored is None else ", whose scores are still due"
+        log.info("going on after round %d of %d%s", self.done, self.rounds, due)
+
+    def _look(self, loaded: loading.Loaded) -> None:
+        """Look at a checkpoint; ValueError where it is another run's, or its best is lost."""
+        self.best.take_back(loaded.metrics or "")
+        self.unscored = RoundStats.of(loaded.meta["unscored"])
 
     def _seconds(self) -> float:
         return self.earlier_seconds + time.perf_counter() - self.started

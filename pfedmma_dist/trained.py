@@ -17,6 +17,7 @@ from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.ownership import Owner
 from pfedmma_dist.plugins.code import changed
+from pfedmma_dist.restoring import load_into
 from pfedmma_dist.run import loading, selection
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.run.manifest import Manifest
@@ -74,15 +75,7 @@ def restored(cfg: Config, folder: RunFolder, world: World) -> tuple[Federation, 
 def take_state(federation: Federation, folder: RunFolder, check: loading.Check) -> int:
     """Give a federation the state of a run's newest checkpoint, or of its best round, and return
     the rounds that it has trained. Collective."""
-    loaded = loading.load(
-        folder.checkpoints,
-        federation.world,
-        federation.hosted,
-        federation.layout.fingerprint(),
-        len(federation.shards),
-        check,
-        lambda found: federation.load(found.shards, found.server, found.round_index),
-    )
+    loaded = load_into(federation, folder.checkpoints, check)
     if loaded is None and federation.layout.num_trained:
         finished = folder.result.exists()
         words = (

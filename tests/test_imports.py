@@ -45,10 +45,11 @@ ROOMS = {
     "adoption": "config data plugins reading run",
     "start": "adoption config methods plugins run world",
     "command": "config data methods run spelling start stopped world",
-    "divided": "config data federation methods",
+    "divided": "clip.dims config data federation methods",
     "alike": "data run world",
     "build": "alike clip config data divided federation methods params quantities.scores run world",
-    "best": "config federation run",
+    "restoring": "federation run",
+    "best": "config federation restoring run",
     "files_read": "clip config methods run",
     "ownership": "alike files_read build config data federation plugins reading run",
     "scoring": "federation run",
@@ -56,16 +57,17 @@ ROOMS = {
     "loudness": "accountant config exchange federation methods params",
     "saving": "best federation ownership run",
     "recording": "exchange federation quantities run",
-    "rounds": "best build config federation foretold ownership quantities recording run saving "
-    "scoring",
-    "trained": "adoption best build config federation methods ownership plugins run start world",
+    "overview": "data quantities run",
+    "rounds": "best build config federation foretold overview ownership quantities recording "
+    "restoring run saving scoring",
+    "trained": "adoption best build config federation methods ownership plugins restoring run "
+    "start world",
     "abroad": "build clip config data federation methods quantities run world",
     "cross": "abroad build config data federation methods quantities results run trained world",
     "controls": "build config federation quantities results run trained world",
     "measure": "build config plugins run start world",
     "home": "adoption build clip config data divided federation files_read methods reading rng run "
     "spelling trained world",
-    "overview": "data quantities run",
     "simulation": "adoption build config cross data federation files_read methods ownership "
     "quantities results rounds run spelling start stopped trained world",
     "console": "config data outline spelling",

@@ -29,7 +29,7 @@ from pfedmma_dist.run.metrics import columns, read_metrics
 from pfedmma_dist.run.progress import Progress
 from pfedmma_dist.run.record import ClientTable, MethodResult, RoundRecord
 from pfedmma_dist.run.report import Report
-from pfedmma_dist.run.table import headings, show
+from pfedmma_dist.run.table import show
 from pfedmma_dist.world import World
 
 SCORES = {
@@ -234,9 +234,9 @@ def test_new_quantity_is_one_entry(
     result = json.loads(folder.result.read_text())["results"]
     assert result[-1]["scores"]["local_jain"] == pytest.approx(FAIR)
 
-    assert headings(result[-1]["scores"])["local_jain"] == "Jain"
     show("run", [MethodResult(**row) for row in result])
-    assert f"{FAIR:.2f}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Jain" in shown and f"{FAIR:.2f}" in shown
     with caplog.at_level(logging.INFO), Progress(World.alone(), Console(), 2) as progress:
         measured = {"loss": 1.0, "samples_per_second": 2.0}
         progress.round_done(

@@ -3,7 +3,7 @@
 import functools
 import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,7 @@ from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.partitioners.partition import Partition
 from pfedmma_dist.data.tasks.several import joined_tasks
 from pfedmma_dist.data.tasks.task import ClassSet, Scope, Task
+from pfedmma_dist.federation.cohort import Batch, drawn_steps, lockstep
 from pfedmma_dist.federation.federation import Federation, Sources
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.world import World
@@ -227,3 +228,19 @@ def on_ranks(size: int, work: Callable[[World], T]) -> list[T]:
     for thread in threads:
         thread.join()
     return [found[rank] for rank in range(size)]
+
+
+def batches(
+    rows: list[np.ndarray],
+    clients: np.ndarray,
+    cfg: FederationConfig,
+    seed: int,
+    round_index: int,
+    num_views: int,
+) -> Iterator[Batch]:
+    """Yield the steps of a cohort's round; rows: the training images of each of its clients [G]."""
+    drawn = [
+        drawn_steps(own, int(client), cfg, seed, round_index, num_views)
+        for own, client in zip(rows, clients, strict=True)
+    ]
+    yield from lockstep(drawn, clients, seed, round_index)

@@ -29,6 +29,3 @@ ZERO_SHOT = {
     "ucf101": Halves(70.53, 77.50),
 }
 """Data set -> what `SOURCE` has, with each set's own prompt and CoOp's split."""
-
-AVERAGE = Halves(69.34, 74.22)
-"""What it has as the mean over all eleven."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from pfedmma_dist.clip.low_rank import Inside, nothing_inside
 from pfedmma_dist.clip.prompted import Prompted, Prompts, unprompted
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.clip.text_tree import Wording
 from pfedmma_dist.clip.tower import Branch
 
 
@@ -36,13 +37,13 @@ class PlainText(ClassText):
     ) -> Tensor:
         """Return vectors [G, C, D] of "<SOT> context name. <EOT>", of length 1 where `unit`."""
         before = context.shape[1] if before is None else before
-        texts = self._trees.texts(before, context.shape[1] - before)
+        texts = self._trees.texts(Wording(before, context.shape[1] - before))
         x = self._filled_whole(texts, context, before)
         return self._encode(x, self._ids(texts), 0, None, unit=unit)
 
     def without_name(self, context: Tensor) -> Tensor:
         """Return unit vectors [G, D] of "<SOT> context. <EOT>", of contexts [G, n, W]."""
-        texts = self._trees.texts(context.shape[1], named=False)
+        texts = self._trees.texts(Wording(context.shape[1], named=False))
         x = self._filled_whole(texts, context, context.shape[1])
         return self._encode(x, self._ids(texts), 0, None)[:, 0]
 
@@ -57,7 +58,7 @@ class PlainText(ClassText):
                 x = self.clip.text.run(self._whole(self._ids(texts)), 0, start, mask=self._causal)
             x, rest = x.repeat(len(vectors[start]), 1, 1), vectors
         else:
-            texts = self._trees.texts(num_context, words=words)
+            texts = self._trees.texts(Wording(num_context, words=words))
             x = self._filled_whole(texts, vectors[0], num_context)
             rest = {block: each for block, each in vectors.items() if block}
         return self._encode(x, self._ids(texts), start, None, prompts=Prompts(1, rest))
@@ -65,7 +66,7 @@ class PlainText(ClassText):
     def with_class_tokens(self, context: Tensor, tokens: Tensor, start: int) -> Tensor:
         """Return unit vectors [G, C, D]; block `start` is given tokens [G, C, n, W]."""
         num_context = context.shape[1]
-        texts = self._trees.texts(num_context)
+        texts = self._trees.texts(Wording(num_context))
         x = self._filled_whole(texts, context, num_context)
         x = self.clip.text.run(x, 0, start, mask=self._causal)
         tokens = tokens.to(x.dtype).flatten(0, 1)

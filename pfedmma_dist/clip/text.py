@@ -12,7 +12,7 @@ from torch import Tensor
 from pfedmma_dist.clip.low_rank import Inside
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.prompted import Prompts
-from pfedmma_dist.clip.text_tree import Filling, Trees
+from pfedmma_dist.clip.text_tree import Filling, Trees, Wording
 from pfedmma_dist.clip.tower import Branch
 
 TOGETHER = 64
@@ -114,13 +114,14 @@ class ClassText:
         as the tower leaves them.
         """
         before = context.shape[1] if before is None else before
-        prompts = self._trees.filling(before, context.shape[1] - before)
+        prompts = self._trees.filling(Wording(before, context.shape[1] - before))
         return self._run(prompts, context, before, unit=unit)
 
     def without_name(self, context: Tensor) -> Tensor:
         """Return unit vectors [G, D] of "<SOT> context. <EOT>", of contexts [G, n, W]."""
         num_context = context.shape[1]
-        return self._run(self._trees.filling(num_context, named=False), context, num_context)[:, 0]
+        prompts = self._trees.filling(Wording(num_context, named=False))
+        return self._run(prompts, context, num_context)[:, 0]
 
     def prompted(self, vectors: Mapping[int, Tensor], words: str = "") -> Tensor:
         """Return unit vectors [G, C, D] of prompts whose first places learned vectors take.
@@ -135,7 +136,7 @@ class ClassText:
             self._check_room(vectors[start].shape[1])
             x, rest = x.expand(len(vectors[start]), -1, -1), vectors
         else:
-            prompts = self._trees.filling(vectors[0].shape[1], words=words)
+            prompts = self._trees.filling(Wording(vectors[0].shape[1], words=words))
             tree, x = prompts.tree, prompts.filled(vectors[0], vectors[0].shape[1])
             rest = {block: each for block, each in vectors.items() if block}
         given = Prompts(1, rest)
@@ -160,7 +161,7 @@ class ClassText:
         context: [G, n, W] learned vectors. tokens: [G, C, n, W], without positions.
         """
         tower, num_context = self.clip.text, context.shape[1]
-        prompts = self._trees.filling(num_context, parts=True)
+        prompts = self._trees.filling(Wording(num_context, parts=True))
         x = prompts.filled(context, num_context)
         x = tower.run(x, 0, start, mask=prompts.tree.mask)
         tree = self._trees.parted(num_context)
@@ -171,7 +172,7 @@ class ClassText:
 
     def context_bytes(self, num_context: int) -> int:
         """Estimate what `with_context` keeps for the gradient of one context."""
-        num_tokens = len(self._trees.prompt(num_context).ids)
+        num_tokens = len(self._trees.prompt(Wording(num_context)).ids)
         return self.clip.text.kept_bytes(num_tokens, num_tokens)
 
     @torch.no_grad()

@@ -73,6 +73,17 @@ class Tree:
 
 
 @dataclass(frozen=True)
+class Wording:
+    """Prompts with learned vectors, so many before and behind a name."""
+
+    before: int
+    behind: int = 0
+    named: bool = True  # else one text without a name
+    words: str = ""  # between the vectors and the name
+    parts: bool = False  # the name is each sequence's own, too: the prefix ends with the vectors
+
+
+@dataclass(frozen=True)
 class Filling:
     """What is frozen of prompts with learned vectors in a tree."""
 
@@ -96,8 +107,8 @@ class Trees:
     def __init__(self, clip: FrozenCLIP, names: tuple[str, ...], template: str) -> None:
         """template: prompt of the fixed-text methods, `{}` standing for the name."""
         self._clip, self._names, self._template = clip, names, template
-        self._prompts: dict[tuple[int | bool | str, ...], Tree] = {}
-        self._fillings: dict[tuple[int | bool | str, ...], Filling] = {}
+        self._prompts: dict[Wording, Tree] = {}
+        self._fillings: dict[Wording, Filling] = {}
         self._parted: dict[int, Tree] = {}
 
     @cached_property
@@ -106,53 +117,32 @@ class Trees:
         ids, eot = self._read([self._template.format(name) for name in self._names])
         return self._placed(Tree.grow(ids, eot))
 
-    def prompt(
-        self,
-        before: int,
-        behind: int = 0,
-        *,
-        named: bool = True,
-        parts: bool = False,
-        words: str = "",
-    ) -> Tree:
-        """Return the tree of `texts`: what is behind a name is each sequence's own.
-
-        parts: whether the name is, too, so that the prefix ends with the vectors before it.
-        """
-        key = before, behind, named, parts, words
-        if key not in self._prompts:
-            ids, eot = self._read(self.texts(before, behind, named=named, words=words))
-            most = eot - (1 + behind if behind else 0)
-            most = torch.full_like(eot, 1 + before) if parts else most
-            self._prompts[key] = self._placed(Tree.grow(ids, eot, most))
-        return self._prompts[key]
+    def prompt(self, of: Wording) -> Tree:
+        """Return the tree of `texts`: what is behind a name is each sequence's own."""
+        if of not in self._prompts:
+            ids, eot = self._read(self.texts(of))
+            most = eot - (1 + of.behind if of.behind else 0)
+            most = torch.full_like(eot, 1 + of.before) if of.parts else most
+            self._prompts[of] = self._placed(Tree.grow(ids, eot, most))
+        return self._prompts[of]
 
     def parted(self, num_context: int) -> Tree:
         """Return the tree of prompts in which every class has so many vectors of its own."""
         if num_context not in self._parted:
-            tree = self.prompt(num_context, parts=True).parted(num_context)
+            tree = self.prompt(Wording(num_context, parts=True)).parted(num_context)
             self._parted[num_context] = self._placed(tree)
         return self._parted[num_context]
 
-    def filling(
-        self,
-        before: int,
-        behind: int = 0,
-        *,
-        named: bool = True,
-        parts: bool = False,
-        words: str = "",
-    ) -> Filling:
+    def filling(self, of: Wording) -> Filling:
         """Return what is frozen of the prompts that `prompt` packs."""
-        key = before, behind, named, parts, words
-        if key not in self._fillings:
-            tree = self.prompt(before, behind, named=named, parts=parts, words=words)
-            ends = torch.arange(-behind, 0, device=tree.rows.device) - 1  # of each, before its "."
-            places = torch.arange(1, 1 + before, device=ends.device)
+        if of not in self._fillings:
+            tree = self.prompt(of)
+            ends = torch.arange(-of.behind, 0, device=tree.rows.device) - 1  # each before its "."
+            places = torch.arange(1, 1 + of.before, device=ends.device)
             places = torch.cat([places, (tree.rows[:, None] + ends).flatten()])
             position = self._clip.embed_text.position[tree.position[places]]
-            self._fillings[key] = Filling(tree, places, position, self.embedded(tree))
-        return self._fillings[key]
+            self._fillings[of] = Filling(tree, places, position, self.embedded(tree))
+        return self._fillings[of]
 
     def embedded(self, tree: Tree) -> Tensor:
         """Return the tokens [1, T, W] of a tree in their places."""
@@ -160,15 +150,13 @@ class Trees:
         x = embedding.token[tree.ids].to(self._clip.wide)
         return (x + embedding.position[tree.position])[None]
 
-    def texts(
-        self, before: int, behind: int = 0, *, named: bool = True, words: str = ""
-    ) -> list[str]:
-        """Return "X X words name X X ." for so many vectors before and behind a name and its words,
-        or one text without a name; an X is one token, as in CoOp."""
-        front, back = (["X"] * count for count in (before, behind))
-        front += words.split()
-        names = self._names if named else ("",)
-        if not behind:
+    def texts(self, of: Wording) -> list[str]:
+        """Return "X X words name X X .", or one text without a name; an X is one token, as in
+        CoOp."""
+        front, back = (["X"] * count for count in (of.before, of.behind))
+        front += of.words.split()
+        names = self._names if of.named else ("",)
+        if not of.behind:
             return [" ".join([*front, f"{name}."]) for name in names]
         return [" ".join([*front, name, *back, "."]) for name in names]
 

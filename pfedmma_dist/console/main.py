@@ -1,6 +1,7 @@
 """The console script: `pfedmma COMMAND ...` is `python -m MODULE ...`, from any folder.
 
-The process becomes that of the command, so that signals and exit codes are the command's own.
+The process becomes that of the command, so that signals and exit codes are the command's own. What
+only a slip or a completion needs is imported there: the command itself waits for none of it.
 """
 
 import os

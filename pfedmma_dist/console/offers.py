@@ -1,4 +1,7 @@
-"""Offers: keys, their values, presets, run folders and files that begin as a word does."""
+"""Offers: keys, their values, presets, run folders and files that begin as a word does.
+
+The shell asks at each press of a key, so what a word needs is imported where it is needed.
+"""
 
 import glob
 import os

@@ -4,7 +4,7 @@ Shamir, How to share a secret, CACM 1979: values at x = 1 .. n of a polynomial o
 value at 0 is the secret, in the field of the prime PRIME.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 PRIME = 2**127 - 1
 """Of the field; secrets and shares are below it, 16 bytes each."""
@@ -34,9 +34,3 @@ def weights(at: Sequence[int]) -> list[int]:
                 above, below = above * other % PRIME, below * (other - one) % PRIME
         found.append(above * pow(below, -1, PRIME) % PRIME)
     return found
-
-
-def together(shares: Mapping[int, int]) -> int:
-    """Return the secret; shares: holder -> share, of t holders at least."""
-    parts = zip(weights(list(shares)), shares.values(), strict=True)
-    return sum(weight * value for weight, value in parts) % PRIME

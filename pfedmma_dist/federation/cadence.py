@@ -1,18 +1,15 @@
 """Cadence: every how many rounds clients are scored on their own images where nobody says."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pfedmma_dist.federation.classify import rows_of
 from pfedmma_dist.federation.examiner import Examiner
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.foresight import TRAINED
 from pfedmma_dist.federation.grouping import PARTICIPANTS, those_to_score
 from pfedmma_dist.federation.released.best_on_test import rule_of
-
-if TYPE_CHECKING:
-    from pfedmma_dist.federation.federation import Federation
 
 EACH_ROUND = 200
 """Clients up to which every round is scored, whatever that costs."""
@@ -43,7 +40,7 @@ class Cadence:
         )
 
 
-def cadence(federation: "Federation") -> Cadence:
+def cadence(federation: Federation) -> Cadence:
     """Return the fewest rounds between scores whose image passes stay within SHARE of training's.
 
     A function of configuration and task alone, so the same at any number of ranks and after a
@@ -62,7 +59,7 @@ def cadence(federation: "Federation") -> Cadence:
     return Cadence(every, len(clients), float(on_the_way.sum() / whole), every == rounds)
 
 
-def _passes(federation: "Federation", clients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _passes(federation: Federation, clients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the image passes [R] of each round's training, and of the scores after it: these from
     above, where many clients that have not trained share some images."""
     cfg, sizes, kinds = federation.cfg, federation.sizes, len(federation.method.dealt)

@@ -132,22 +132,6 @@ def cut_cohorts(
     ]
 
 
-def batches(
-    rows: list[np.ndarray],
-    clients: np.ndarray,
-    cfg: FederationConfig,
-    seed: int,
-    round_index: int,
-    num_views: int,
-) -> Iterator[Batch]:
-    """Yield the steps of a cohort's round; rows: the training images of each of its clients [G]."""
-    drawn = [
-        drawn_steps(own, int(client), cfg, seed, round_index, num_views)
-        for own, client in zip(rows, clients, strict=True)
-    ]
-    yield from lockstep(drawn, clients, seed, round_index)
-
-
 def lockstep(
     plans: Sequence[Steps], clients: np.ndarray, seed: int, round_index: int
 ) -> Iterator[Batch]:

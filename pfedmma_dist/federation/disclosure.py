@@ -2,28 +2,26 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pfedmma_dist import accountant
 from pfedmma_dist.config.choices import Privacy, Riders, Sampling
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.protection import expected, signal_to_noise
-
-if TYPE_CHECKING:
-    from pfedmma_dist.federation.federation import Federation
 
 IMAGE_DELTA = 1e-5
 """Delta of a single image where it is not given."""
 
 
-def epsilon_of(federation: "Federation", num_rounds: int) -> float | None:
+def epsilon_of(federation: Federation, num_rounds: int) -> float | None:
     """Return epsilon after so many rounds of a federation; None where none can be told."""
     found = federation.protection
     return None if found is None else found.epsilon(_counted(federation, num_rounds))
 
 
-def drawn_facts(federation: "Federation", num_rounds: int) -> dict[str, Any]:
+def drawn_facts(federation: Federation, num_rounds: int) -> dict[str, Any]:
     """Return what result.json says of who was drawn and what protects them; nothing by default."""
     found: dict[str, Any] = {}
     if federation.cfg.federation.sampling is Sampling.poisson:
@@ -36,7 +34,7 @@ def drawn_facts(federation: "Federation", num_rounds: int) -> dict[str, Any]:
     return found
 
 
-def image_facts(federation: "Federation", num_rounds: int) -> dict[str, Any]:
+def image_facts(federation: Federation, num_rounds: int) -> dict[str, Any]:
     """Return what result.json says of the privacy of a single image (see `examples.py`)."""
     own = federation.cfg.privacy
     passes = federation.cfg.federation.local_epochs * _most_rounds(federation, num_rounds)
@@ -55,7 +53,7 @@ def image_facts(federation: "Federation", num_rounds: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def forewarned(federation: "Federation") -> list[str]:
+def forewarned(federation: Federation) -> list[str]:
     """Return what to say before the first round: that no epsilon will be told, or that noise is
     louder than anything that clients could say."""
     found, told = federation.protection, []
@@ -105,7 +103,7 @@ def protection_line(facts: Mapping[str, Any]) -> str:
     )
 
 
-def _counted(federation: "Federation", num_rounds: int) -> int:
+def _counted(federation: Federation, num_rounds: int) -> int:
     """Return the rounds that count against a client: all, or where noise is its own, those of the
     client that is in most of them."""
     protection = federation.protection
@@ -113,7 +111,7 @@ def _counted(federation: "Federation", num_rounds: int) -> int:
     return _most_rounds(federation, num_rounds) if is_local else num_rounds
 
 
-def _most_rounds(federation: "Federation", num_rounds: int) -> int:
+def _most_rounds(federation: Federation, num_rounds: int) -> int:
     """Return in how many of these rounds the client that is in most of them is."""
     chosen = [federation.participants(index) for index in range(num_rounds)]
     return int(np.bincount(np.concatenate([np.zeros(0, np.int64), *chosen]), minlength=1).max())

@@ -51,8 +51,14 @@ def _never() -> bool:
     return False
 
 
-def _no_bar(description: str, total: int) -> AbstractContextManager[Advance]:
+def no_bar(description: str, total: int) -> AbstractContextManager[Advance]:
+    """Tell nobody how far a step is."""
     return nullcontext(lambda count: None)
+
+
+def nothing(clients: np.ndarray) -> tuple[Tensor, Any]:
+    """Return the numbers of a method that trains nothing: a `Start`."""
+    return torch.zeros(len(clients), 0), None
 
 
 @dataclass
@@ -61,7 +67,7 @@ class Sitting:
 
     stop: Callable[[], bool] = _never  # asked whenever the ranks meet
     keep: Callable[[], None] = lambda: None  # called on all ranks there, if it goes on
-    bar: Callable[[str, int], AbstractContextManager[Advance]] = _no_bar  # images of this rank
+    bar: Callable[[str, int], AbstractContextManager[Advance]] = no_bar  # images of this rank
     so_far: dict[str, Tensor] = field(default_factory=dict)
     """Names of scopes -> [K, 2 + 2 S] int64 over all ranks: how far every client is, as classify.py
     counts."""

@@ -21,7 +21,7 @@ from pfedmma_dist.data.tasks.task import Scope
 from pfedmma_dist.federation.classify import Classifier, Group
 from pfedmma_dist.federation.corrections.resting import SharedRests
 from pfedmma_dist.federation.epochs import train_epochs
-from pfedmma_dist.federation.evaluate import Scores, Sitting, Start, score
+from pfedmma_dist.federation.evaluate import Scores, Sitting, Start, nothing, score
 from pfedmma_dist.federation.finite import check_finite
 from pfedmma_dist.federation.grouping import groups, those_to_score, together
 from pfedmma_dist.federation.need import of_batch
@@ -105,10 +105,6 @@ class Examiner:
 
     def reference(self, method: Method) -> Scores:
         """Score a method that trains nothing on every test set. Collective."""
-
-        def nothing(clients: np.ndarray) -> tuple[Tensor, Any]:
-            return torch.zeros(len(clients), 0), None
-
         federation = self.federation
         own = together(federation, those_to_score(federation))
         classifier = self.classifier(method, self._scopes(full=True))
@@ -187,6 +183,17 @@ class Examiner:
         """Return the own test images as the scope of this name, of each data set."""
         scopes = self.federation.task.scopes
         return [replace(scope, name=name) for scope in scopes if scope.name == LOCAL]
+
+    def newcomers(self, clients: np.ndarray) -> tuple[Tensor, Any]:
+        """Return what clients would be scored with that never trained, and what else they would be
+        handed: the shared part, and a private one as every client began with."""
+        federation, layout = self.federation, self.federation.layout
+        download = federation.exchange.download(clients, training=False)
+        shared = download.shared.to(federation.clip.device)
+        private = federation.clients.template[: layout.num_private].to(shared)
+        theta = torch.cat([private.expand(len(clients), -1), shared], dim=1)
+        federation.method.deal(layout.views(theta), clients)
+        return theta, download.extra
 
     def _downloaded(self, clients: np.ndarray) -> tuple[Tensor, Any]:
         """Return what clients are scored with as they are."""

@@ -1,12 +1,11 @@
 """Facts: what result.json says of a run beside its numbers."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pfedmma_dist.federation.federation import Federation
+from pfedmma_dist.federation.federation import Federation
 
 
-def facts_of(federation: "Federation") -> dict[str, Any]:
+def facts_of(federation: Federation) -> dict[str, Any]:
     """Return what is known of a federation before its first round, as plain JSON values."""
     cfg = federation.cfg
     facts = {

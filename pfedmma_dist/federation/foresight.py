@@ -2,17 +2,14 @@
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pfedmma_dist.data.tasks.task import Scope
 from pfedmma_dist.federation.classify import Classifier, Count, Group
 from pfedmma_dist.federation.examiner import Examiner
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.grouping import PARTICIPANTS, those_to_score
-
-if TYPE_CHECKING:
-    from pfedmma_dist.federation.federation import Federation
 
 UNTIMED = 2_000
 """Images up to which the last scoring is not worth a look at its speed."""
@@ -76,7 +73,7 @@ class Foreseen:
     seconds: float  # on each of the ranks
 
 
-def foresee(federation: "Federation") -> Foreseen | None:
+def foresee(federation: Federation) -> Foreseen | None:
     """Return what the last scoring will take by the speed of a few batches of it; None where it is
     short in any case. Needs no other rank."""
     rounds, scopes = federation.cfg.federation.rounds, list(federation.task.scopes)
@@ -88,7 +85,7 @@ def foresee(federation: "Federation") -> Foreseen | None:
     return Foreseen(work, common, speed, speed.seconds(work, federation.world.size))
 
 
-def workload(federation: "Federation", num_rounds: int, scopes: list[Scope]) -> Workload:
+def workload(federation: Federation, num_rounds: int, scopes: list[Scope]) -> Workload:
     """Return what scoring the state after so many rounds on these test sets has to do, as
     grouping.py will find it."""
     examiner, cfg = Examiner(federation), federation.cfg.evaluate
@@ -115,7 +112,7 @@ def workload(federation: "Federation", num_rounds: int, scopes: list[Scope]) -> 
     return Workload(len(own), each, len(groups), sum(map(classifier.num_images, groups)))
 
 
-def _speed(federation: "Federation", classifier: Classifier) -> Speed:
+def _speed(federation: Federation, classifier: Classifier) -> Speed:
     """Return what a client's class sides, and an image, take."""
     shards = federation.by_shard(those_to_score(federation), federation.hosted)
     client = next((own[:1] for own in shards if len(own)), None)  # others have no features

@@ -8,7 +8,7 @@ by Watson et al., ICLR 2022, with the start as the reference).
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +18,10 @@ from torch import Tensor
 from pfedmma_dist.clip.features import Features
 from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.views import first_view
 from pfedmma_dist.quantities.scores import LOCAL
 from pfedmma_dist.quantities.student import NORMAL, t_quantile
-
-if TYPE_CHECKING:
-    from pfedmma_dist.federation.federation import Federation
 
 CHUNK = 256
 """Images that are classified at once."""
@@ -48,7 +46,7 @@ class Attack:
     clients: Guessed | None  # those that trained against those that never did; None: too few
 
 
-def attack(federation: "Federation", num_rounds: int) -> Attack:
+def attack(federation: Federation, num_rounds: int) -> Attack:
     """Return how well membership is guessed after so many rounds; needs no other rank, and all
     clients of the federation hosted here."""
     task, trained = federation.task, federation.trained(num_rounds)
@@ -100,7 +98,7 @@ def area(members: np.ndarray, others: np.ndarray) -> float:
 
 
 def _fall(
-    federation: "Federation", features: Features, rows: dict[int, np.ndarray], view: int
+    federation: Federation, features: Features, rows: dict[int, np.ndarray], view: int
 ) -> dict[int, np.ndarray]:
     """Return by how much the loss on each client's image rows has fallen."""
     template = federation.method.template(federation.layout, federation.cfg.seed, federation.clip)
@@ -125,7 +123,7 @@ def _fall(
 
 @torch.no_grad()
 def _losses(
-    federation: "Federation",
+    federation: Federation,
     text: ClassText,
     theta: Tensor,  # [1, P + S]
     extra: Any,

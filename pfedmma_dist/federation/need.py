@@ -13,6 +13,7 @@ from pfedmma_dist.clip.cache import FeatureCache
 from pfedmma_dist.clip.kinds import listed
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.room import Need, block_bytes, image_bytes, towers
+from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.federation.classify import Classifier, Group
 from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.trainer import LocalTrainer
@@ -104,7 +105,7 @@ def _class_bytes(federation: "Federation") -> float:
     theta = layout.template(federation.cfg.seed)[None].to(federation.clip.device)
     extra = federation.exchange.download(np.zeros(1, np.int64), training=False).extra
 
-    def keeps(text: Any) -> float:
+    def keeps(text: ClassText) -> float:
         params = layout.views(theta.requires_grad_())
         prepared = method.prepare(extra, text)
         return kept_bytes(federation.clip, lambda: method.classes(params, prepared, text))

@@ -12,6 +12,7 @@ from pfedmma_dist.clip.forms import class_text
 from pfedmma_dist.clip.kinds import listed, mapped, shaped
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.clip.text import ClassText
+from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.method import Method
 from pfedmma_dist.methods.zero_shot import ZeroShot, ZeroShotOptions
@@ -90,16 +91,9 @@ def own_start(federation: Federation, client: int) -> tuple[Tensor, Any]:
 
 
 def newcomer_start(federation: Federation) -> tuple[Tensor, Any]:
-    """Return what somebody would be handed who was never in the run: the shared part, and a private
-    one as every client began with. What is dealt by number is dealt to the number after the last.
-    """
-    clients = np.array([federation.task.num_clients])
-    download = federation.exchange.download(clients, training=False)
-    layout, device = federation.layout, federation.clip.device
-    private = federation.clients.template[None, : layout.num_private].to(device)
-    theta = torch.cat([private, download.shared.to(device)], dim=1)
-    federation.method.deal(layout.views(theta), clients)
-    return theta, download.extra
+    """Return what somebody would be handed who was never in the run. What is dealt by number is
+    dealt to the number after the last."""
+    return Examiner(federation).newcomers(np.array([federation.task.num_clients]))
 
 
 def named_text(clip: FrozenCLIP, names: Sequence[str], template: str) -> ClassText:

@@ -28,8 +28,9 @@ from pfedmma_dist.federation.clients import ClientStore
 from pfedmma_dist.federation.corrections.resting import SharedRests
 from pfedmma_dist.federation.epochs import train_epochs
 from pfedmma_dist.federation.examiner import check_finetuning
-from pfedmma_dist.federation.federation import Federation, Sources
+from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.finite import check_finite
+from pfedmma_dist.federation.sources import Sources
 from pfedmma_dist.home.head import Head, head_of, newcomer_start
 from pfedmma_dist.home.trained import Trained
 from pfedmma_dist.rng import generator

@@ -5,8 +5,7 @@ run is read as `evaluate` reads it.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,9 +16,10 @@ from pfedmma_dist.build import attach_features
 from pfedmma_dist.clip.load import check, load
 from pfedmma_dist.clip.model import FrozenCLIP
 from pfedmma_dist.config.choices import Dtype
-from pfedmma_dist.config.command_line import read, resolve_method
+from pfedmma_dist.config.command_line import read
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.data.sets.registry import SOURCES
+from pfedmma_dist.divided import method_of
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.files_read import refuse_altered
@@ -39,12 +39,7 @@ def opened(
 
     words: key=value, of what scores may differ in. ValueError for whatever a user can mend.
     """
-    if not folder.config.is_file():
-        inside = folder.path.parent
-        meant = f" (did you mean {inside}?)" if (inside / folder.config.name).is_file() else ""
-        raise ValueError(
-            f"{folder.path}: give a run folder, one with a {folder.config.name}{meant}"
-        )
+    folder.refuse_none()
     cfg = read([str(folder.config), *words], methods=METHODS, sources=SOURCES)
     check_config(folder, METHODS)
     refuse_what_made_it(cfg, folder)
@@ -69,7 +64,7 @@ def _of_images(
     try:
         federation, done = restored(cfg, folder, world)
         if Examiner(federation).tunes:
-            attach_features(federation, _silent, testing=False)
+            attach_features(federation, testing=False)
     except ValueError as error:
         told = f"{error} (the run's own images are read, since {why})"
         raise ValueError(told) from error
@@ -87,11 +82,7 @@ def _of_record(
     clip = load(cfg.clip, cfg.seed, world.device)
     if cfg.clip.dtype.value == facts["configuration"]["clip.dtype"]:
         _check_weights(clip, facts, cfg)
-    name, options = resolve_method(cfg.method, METHODS)
-    num_classes = len(task.class_sets[task.train_classes].names)
-    most = int(task.train.sizes().max())
-    method = METHODS[name].build(options, clip.dims, num_classes, most, cfg.federation.rounds)
-    federation = Federation(cfg, task, method, clip, world)
+    federation = Federation(cfg, task, method_of(cfg, task, clip.dims), clip, world)
     check_files = partial(refuse_altered, cfg, federation.layout.fingerprint())
     return federation, folder, take_state(federation, folder, check_files)
 
@@ -115,8 +106,3 @@ def _check_weights(clip: FrozenCLIP, facts: Mapping[str, Any], cfg: Config) -> N
                 f"(clip.model={cfg.clip.model}, clip.pretrained={cfg.clip.pretrained}); bring back "
                 "the file that it was trained with"
             )
-
-
-def _silent(description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-    """Show no bar."""
-    return nullcontext(lambda count: None)

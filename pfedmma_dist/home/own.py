@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pfedmma_dist.clip.text_tree import Trees
+from pfedmma_dist.clip.text_tree import Trees, Wording
 from pfedmma_dist.home.head import Head
 from pfedmma_dist.methods.clip_adapter import CLIPAdapter
 from pfedmma_dist.methods.cocoop import CoCoOp
@@ -100,7 +100,7 @@ def _(method: CoCoOp, head: Head) -> Own:
     """A context, the net that shifts it by the image, and the prompts in which it stands."""
     own = {name.replace(".", "_"): x[0] for name, x in head.params.items()}
     text, num_context = head.text, len(own["context"])
-    texts = Trees(head.clip, text.names, text.template).texts(num_context)
+    texts = Trees(head.clip, text.names, text.template).texts(Wording(num_context))
     return Own({IDS: head.clip.tokenizer(texts), **own}, "texts")
 
 

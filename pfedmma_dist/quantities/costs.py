@@ -178,7 +178,6 @@ DELTA = Quantity(
 )  # fmt: skip
 
 TRAINING: tuple[Quantity, ...] = (LOSS, EPSILON)
-PRIVACY: tuple[Quantity, ...] = (EPSILON, DELTA)
 TIMES: tuple[Quantity, ...] = (SAMPLES_PER_SECOND, ROUND_SECONDS, EVALUATE_SECONDS)
 TRAFFIC: tuple[Quantity, ...] = (
     CLIENT_UP_BYTES,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pfedmma_dist.results.cells import Table
-from pfedmma_dist.results.markdown import notes, text
+from pfedmma_dist.results.markdown import lines_of, notes
 from pfedmma_dist.run.labels import printable
 
 STYLE = """
@@ -128,14 +128,9 @@ def hypertext(tables: Iterable[Table]) -> list[str]:
 
 
 def _table(table: Table) -> str:
-    heads = [*table.heads, *(column.title for column in table.columns), "n"]
-    best = [table.best(index) for index in range(len(table.columns))]
-    lines = []
-    for place, row in enumerate(table.rows):
-        cells = [escaped(text(*pair)) for pair in zip(row.cells, table.columns, strict=True)]
-        cells = [f"<strong>{c}</strong>" if best[i][place] else c for i, c in enumerate(cells)]
-        lines.append(_line("td", [*map(escaped, row.names), *cells, escaped(row.seeds)]))
-    return _framed(table.title, _line("th", map(escaped, heads)), "".join(lines))
+    heads, lines = lines_of(table, escaped, "<strong>{}</strong>")
+    body = "".join(_line("td", line) for line in lines)
+    return _framed(table.title, _line("th", map(escaped, heads)), body)
 
 
 def _line(cell: str, cells: Iterable[str]) -> str:

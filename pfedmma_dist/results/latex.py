@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from pfedmma_dist.results.cells import Table
-from pfedmma_dist.results.markdown import notes, text
+from pfedmma_dist.results.markdown import lines_of, notes
 from pfedmma_dist.run.labels import printable
 
 ESCAPES = {
@@ -46,13 +46,10 @@ def tabular(title: str, heads: Sequence[str], lines: Iterable[str]) -> str:
 
 
 def _table(table: Table) -> str:
-    heads = [*table.heads, *(column.title for column in table.columns), "n"]
-    best = [table.best(index) for index in range(len(table.columns))]
-    lines = []
-    for place, row in enumerate(table.rows):
-        cells = [escaped(text(*pair)) for pair in zip(row.cells, table.columns, strict=True)]
-        cells = [rf"\textbf{{{c}}}" if best[i][place] else c for i, c in enumerate(cells)]
-        rule = "\\midrule\n" if row.is_published and not table.rows[place - 1].is_published else ""
-        names = map(escaped, row.names)
-        lines.append(f"{rule}{' & '.join([*names, *cells, escaped(row.seeds)])} \\\\\n")
-    return tabular(table.title, heads, lines)
+    heads, lines = lines_of(table, escaped, r"\textbf{{{}}}")
+    body, before = [], True
+    for row, line in zip(table.rows, lines, strict=True):
+        rule = "\\midrule\n" if row.is_published and not before else ""
+        body.append(f"{rule}{' & '.join(line)} \\\\\n")
+        before = row.is_published
+    return tabular(table.title, heads, body)

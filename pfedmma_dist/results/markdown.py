@@ -1,6 +1,6 @@
 """Write tables as markdown, for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from pfedmma_dist.quantities.scores import HM
 from pfedmma_dist.quantities.units import UNITS
@@ -65,11 +65,22 @@ def grid(title: str, lines: Sequence[Sequence[str]]) -> str:
     return f"### {printable(title)}\n\n" + "".join(f"| {' | '.join(cells)} |\n" for cells in padded)
 
 
-def _table(table: Table) -> str:
-    lines = [[*table.heads, *(column.title for column in table.columns), "n"]]
+def lines_of(
+    table: Table, escaped: Callable[[str], str], strong: str
+) -> tuple[list[str], list[list[str]]]:
+    """Return the heads of a table, and its lines in a format's own words.
+
+    strong: what the best of a column becomes, such as `**{}**`.
+    """
     best = [table.best(index) for index in range(len(table.columns))]
+    lines = []
     for place, row in enumerate(table.rows):
-        cells = [text(*pair) for pair in zip(row.cells, table.columns, strict=True)]
-        cells = [f"**{c}**" if best[i][place] else c for i, c in enumerate(cells)]
-        lines.append([*row.names, *cells, row.seeds])
-    return grid(table.title, lines)
+        cells = [escaped(text(*pair)) for pair in zip(row.cells, table.columns, strict=True)]
+        cells = [strong.format(c) if best[i][place] else c for i, c in enumerate(cells)]
+        lines.append([*map(escaped, row.names), *cells, escaped(row.seeds)])
+    return [*table.heads, *(column.title for column in table.columns), "n"], lines
+
+
+def _table(table: Table) -> str:
+    heads, lines = lines_of(table, str, "**{}**")
+    return grid(table.title, [heads, *lines])

@@ -67,6 +67,13 @@ class RunFolder:
         self._made: list[Path] = []  # folders that were not, from the inside to the outside
         self._stays = False
 
+    def refuse_none(self) -> None:
+        """Raise ValueError where the folder is not that of a run."""
+        if not self.config.is_file():
+            inside, name = self.path.parent, self.config.name  # of a file, as one completes it
+            meant = f" (did you mean {inside}?)" if (inside / name).is_file() else ""
+            raise ValueError(f"{self.path}: give a run folder, one with a {name}{meant}")
+
     def claim(self, world: World) -> None:
         """Make and lock the folder from rank 0; what hinders it is raised on every rank."""
         together(world, lambda: self._open() if world.first else None, ValueError)

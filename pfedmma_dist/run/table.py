@@ -33,15 +33,6 @@ SHORT = 5
 """Characters of a line of a domain's name; six domains of any name fit into 100 characters."""
 
 
-def headings(keys: Iterable[str]) -> dict[str, str]:
-    """Return key in result.json -> heading of the scores worth a column, in the order of columns.
-
-    Own scores first, then those of domains and of other scopes and what combines them; where there
-    are neither domains nor combinations, spare ones say how evenly clients are served.
-    """
-    return {quantity.key: _heading(quantity) for quantity in _shown(keys)}
-
-
 def final_table(title: str, results: Sequence[MethodResult], *, domains: bool = True) -> Table:
     """Return the table of accuracies (percent), sizes and traffic per client and round.
 
@@ -114,7 +105,11 @@ def show(title: str, results: Sequence[MethodResult]) -> None:
 
 
 def _shown(keys: Iterable[str]) -> list[Quantity]:
-    """Return the quantities of `headings`."""
+    """Return the quantities worth a column, in the order of columns.
+
+    Own scores first, then those of domains and of other scopes and what combines them; where there
+    are neither domains nor combinations, spare ones say how evenly clients are served.
+    """
     found = [quantity for quantity in scored(keys) if quantity.terminal]
     if any(quantity.domain or len(quantity.of) > 1 for quantity in found):
         found = [quantity for quantity in found if not quantity.is_spare]

@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import logging
 import os
 import signal
 import socket
@@ -17,8 +16,6 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pfedmma_dist.serving.web import Site
-
-log = logging.getLogger(__name__)
 
 HEADER_BYTES = 16_384
 """Of a request line and its headers."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from launch import verify
 from pfedmma_dist.canary.look import BATCH, Sight, look
-from pfedmma_dist.canary.published import AVERAGE, ZERO_SHOT, Halves
+from pfedmma_dist.canary.published import ZERO_SHOT, Halves
 from pfedmma_dist.canary.suspects import Trial, Verdict, _verdict, judge
 from pfedmma_dist.clip.load import load
 from pfedmma_dist.clip.model import FrozenCLIP
@@ -105,7 +105,7 @@ def test_band_is_wider_where_the_images_are_others() -> None:
 
 
 def test_published_accuracies_have_the_published_average() -> None:
-    for half, mean in zip(zip(*ZERO_SHOT.values(), strict=True), AVERAGE, strict=True):
+    for half, mean in zip(zip(*ZERO_SHOT.values(), strict=True), (69.34, 74.22), strict=True):
         assert np.mean(half) == pytest.approx(mean, abs=0.006)
 
 

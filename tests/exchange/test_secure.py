@@ -14,7 +14,7 @@ from pfedmma_dist.config.learning import CorrectionConfig, ServerConfig
 from pfedmma_dist.config.simulated import SystemConfig
 from pfedmma_dist.exchange import Cost
 from pfedmma_dist.exchange.secure import Masking
-from pfedmma_dist.exchange.shamir import PRIME, share, together
+from pfedmma_dist.exchange.shamir import PRIME, share, weights
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.pfedmma import PFedMMA
 from pfedmma_dist.methods.pfedmoap import PFedMoAP
@@ -111,6 +111,12 @@ def test_run_loses_clients_under_masks_to_the_bits_of_the_plain_one() -> None:
     few = ExchangeConfig(secure=True, threshold=1.0)
     with pytest.raises(ValueError, match=r"exchange.secure: \d of 6 clients stay in round"):
         tiny_federation(PFedMMA, sections={"exchange": few, "system": lossy}, rounds=4)
+
+
+def together(shares: dict[int, int]) -> int:
+    """Return the secret; shares: holder -> share."""
+    parts = zip(weights(list(shares)), shares.values(), strict=True)
+    return sum(weight * value for weight, value in parts) % PRIME
 
 
 def test_shares_are_worth_nothing_but_together() -> None:

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from tiny import batches
 
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.federation.cohort import (
     Batch,
     assign_shards,
-    batches,
     cut_cohorts,
     steps_per_epoch,
     visitors,

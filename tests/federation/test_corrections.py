@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 from played import TwoLayers, play, recorded_batches
-from tiny import golden, on_ranks, same_state, tiny_federation
+from tiny import batches, golden, on_ranks, same_state, tiny_federation
 from torch import Tensor
 from toy import NO_TEXT, Linear, Table
 
 from pfedmma_dist.config.choices import CorrectionName, Optimiser
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
-from pfedmma_dist.federation.cohort import batches
 from pfedmma_dist.federation.corrections.correction import Correction, Start
 from pfedmma_dist.federation.corrections.feddyn import FedDyn
 from pfedmma_dist.federation.corrections.scaffold import Scaffold

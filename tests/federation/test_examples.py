@@ -6,13 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import on_ranks, same_state, tiny_federation
+from tiny import batches, on_ranks, same_state, tiny_federation
 
 from pfedmma_dist.accountant import epsilon
 from pfedmma_dist.config.choices import Accountant, CorrectionName, Riders
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
 from pfedmma_dist.config.private import PrivacyConfig
-from pfedmma_dist.federation.cohort import batches
 from pfedmma_dist.federation.disclosure import drawn_facts, forewarned, privacy_lines
 from pfedmma_dist.federation.examples import ImageGuard
 from pfedmma_dist.federation.federation import Federation

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import SIZES, NoiseFeatures, on_ranks, same_state, tiny_clip, tiny_federation
+from tiny import SIZES, NoiseFeatures, batches, on_ranks, same_state, tiny_clip, tiny_federation
 from torch import Tensor
 
 from pfedmma_dist.config.choices import CorrectionName, Part
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
-from pfedmma_dist.federation.cohort import batches
 from pfedmma_dist.federation.examiner import Examiner
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.methods.pfedmma import PFedMMA

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny import batches
 from torch import Tensor
 from toy import NO_TEXT, Linear, Table
 
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
-from pfedmma_dist.federation.cohort import Batch, batches
+from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.corrections.proximal import Proximal
 from pfedmma_dist.federation.finite import check_finite
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer

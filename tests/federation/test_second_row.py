@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import SIZES, tiny_federation
+from tiny import SIZES, batches, tiny_federation
 from torch import Tensor
 from toy import NO_TEXT, Linear, Table
 
@@ -15,7 +15,7 @@ from pfedmma_dist.config.choices import CorrectionName, Optimiser
 from pfedmma_dist.config.keys import Config, FederationConfig
 from pfedmma_dist.config.learning import CorrectionConfig, OptimConfig
 from pfedmma_dist.cost import count
-from pfedmma_dist.federation.cohort import Batch, batches
+from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.corrections.second import SecondRow
 from pfedmma_dist.federation.federation import Federation
 from pfedmma_dist.federation.trainer import LocalTrainer

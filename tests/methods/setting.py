@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from distilled import Everything
-from tiny import CLASSES, NUM_BASE, NoiseFeatures, tiny_clip
+from tiny import CLASSES, NUM_BASE, NoiseFeatures, batches, tiny_clip
 from torch import Tensor
 
 from pfedmma_dist.clip.forms import class_text
@@ -17,7 +17,7 @@ from pfedmma_dist.clip.kinds import mapped
 from pfedmma_dist.clip.text import ClassText
 from pfedmma_dist.config.keys import FederationConfig
 from pfedmma_dist.config.learning import OptimConfig
-from pfedmma_dist.federation.cohort import Batch, batches
+from pfedmma_dist.federation.cohort import Batch
 from pfedmma_dist.federation.counting import begun
 from pfedmma_dist.federation.trainer import LocalResult, LocalTrainer
 from pfedmma_dist.methods import METHODS

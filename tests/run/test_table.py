@@ -1,7 +1,7 @@
 """The final table and the units in it."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pfedmma_dist.quantities.units import duration, size
 from pfedmma_dist.run.record import MethodResult
-from pfedmma_dist.run.table import final_table, headings, show
+from pfedmma_dist.run.table import _heading, _shown, final_table, show
 
 ZERO_SHOT = MethodResult(
     name="zero-shot", scores={"local_mean": 90.0}, trained=0, up_numbers=0, down_numbers=0,
@@ -42,6 +42,11 @@ def shifted(domains: Sequence[str]) -> list[MethodResult]:
     scores = {f"domain_{name}_mean": 100.0 for name in domains}
     scores = {"local_mean": 100.0, "local_worst_decile": 99.0, **scores, "global_mean": 100.0}
     return [replace(row, scores=scores) for row in (ZERO_SHOT, METHOD)]
+
+
+def headings(keys: Iterable[str]) -> dict[str, str]:
+    """Return key in result.json -> heading of the scores worth a column."""
+    return {quantity.key: _heading(quantity) for quantity in _shown(keys)}
 
 
 def test_columns_follow_the_scores_that_there_are() -> None:
