@@ -228,7 +228,7 @@ def _wait(job: Any) -> int:
 
 def save(config: Config, folder: Path) -> Path:
     """Write the configuration under a name made of its content, never over another one."""
-    from pfedmma_dist.config.command_line import to_yaml
+    from pfedmma_dist.config.written import to_yaml
 
     text = to_yaml(config)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"

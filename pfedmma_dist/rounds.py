@@ -8,8 +8,8 @@ from typing import Any
 
 from pfedmma_dist.best import Best
 from pfedmma_dist.build import zero_shot
-from pfedmma_dist.config.command_line import to_yaml
 from pfedmma_dist.config.identity import identity
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.federation.disclosure import drawn_facts
 from pfedmma_dist.federation.evaluate import Scores
 from pfedmma_dist.federation.examiner import Examiner

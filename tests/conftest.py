@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import copy
 
 import pytest
 import torch
@@ -32,8 +33,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(params=["shortcuts", "plain"])
 def golden_clip(request: pytest.FixtureRequest) -> FrozenCLIP:
-    """The golden CLIP, with every shortcut and in the plain form."""
-    return frozen(plain=request.param == "plain")
+    """A copy of the golden CLIP, with every shortcut and in the plain form."""
+    return copy(frozen(plain=request.param == "plain"))
 
 
 @pytest.fixture(autouse=True)

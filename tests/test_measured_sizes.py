@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[1]
         ("step", "--classes 200", "--classes: 200, and there are names of 1 to 50 classes"),
         ("step", "--classes 0", "--classes: 0, and"),
         ("clients", "--clients 100 10 --participants 50", "--participants: 50 of 10 clients"),
-        ("before", ". --clients 10 --participants 11", "--participants: 11 of 10 clients"),
         ("scoring", "any --rounds 1", "--rounds: 1; give 2 at least"),
     ],
 )

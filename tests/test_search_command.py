@@ -7,7 +7,8 @@ import pytest
 from runs import alone, call, make_lab
 
 from pfedmma_dist import evaluate
-from pfedmma_dist.config.command_line import read, to_yaml
+from pfedmma_dist.config.command_line import read
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 

@@ -6,11 +6,9 @@ merged into the `Options` dataclass of its class as strictly as every other key.
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from pfedmma_dist.config.built import merged
 from pfedmma_dist.config.help import listing, manual
@@ -34,7 +32,7 @@ from pfedmma_dist.config.presets import find
 from pfedmma_dist.config.ruled import chosen, settled
 from pfedmma_dist.config.several import NAME, NAMES, check_names, read_as
 from pfedmma_dist.config.words import OVERRIDE, file_layer, word_layer
-from pfedmma_dist.reading import FORMAT
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.spelling import quoted, shortened
 
 LARGEST = 1_000_000
@@ -129,17 +127,6 @@ def resolve_method(method: Mapping[str, Any], methods: Methods) -> tuple[str, An
     values = dict(vars(_merge(None, [Layer("", {"method": dict(method)})], methods).method))
     name = values.pop("name")
     return name, methods[name].Options(**values)
-
-
-def to_yaml(config: Config) -> str:
-    """Return the whole configuration as YAML; reading it back gives an equal one."""
-    return f"format: {FORMAT}\n{OmegaConf.to_yaml(OmegaConf.create(_sections(config)))}"
-
-
-def _sections(section: Any) -> dict[str, Any]:
-    """Return keys and values as they are: what was typed as it was read needs no types again."""
-    found = {item.name: getattr(section, item.name) for item in fields(section)}
-    return {key: _sections(x) if is_dataclass(x) else x for key, x in found.items()}
 
 
 def from_yaml(

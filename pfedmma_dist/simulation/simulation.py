@@ -8,9 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pfedmma_dist.config.command_line import to_yaml
 from pfedmma_dist.config.identity import run_folder
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.methods import METHODS
 from pfedmma_dist.run.folder import RunFolder
 from pfedmma_dist.simulation.callbacks import Listener, Listeners

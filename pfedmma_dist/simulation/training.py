@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 
 from pfedmma_dist.build import assemble, attach_features
-from pfedmma_dist.config.command_line import to_yaml
 from pfedmma_dist.config.identity import identity, run_folder
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.tuned import untuned
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.data.images.images import Images
 from pfedmma_dist.data.images.several import by_set
 from pfedmma_dist.data.sets.look import account

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from pfedmma_dist.config import command_line
 from pfedmma_dist.config.keys import CacheMode, Config, Dtype
+from pfedmma_dist.config.written import to_yaml
 
 
 class Share(Enum):
@@ -291,7 +292,7 @@ def test_saved_configuration_repeats_the_run(write) -> None:
         "clip.cache=off", "clip.pretrained=null", "optim.lr=1e-5", "data.template=off: {}",
         "method.name=promptfl", "method.context=3",
     )  # fmt: skip
-    name = write(command_line.to_yaml(config), "runs/a/config.yaml")
+    name = write(to_yaml(config), "runs/a/config.yaml")
     assert parse(name) == config
     assert command_line.from_yaml(name, methods=METHODS, sources=SOURCES) == config
 

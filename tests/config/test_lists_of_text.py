@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from launch.plan import plan
-from pfedmma_dist.config.command_line import read, to_yaml
+from pfedmma_dist.config.command_line import read
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from pfedmma_dist.config.command_line import from_yaml, read, to_yaml, unread, with_default
+from pfedmma_dist.config.command_line import from_yaml, read, unread, with_default
 from pfedmma_dist.config.identity import digest, run_folder
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.data.sets.registry import SOURCES, sets_of
 from pfedmma_dist.methods import METHODS
 

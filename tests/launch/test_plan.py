@@ -14,7 +14,7 @@ from launch.plan import (
     plan,
     write_plan,
 )
-from pfedmma_dist.config.command_line import to_yaml
+from pfedmma_dist.config.written import to_yaml
 
 Write = Callable[[str], str]
 SWEEP = """

@@ -10,7 +10,7 @@ from runs import ROOT
 from launch import score
 from launch.plan import plan
 from launch.score import main
-from pfedmma_dist.config.command_line import to_yaml
+from pfedmma_dist.config.written import to_yaml
 
 STUB = """
 import pathlib, sys

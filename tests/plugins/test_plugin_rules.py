@@ -11,12 +11,13 @@ from runs import ROOT
 from tiny import on_ranks, same_state, tiny_federation
 from torch import Tensor
 
-from pfedmma_dist.config.command_line import from_yaml, parse, read, to_yaml, unread
+from pfedmma_dist.config.command_line import from_yaml, parse, read, unread
 from pfedmma_dist.config.exchanging import ExchangeConfig
 from pfedmma_dist.config.identity import defaults, differences, digest, flat
 from pfedmma_dist.config.keys import Config
 from pfedmma_dist.config.released import ReleasedConfig
 from pfedmma_dist.config.ruled import RULES
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.exchange.average import Average
 from pfedmma_dist.exchange.rules import Memory, Remembering, Rule, register

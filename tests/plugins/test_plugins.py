@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pfedmma_dist.config.command_line import from_yaml, parse, read, to_yaml, unread
+from pfedmma_dist.config.command_line import from_yaml, parse, read, unread
 from pfedmma_dist.config.identity import digest
 from pfedmma_dist.config.keys import Config
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.data.sets import registry
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS, register

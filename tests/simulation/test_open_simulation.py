@@ -8,7 +8,8 @@ import pytest
 
 from pfedmma_dist import Config, Simulation
 from pfedmma_dist.config.choices import Dtype
-from pfedmma_dist.config.command_line import parse, to_yaml, with_default
+from pfedmma_dist.config.command_line import parse, with_default
+from pfedmma_dist.config.written import to_yaml
 from pfedmma_dist.data.sets.registry import SOURCES
 from pfedmma_dist.methods import METHODS
 
