@@ -7,12 +7,11 @@
 
 What is timed are the comparable presets of configs/method that train by steps, so LoRA's variants
 too. Forms of one preset are timed in turn (A B C A B C ...), so that a machine whose speed drifts
-slows all of them, the product that the floor is told by included. With --json every preset is
-written as soon as it is measured, and one that the file has is left as it is (--again measures it
-anew): a long measurement may be cut and gone on with. What is computed once for a run or a round
-(frozen class vectors, those of experts) is no part of a step, in the plain form either. The floor
-is the step's own matrix FLOPs over the rate of a large matrix product. Weights are random, and a
-cache of images is empty: that costs no less.
+slows all of them. With --json every preset is written as soon as it is measured, and one that the
+file has is left as it is (--again measures it anew): a long measurement may be cut and gone on
+with. What is computed once for a run or a round (frozen class vectors, those of experts) is no part
+of a step, in the plain form either. The floor is the step's own matrix FLOPs over the rate of a
+large matrix product. Weights are random, and a cache of images is empty: that costs no less.
 """
 
 import argparse
@@ -185,17 +184,14 @@ def measure(preset: str, args: argparse.Namespace) -> dict[str, Any]:
     steps = {form: step_of(preset, form, args) for form in forms(args)}
     counts = {form: flops(step) / form.cohort for form, step in steps.items()}
     times: dict[Form, list[float]] = {form: [] for form in steps}
-    rates: dict[Dtype, list[float]] = {dtype: [] for dtype in args.dtypes}
     for repeat in range(args.repeats):
-        for dtype, found in rates.items():
-            found.append(gemm_rate(dtype, args.device))
         for form, step in steps.items():
             if not form.plain or repeat < args.plain_repeats:
                 times[form].append(seconds(step, args.device) / form.cohort)
     told = ("model", "device", "threads", "batch", "classes")
     return {
         "with": {"torch": torch.__version__, **{name: getattr(args, name) for name in told}},
-        "gemm": {dtype.value: statistics.median(found) for dtype, found in rates.items()},
+        "gemm": {dtype.value: gemm_rate(dtype, args.device) for dtype in args.dtypes},
         "forms": {str(f): {"flop": counts[f], "seconds": times[f]} for f in steps},
     }
 
