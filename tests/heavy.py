@@ -1,4 +1,4 @@
-"""The test files that need most processor time, which start first, and how it is measured.
+"""The test files that take longest, which start first, and how their processor time is measured.
 
 Started last, one of them would leave all other workers idle. Measure what each file needs, its
 processes included: `python -m pytest --numprocesses=0 -p tests.heavy [FILE ...]`.
@@ -14,26 +14,26 @@ import pytest
 HEAVY = (
     "faults/test_quick.py",
     "distributed/test_every_method.py",
-    "methods/test_contract.py",
     "distributed/test_restart.py",
-    "federation/test_sequential.py",
-    "methods/test_golden.py",
+    "methods/test_contract.py",
+    "distributed/test_liveness.py",
+    "test_first_run.py",
     "accelerator/test_guard.py",
     "federation/test_federation.py",
+    "accelerator/test_graphs.py",
     "launch/test_forks.py",
-    "methods/test_golden_prompts.py",
-    "federation/test_corrections.py",
-    "launch/test_plan.py",
-    "test_first_run.py",
-    "run/test_optional.py",
-    "distributed/test_liveness.py",
+    "federation/test_sequential.py",
     "distributed/test_shifts.py",
-    "home/test_forms.py",
-    "simulation/test_library_page.py",
-    "distributed/test_simulation_ranks.py",
-    "serving/test_asked_commands.py",
+    "trajectories/test_trajectories.py",
+    "simulation/test_simulation.py",
+    "run/test_optional.py",
+    "federation/test_corrections.py",
+    "test_measure.py",
+    "distributed/test_one_rank_apart.py",
+    "launch/test_sweep.py",
+    "launch/test_tune_optuna.py",
 )
-"""The heaviest first."""
+"""The longest first."""
 
 PLACES = {(Path(__file__).parent / name).resolve(strict=True): i for i, name in enumerate(HEAVY)}
 
